@@ -1,0 +1,15 @@
+-- The common subset of Lua 5.1 to 5.4 and LuaJIT, and the names that one of
+-- them has, which the code looks for before it uses them.
+std = "min"
+max_line_length = 100
+read_globals = { "jit", "unpack", "loadstring", "setfenv", "utf8", "vim",
+  table = { fields = { "unpack", "pack" } },
+  math = { fields = { "type" } },
+  coroutine = { fields = { "isyieldable", "close" } },
+}
+exclude_files = { "build" }
+include_files = { "lua/**/*.lua", "spec/**/*.lua", ".ci/*.lua", "bin/chatbot",
+  "rockspec/*.rockspec", ".luacheckrc", ".busted" }
+
+files["spec"] = { std = "+busted" }
+files["rockspec"] = { std = "rockspec" }
