@@ -1,0 +1,67 @@
+/*
+ * delta.h - the few fields of one streamed chunk, without building anything.
+ *
+ * Nearly every event of a stream has the same plain shape:
+ *
+ *   {"id":"...","choices":[{"index":0,"delta":{"content":" word"},
+ *    "finish_reason":null}],...}
+ *
+ * `delta_scan` recognises that shape and nothing else. It answers DELTA_PLAIN
+ * only for an input that is valid JSON from the first byte to the last (RFC
+ * 8259, nesting as known here) and whose meaning it knows completely; for any
+ * other input (an error, usage, a tool call, several choices, a key that
+ * occurs twice, something malformed) it answers DELTA_OTHER, and the caller
+ * asks a real JSON decoder. The two must agree on every input.
+ *
+ * Pure: no allocation but that of the output buffer. Knows bytes.h only.
+ */
+#ifndef CHATBOT_DELTA_H
+#define CHATBOT_DELTA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "bytes.h"
+
+/* The inside of a JSON string, still escaped. `s` is NULL when the field is
+ * missing or null. Points into the input. */
+struct delta_text {
+    const char *s;
+    size_t n;
+    bool escaped; /* there is at least one backslash in it */
+};
+
+struct delta {
+    struct delta_text content;
+    struct delta_text reasoning; /* reasoning_content or reasoning */
+    struct delta_text finish_reason;
+    struct delta_text id;
+    struct delta_text model;
+};
+
+enum delta_status { DELTA_PLAIN, DELTA_OTHER };
+
+/* Top level: `choices` (an array of exactly one object, or empty), `id`,
+ * `model` (string or null), `object` ("chat.completion.chunk" only, or "" or
+ * null), `usage`, `error`, `x_groq`, `timings` (only null), any other key with
+ * a value that is a string, a number, true, false or null. The choice: `index`
+ * (only 0), `delta` (an object or null), `finish_reason` (string or null, not
+ * "error"), `logprobs`, `usage`, `message` (only null), any other key with a
+ * scalar. The delta: `content` (string or null), `role`, one of
+ * `reasoning_content` and `reasoning` (string or null), `refusal`,
+ * `tool_calls`, `function_call` (only null); any other key makes it DELTA_OTHER
+ * unless its value is null. */
+enum delta_status delta_scan(const char *json, size_t n, struct delta *d);
+
+/* Appends the text that `t` stands for. Escaped surrogate pairs become one code
+ * point, a lone half its three-byte form (see utf8.h), which utf8_feed joins or
+ * replaces. `t` must come from delta_scan. */
+enum bytes_status delta_unescape(const struct delta_text *t, struct bytes *out);
+
+/* Rewrites escapes of lone surrogate halves (\ud83d without its partner) in a
+ * JSON text to the three raw bytes of that half, for decoders that refuse them.
+ * Appends the rewritten text to `out`; *changed says whether anything was. */
+enum bytes_status delta_repair(const char *json, size_t n, struct bytes *out,
+                               bool *changed);
+
+#endif
