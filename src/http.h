@@ -1,0 +1,181 @@
+/*
+ * http.h - the engine: any number of HTTP requests at once, none of which ever
+ * blocks the caller.
+ *
+ * One `struct http` owns a curl multi handle and a poller. A request is started
+ * with http_start and from then on belongs to the caller, who reads what has
+ * arrived from `sse` and gives it back with http_close. Work is only done in
+ * http_step, and is proportional to what is ready. Failures before a 2xx header
+ * are tried again as retry.h says; waiting for that is a timer, too.
+ *
+ * Knows nothing of Lua, JSON, providers. One thread at a time. In a child after
+ * fork every call fails with FAULT_CLOSED and frees nothing, because the
+ * connections are the parent's.
+ */
+#ifndef CHATBOT_HTTP_H
+#define CHATBOT_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sse.h"
+#include "timers.h"
+
+struct http;
+
+/* Every kind of failure that the module reports; http_fault_name has the names.
+ * The engine itself produces no BUSY and no API. */
+enum http_fault {
+    FAULT_NONE = 0,
+    FAULT_CONFIG,
+    FAULT_BUSY,
+    FAULT_DNS,
+    FAULT_CONNECT,
+    FAULT_TLS,
+    FAULT_PROXY,
+    FAULT_TIMEOUT,
+    FAULT_RESET,
+    FAULT_TRUNCATED,
+    FAULT_HTTP,
+    FAULT_API,
+    FAULT_REDIRECT,
+    FAULT_PROTOCOL,
+    FAULT_LIMIT,
+    FAULT_CANCELLED,
+    FAULT_CLOSED,
+    FAULT_MEMORY
+};
+
+const char *http_fault_name(enum http_fault fault);
+
+/* Times in seconds; 0 means no limit. Sizes in bytes. */
+struct http_limits {
+    double connect_timeout;    /* until the request could be sent */
+    double first_byte_timeout; /* from there to the first byte of the body */
+    double idle_timeout;       /* between two reads of the body */
+    double timeout;            /* the whole request, retries included */
+    int max_retries;
+    size_t max_event;  /* one event of the stream */
+    size_t max_body;   /* a body that is no stream */
+    size_t max_error;  /* of an error body is kept; the rest is not read */
+    size_t max_header; /* all response headers together */
+    size_t max_queue;  /* undecoded bytes; the transfer is paused above it */
+};
+
+/* What to ask for. http_start copies all of it but the body. */
+struct http_options {
+    const char *url;
+    const char *const *headers; /* "Name: value", `n_headers` of them */
+    size_t n_headers;
+    char *body; /* malloc'd; the request takes it over. NULL: GET */
+    size_t body_len;
+    const char *ca_file; /* NULL: see transfer.h */
+    const char *proxy;   /* NULL: from the environment */
+    int http_version;    /* 11 (or 0), 2 */
+    bool loading_wait;   /* 503 means that a local server loads its model */
+    struct http_limits limits;
+};
+
+enum http_state {
+    HTTP_CLOSED = 0, /* not under way: given back, or the engine is gone */
+    HTTP_RUNNING,    /* under way, or waiting for the next try */
+    HTTP_DONE,       /* the response ended as HTTP says; judge what it holds */
+    HTTP_FAILED      /* see `fault` */
+};
+
+struct http_response {
+    int status;       /* 0 before the header */
+    bool header_done; /* the final header is complete */
+    char content_type[64];
+    char request_id[128];
+    char retry_after[64];
+    char retry_after_ms[32];
+    char should_retry[16];
+};
+
+/* Read-only for the caller, but for `sse` (take events out) and `user`. */
+struct http_request {
+    enum http_state state;
+    struct http_response response;
+    struct sse sse; /* the body; if no event stream, see `sse.in` */
+    bool whole;     /* the body is kept whole in `sse.in`, not paused */
+    int attempts;   /* tries made so far */
+    enum http_fault fault;
+    const char *phase; /* FAULT_TIMEOUT: connect first_byte idle total */
+    bool retryable;    /* the failure was of a kind worth another try */
+    char message[320];
+    void *user; /* the caller's */
+
+    /* private to the engine */
+    struct http *http;
+    struct transfer *transfer;
+    struct timer timer;
+    bool waiting;  /* for the next try */
+    bool detached; /* given back; ends by itself */
+    bool changed, paused;
+    size_t examined; /* bytes in `sse` that the caller has seen */
+    int64_t started, attempt_started, connected, last_byte; /* 0: not yet */
+    struct http_request *prev, *next;                       /* all requests */
+    struct http_request *changed_prev, *changed_next; /* those on the list */
+    struct http_options options; /* its strings stand in `copy` */
+    void *copy;
+    size_t copy_len;
+};
+
+/* For transfer.c: the request has just been connected, or has received. */
+void http_progress(struct http_request *r);
+
+/* NULL with a static text in *error when libcurl cannot be had. */
+struct http *http_new(const char **error);
+
+/* Ends everything. Requests that callers still hold become HTTP_CLOSED and are
+ * to be given back as before, in any order. */
+void http_delete(struct http *h);
+
+/* False in a child after fork. */
+bool http_usable(const struct http *h);
+
+/* Starts a request: FAULT_NONE and *out, or why not (the body is freed). */
+enum http_fault http_start(struct http *h, const struct http_options *o,
+                           struct http_request **out);
+
+/* Gives a request back, which cancels it when it is under way: the connection
+ * is shut down at once. O(1), never blocks. NULL is allowed. */
+void http_close(struct http_request *r);
+
+/* Gives a request back whose answer is complete: what little may still come is
+ * read and thrown away for a moment, so that the connection can be used
+ * again. Then as http_close. */
+void http_finish(struct http_request *r);
+
+/* The caller has taken all events out: lets a paused transfer go on. */
+void http_drained(struct http_request *r);
+
+/* Lowers the idle timeout to `seconds` from now on. */
+void http_idle(struct http_request *r, double seconds);
+
+/* Waits up to `us` microseconds (-1: without limit) for something to happen
+ * and does it. True when a signal ended the wait. Returns as soon as a request
+ * has changed. */
+bool http_step(struct http *h, int64_t us);
+
+/* Takes out a request that has changed since it was taken out last, or NULL. */
+struct http_request *http_changed(struct http *h);
+
+/* Takes `r` off the list of changed ones; true when it was on it. */
+bool http_take(struct http_request *r);
+
+/* The descriptor to watch (-1: none), and the microseconds until http_step
+ * must be called anyway (-1: when the descriptor is readable). */
+int http_fd(const struct http *h);
+int64_t http_timeout(const struct http *h);
+
+/* How many requests are under way. */
+size_t http_active(const struct http *h);
+
+/* SIGINT ends waits, see poller_signals. */
+int http_signals(struct http *h, bool on);
+bool http_signalled(struct http *h);
+
+#endif

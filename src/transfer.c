@@ -1,0 +1,446 @@
+/*
+ * transfer.c - see transfer.h.
+ */
+#include "transfer.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define USER_AGENT  "lua-chatbot/0.1"
+#define DISCARD_MAX 65536 /* bytes read after the answer, to keep alive */
+
+/* Options by number, so that one source builds against older headers and runs
+ * with older and newer libraries. */
+#define OPT_PROTOCOLS      ((CURLoption)181)   /* a bit mask; deprecated */
+#define OPT_PROTOCOLS_STR  ((CURLoption)10318) /* 7.85.0 */
+#define OPT_PREREQFUNCTION ((CURLoption)20312) /* 7.80.0 */
+#define OPT_PREREQDATA     ((CURLoption)10313)
+#define PREREQ_OK          0
+#define PREREQ_ABORT       1
+
+/* Where systems keep their CA certificates, when libcurl was built for another
+ * one (a binary in an AppImage, say). */
+static const char *const ca_places[] = {
+    "/etc/ssl/certs/ca-certificates.crt",     /* Debian, Arch, Alpine */
+    "/etc/pki/tls/certs/ca-bundle.crt",       /* Fedora, RHEL */
+    "/etc/ssl/ca-bundle.pem",                 /* openSUSE */
+    "/etc/ssl/cert.pem",                      /* macOS, OpenBSD, Alpine */
+    "/usr/local/share/certs/ca-root-nss.crt", /* FreeBSD */
+};
+
+/* ---- callbacks: called inside curl, so they store and return ---- */
+
+/* Copies a header value without surrounding blanks, cut to fit. */
+static void keep(char *to, size_t size, const char *value, size_t n)
+{
+    while (n > 0 && (*value == ' ' || *value == '\t'))
+        value++, n--;
+    while (n > 0 && (unsigned char)value[n - 1] <= ' ')
+        n--;
+    if (n >= size)
+        n = size - 1;
+    for (size_t i = 0; i < n; i++) /* printable ASCII only */
+        to[i] = value[i] >= 0x20 && value[i] < 0x7F ? value[i] : '?';
+    to[n] = '\0';
+}
+
+static void take_header(struct http_response *resp, const char *line, size_t n)
+{
+    const struct {
+        const char *name;
+        char *to;
+        size_t size;
+    } known[] = {
+        {"content-type", resp->content_type, sizeof resp->content_type},
+        {"x-request-id", resp->request_id, sizeof resp->request_id},
+        {"request-id", resp->request_id, sizeof resp->request_id},
+        {"x-generation-id", resp->request_id, sizeof resp->request_id},
+        {"retry-after", resp->retry_after, sizeof resp->retry_after},
+        {"retry-after-ms", resp->retry_after_ms, sizeof resp->retry_after_ms},
+        {"x-should-retry", resp->should_retry, sizeof resp->should_retry},
+    };
+    const char *colon = memchr(line, ':', n);
+    if (colon == NULL)
+        return;
+    size_t len = (size_t)(colon - line);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (len == strlen(known[i].name) &&
+            strncasecmp(line, known[i].name, len) == 0 && !known[i].to[0])
+            keep(known[i].to, known[i].size, colon + 1, n - len - 1);
+}
+
+static size_t on_header(char *line, size_t size, size_t count, void *arg)
+{
+    struct transfer *t = arg;
+    struct http_request *r = t->request;
+    size_t n = size * count;
+    if (r == NULL)
+        return 0;
+    struct http_response *resp = &r->response;
+    if (resp->header_done && resp->status >= 200)
+        return n; /* a trailer */
+    t->header_bytes += n;
+    if (t->header_bytes > r->options.limits.max_header) {
+        t->fault = FAULT_LIMIT;
+        snprintf(r->message, sizeof r->message,
+                 "the response headers are larger than %zu bytes "
+                 "(max_header_bytes)",
+                 r->options.limits.max_header);
+        return 0;
+    }
+    if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* also after a 1xx */
+        const char *blank = memchr(line, ' ', n);
+        *resp = (struct http_response){0};
+        if (blank != NULL)
+            resp->status = atoi(blank + 1);
+    } else if (n <= 2 && (line[0] == '\r' || line[0] == '\n')) {
+        resp->header_done = resp->status >= 200;
+        r->whole = resp->status < 200 || resp->status > 299 ||
+                   strncasecmp(resp->content_type, "application/json", 16) == 0;
+        t->redirected = resp->status >= 300 && resp->status < 400;
+    } else {
+        take_header(resp, line, n);
+    }
+    return n;
+}
+
+static size_t on_body(char *data, size_t size, size_t count, void *arg)
+{
+    struct transfer *t = arg;
+    struct http_request *r = t->request;
+    size_t n = size * count;
+    if (r == NULL || t->redirected) {
+        t->capped = true;
+        return 0;
+    }
+    if (r->detached) { /* complete: what still comes is thrown away */
+        r->examined += n;
+        t->capped = r->examined > DISCARD_MAX;
+        return t->capped ? 0 : n;
+    }
+    http_progress(r);
+    const struct http_limits *limits = &r->options.limits;
+    struct sse *sse = &r->sse;
+    if (r->response.status > 299) {
+        size_t left = limits->max_error - sse->in.len;
+        t->capped = n > left;
+        if (sse_feed(sse, data, n < left ? n : left) != SSE_MORE)
+            t->fault = FAULT_MEMORY;
+        return t->capped || t->fault != FAULT_NONE ? 0 : n;
+    }
+    if (!r->whole && sse->in.len - r->examined > limits->max_queue) {
+        r->paused = true;
+        return CURL_WRITEFUNC_PAUSE; /* curl keeps these bytes */
+    }
+    sse->in.max =
+        r->whole ? limits->max_body : limits->max_event + limits->max_queue + n;
+    switch (sse_feed(sse, data, n)) {
+    case SSE_LIMIT:
+        t->fault = FAULT_LIMIT;
+        snprintf(r->message, sizeof r->message,
+                 "the response is larger than %zu bytes (%s)",
+                 r->whole ? limits->max_body : limits->max_event,
+                 r->whole ? "max_body_bytes" : "max_event_bytes");
+        return 0;
+    case SSE_MEMORY:
+        t->fault = FAULT_MEMORY;
+        return 0;
+    default:
+        return n;
+    }
+}
+
+/* curl has a connection and is about to send. */
+static int on_connected(void *arg, char *ip, char *local_ip, int port,
+                        int local_port)
+{
+    struct transfer *t = arg;
+    (void)ip, (void)local_ip, (void)port, (void)local_port;
+    if (t->request == NULL)
+        return PREREQ_ABORT;
+    if (t->request->connected == 0) {
+        t->request->connected = timers_now();
+        http_progress(t->request);
+    }
+    return PREREQ_OK;
+}
+
+/* A child that the host spawns must not keep the connection alive. */
+static curl_socket_t on_open(void *arg, curlsocktype purpose,
+                             struct curl_sockaddr *addr)
+{
+    struct transfer *t = arg;
+    (void)purpose;
+    t->opened = true;
+    if (t->request == NULL)
+        return CURL_SOCKET_BAD;
+#ifdef SOCK_CLOEXEC
+    return socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
+#else
+    int fd = socket(addr->family, addr->socktype, addr->protocol);
+    if (fd >= 0)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return fd;
+#endif
+}
+
+/* Also when a child holds a copy of the descriptor, the server sees the end. */
+static int on_close(void *arg, curl_socket_t fd)
+{
+    (void)arg;
+    shutdown(fd, SHUT_RDWR);
+    return close(fd);
+}
+
+/* ---- setting up ---- */
+
+static bool is_loopback(const char *url)
+{
+    const char *host = strstr(url, "://");
+    static const char *const names[] = {"localhost", "127.", "[::1]"};
+    if (host == NULL)
+        return false;
+    host += 3;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t n = strlen(names[i]);
+        if (strncasecmp(host, names[i], n) == 0)
+            return i == 1 || host[n] == ':' || host[n] == '/' || !host[n];
+    }
+    return false;
+}
+
+/* CAPATH = NULL matters: only then does curl cache the parsed bundle. */
+static void set_ca(struct transfer *t, const char *file)
+{
+    const struct libcurl *c = t->curl;
+    const char *dir = NULL;
+    static const char *const vars[] = {"SSL_CERT_FILE", "SSL_CERT_DIR",
+                                       "CURL_CA_BUNDLE", "NIX_SSL_CERT_FILE"};
+    t->ca_source = "the option ca_file";
+    for (size_t i = 0; file == NULL && dir == NULL && i < 4; i++) {
+        const char *value = getenv(vars[i]);
+        if (value == NULL || *value == '\0')
+            continue;
+        t->ca_source = vars[i];
+        *(i == 1 ? &dir : &file) = value;
+    }
+    if (file == NULL && dir == NULL) {
+        t->ca_source = "libcurl's default";
+        file = c->ca_info;
+        for (size_t i = 0; file == NULL || access(file, R_OK) != 0; i++) {
+            if (i == sizeof ca_places / sizeof *ca_places) {
+                file = NULL;
+                dir = c->ca_path;
+                break;
+            }
+            file = ca_places[i];
+        }
+    }
+    if (file != NULL || dir != NULL) {
+        c->easy_setopt(t->easy, CURLOPT_CAPATH, dir);
+        c->easy_setopt(t->easy, CURLOPT_CAINFO, file);
+    }
+}
+
+static bool set_headers(struct transfer *t, const struct http_options *o)
+{
+    for (size_t i = 0; i <= o->n_headers; i++) {
+        const char *line = i < o->n_headers ? o->headers[i] : "Expect:";
+        struct curl_slist *list = t->curl->slist_append(t->headers, line);
+        if (list == NULL)
+            return false;
+        t->headers = list;
+    }
+    return t->curl->easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers) ==
+           CURLE_OK;
+}
+
+static bool set_options(struct transfer *t, CURLSH *share,
+                        const struct http_options *o)
+{
+    const struct libcurl *c = t->curl;
+    CURL *e = t->easy;
+    bool ok = true;
+#define SET(option, value)                                                     \
+    (ok = c->easy_setopt(e, CURLOPT_##option, (value)) == CURLE_OK && ok)
+    SET(URL, o->url);
+    SET(PRIVATE, t);
+    SET(ERRORBUFFER, t->error);
+    SET(NOSIGNAL, 1L);
+    SET(SHARE, share);
+    if (c->version_num >= 0x075500)
+        c->easy_setopt(e, OPT_PROTOCOLS_STR, "http,https");
+    else
+        c->easy_setopt(e, OPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS);
+    SET(FOLLOWLOCATION, 0L);
+    SET(NETRC, (long)CURL_NETRC_IGNORED);
+    SET(DISALLOW_USERNAME_IN_URL, 1L);
+    SET(USERAGENT, USER_AGENT);
+    SET(TCP_NODELAY, 1L);
+    SET(TCP_KEEPALIVE, 1L);
+    SET(SUPPRESS_CONNECT_HEADERS, 1L);
+    SET(CONNECTTIMEOUT_MS, 86400000L); /* the engine has clocks of its own */
+    SET(HTTP_VERSION, (long)(o->http_version == 2 ? CURL_HTTP_VERSION_2TLS
+                                                  : CURL_HTTP_VERSION_1_1));
+    SET(PIPEWAIT, o->http_version == 2 ? 1L : 0L);
+    if (is_loopback(o->url))
+        SET(PROXY, "");
+    else if (o->proxy != NULL)
+        SET(PROXY, o->proxy);
+    SET(HEADERFUNCTION, on_header);
+    SET(HEADERDATA, t);
+    SET(WRITEFUNCTION, on_body);
+    SET(WRITEDATA, t);
+    SET(OPENSOCKETFUNCTION, on_open);
+    SET(OPENSOCKETDATA, t);
+    SET(CLOSESOCKETFUNCTION, on_close);
+    if (c->version_num >= 0x075000) {
+        c->easy_setopt(e, OPT_PREREQFUNCTION, on_connected);
+        c->easy_setopt(e, OPT_PREREQDATA, t);
+    }
+    if (o->body != NULL) {
+        SET(POST, 1L);
+        SET(POSTFIELDS, o->body);
+        SET(POSTFIELDSIZE_LARGE, (curl_off_t)o->body_len);
+    }
+#undef SET
+    set_ca(t, o->ca_file);
+    return ok && set_headers(t, o);
+}
+
+struct transfer *transfer_new(const struct libcurl *curl, CURLSH *share,
+                              struct http_request *r)
+{
+    struct transfer *t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return NULL;
+    t->curl = curl;
+    t->request = r;
+    t->easy = curl->easy_init();
+    if (t->easy == NULL || !set_options(t, share, &r->options)) {
+        transfer_delete(t);
+        return NULL;
+    }
+    return t;
+}
+
+void transfer_delete(struct transfer *t)
+{
+    if (t == NULL)
+        return;
+    if (t->easy != NULL)
+        t->curl->easy_cleanup(t->easy);
+    t->curl->slist_free_all(t->headers);
+    free(t);
+}
+
+void transfer_orphan(struct transfer *t)
+{
+    t->request = NULL;
+}
+
+/* ---- asking ---- */
+
+static int64_t info_us(const struct transfer *t, CURLINFO info)
+{
+    curl_off_t us = 0;
+    t->curl->easy_getinfo(t->easy, info, &us);
+    return (int64_t)us;
+}
+
+bool transfer_resolving(const struct transfer *t)
+{
+    return !t->opened && info_us(t, CURLINFO_NAMELOOKUP_TIME_T) == 0;
+}
+
+int64_t transfer_connect_time(const struct transfer *t)
+{
+    return info_us(t, CURLINFO_PRETRANSFER_TIME_T);
+}
+
+static enum http_fault fault_of(CURLcode result)
+{
+    switch (result) {
+    case CURLE_OK:
+        return FAULT_NONE;
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_URL_MALFORMAT:
+    case CURLE_BAD_FUNCTION_ARGUMENT:
+        return FAULT_CONFIG;
+    case CURLE_COULDNT_RESOLVE_PROXY:
+#if LIBCURL_VERSION_NUM >= 0x074900
+    case CURLE_PROXY:
+#endif
+        return FAULT_PROXY;
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return FAULT_DNS;
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_INTERFACE_FAILED:
+        return FAULT_CONNECT;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_ENGINE_NOTFOUND:
+    case CURLE_SSL_ENGINE_SETFAILED:
+    case CURLE_SSL_ENGINE_INITFAILED:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CRL_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+    case CURLE_USE_SSL_FAILED:
+        return FAULT_TLS;
+    case CURLE_OPERATION_TIMEDOUT:
+        return FAULT_TIMEOUT;
+    case CURLE_PARTIAL_FILE:
+    case CURLE_GOT_NOTHING:
+        return FAULT_TRUNCATED;
+    case CURLE_OUT_OF_MEMORY:
+        return FAULT_MEMORY;
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+        return FAULT_RESET;
+    default:
+        return FAULT_PROTOCOL;
+    }
+}
+
+void transfer_judge(struct transfer *t, CURLcode result)
+{
+    struct http_request *r = t->request;
+    if (t->capped && t->fault == FAULT_NONE)
+        result = CURLE_OK;
+    enum http_fault fault =
+        t->fault != FAULT_NONE ? t->fault : fault_of(result);
+    const char *text =
+        t->error[0] != '\0' ? t->error : t->curl->easy_strerror(result);
+    long reply = 0;
+    t->curl->easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &reply);
+    if (reply >= 300 && r->response.status == 0 && result != CURLE_OK)
+        fault = FAULT_PROXY;
+    /* curl 7.88 calls an over-long header line "out of memory" */
+    if (result == CURLE_OUT_OF_MEMORY && t->header_bytes > 0 &&
+        !r->response.header_done)
+        fault = FAULT_LIMIT;
+    r->fault = fault;
+    r->retryable = fault == FAULT_DNS || fault == FAULT_CONNECT ||
+                   fault == FAULT_RESET || fault == FAULT_TRUNCATED ||
+                   fault == FAULT_PROXY || fault == FAULT_TIMEOUT;
+    if (fault == FAULT_NONE || t->fault == FAULT_LIMIT)
+        return;
+    if (fault == FAULT_TLS)
+        snprintf(r->message, sizeof r->message, "%s (CA certificates: %s)",
+                 text, t->ca_source);
+    else if (fault == FAULT_MEMORY)
+        snprintf(r->message, sizeof r->message, "not enough memory");
+    else
+        snprintf(r->message, sizeof r->message, "%s", text);
+}

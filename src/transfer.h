@@ -1,0 +1,53 @@
+/*
+ * transfer.h - one try of a request: a curl easy handle, what is set on it,
+ * and what its result means.
+ *
+ * The callbacks only store bytes and set flags. Knows curl and the request, but
+ * not the multi handle and not the clock's deadlines.
+ */
+#ifndef CHATBOT_TRANSFER_H
+#define CHATBOT_TRANSFER_H
+
+#include <stdbool.h>
+
+#include "http.h"
+#include "libcurl.h"
+
+struct transfer {
+    const struct libcurl *curl;
+    CURL *easy;
+    struct curl_slist *headers;
+    struct http_request *request; /* NULL: orphaned, nothing is kept */
+    size_t header_bytes;
+    bool opened; /* a socket was asked for: the name is resolved */
+    bool capped; /* enough of an error body has been read */
+    bool redirected;
+    enum http_fault fault; /* found in a callback */
+    const char *ca_source; /* where the CA certificates come from */
+    char error[CURL_ERROR_SIZE];
+};
+
+/* A handle that is ready to be added to a multi handle, or NULL: no memory, or
+ * *fault says more. CA certificates: the option, SSL_CERT_FILE, SSL_CERT_DIR,
+ * CURL_CA_BUNDLE, NIX_SSL_CERT_FILE, libcurl's own, well-known places. */
+struct transfer *transfer_new(const struct libcurl *curl, CURLSH *share,
+                              struct http_request *r);
+
+/* The handle must have been removed from its multi handle. */
+void transfer_delete(struct transfer *t);
+
+/* The request has gone, but the handle cannot be removed without waiting for
+ * the resolver: keep nothing, open nothing. */
+void transfer_orphan(struct transfer *t);
+
+/* The name is still being looked up, so that removing it would block. */
+bool transfer_resolving(const struct transfer *t);
+
+/* Microseconds from the start of the transfer until there was a connection to
+ * send on; 0 while there is none. */
+int64_t transfer_connect_time(const struct transfer *t);
+
+/* Turns curl's result into fault, message and `retryable` of the request. */
+void transfer_judge(struct transfer *t, CURLcode result);
+
+#endif
