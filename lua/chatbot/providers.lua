@@ -1,0 +1,179 @@
+-- providers.lua - where the chat services are and how they differ. Data only:
+-- each row is what chatbot.register(name, {...}) takes, in the order in which a
+-- model's name is matched.
+--
+-- Fields of a row (all optional but name):
+--   base_url         without the trailing /chat/completions
+--   base_url_env     environment variable that replaces base_url
+--   base_url_suffix  is added to the value of that variable
+--   api_version_env  Azure: when set, the deployment's URL with ?api-version=
+--   api_key_env      variables that may hold the key, first one first
+--   api_key_optional true: a request without a key is sent
+--   auth_header      header for the key instead of "Authorization: Bearer"
+--   match            the model's name contains one of these
+--   match_prefix     the model's name starts with one of these
+--   headers          further headers, name -> value; header_env: name -> variable
+--   stream_options   false: the service does not take this field
+--   loading_wait     true: 503 means that a model is being loaded; wait for it
+--   rename           body field -> the name that this service has for it
+--   models           further rules for models: { prefix = {...}, rename = {...},
+--                    omit = {...} }; omit: the service refuses a default of ours
+
+local openai_reasoning = {
+  prefix = { "o1", "o3", "o4", "gpt-5" },
+  rename = { max_tokens = "max_completion_tokens" },
+  omit = { "temperature" },
+}
+
+return {
+  {
+    name = "gemini",
+    match = { "gemini" },
+    base_url = "https://generativelanguage.googleapis.com/v1beta/openai",
+    api_key_env = { "GOOGLE_API_KEY", "GEMINI_API_KEY" },
+  },
+  {
+    name = "xai",
+    match = { "grok" },
+    base_url = "https://api.x.ai/v1",
+    api_key_env = { "XAI_API_KEY" },
+  },
+  {
+    name = "plamo",
+    match = { "plamo" },
+    base_url = "https://api.platform.preferredai.jp/v1",
+    api_key_env = { "PLAMO_API_KEY" },
+  },
+  {
+    name = "lmstudio",
+    match = { "lmstudio" },
+    base_url = "http://localhost:1234/v1",
+    loading_wait = true,
+  },
+  {
+    name = "anthropic",
+    match = { "claude" },
+    base_url = "https://api.anthropic.com/v1",
+    api_key_env = { "ANTHROPIC_API_KEY" },
+  },
+  {
+    name = "mistral",
+    match_prefix = { "mistral", "codestral", "ministral", "magistral" },
+    base_url = "https://api.mistral.ai/v1",
+    api_key_env = { "MISTRAL_API_KEY" },
+    stream_options = false,
+    rename = { max_completion_tokens = "max_tokens", seed = "random_seed" },
+  },
+  {
+    name = "deepseek",
+    match_prefix = { "deepseek" },
+    base_url = "https://api.deepseek.com",
+    api_key_env = { "DEEPSEEK_API_KEY" },
+    rename = { max_completion_tokens = "max_tokens" },
+  },
+  {
+    name = "moonshot",
+    match_prefix = { "kimi" },
+    base_url = "https://api.moonshot.ai/v1",
+    api_key_env = { "MOONSHOT_API_KEY" },
+    rename = { max_completion_tokens = "max_tokens" },
+  },
+  {
+    name = "perplexity",
+    match_prefix = { "sonar" },
+    base_url = "https://api.perplexity.ai",
+    api_key_env = { "PERPLEXITY_API_KEY" },
+    stream_options = false,
+    rename = { max_completion_tokens = "max_tokens" },
+  },
+  {
+    name = "openai",
+    base_url = "https://api.openai.com/v1",
+    base_url_env = "OPENAI_BASE_URL",
+    api_key_env = { "OPENAI_API_KEY" },
+    header_env = {
+      ["OpenAI-Organization"] = "OPENAI_ORG_ID",
+      ["OpenAI-Project"] = "OPENAI_PROJECT_ID",
+    },
+    models = { openai_reasoning },
+  },
+
+  -- From here on by prefix only: "groq:llama-3.3-70b-versatile".
+  {
+    name = "groq",
+    base_url = "https://api.groq.com/openai/v1",
+    api_key_env = { "GROQ_API_KEY" },
+  },
+  {
+    name = "openrouter",
+    base_url = "https://openrouter.ai/api/v1",
+    api_key_env = { "OPENROUTER_API_KEY" },
+  },
+  {
+    name = "together",
+    base_url = "https://api.together.xyz/v1",
+    api_key_env = { "TOGETHER_API_KEY" },
+  },
+  {
+    name = "fireworks",
+    base_url = "https://api.fireworks.ai/inference/v1",
+    api_key_env = { "FIREWORKS_API_KEY" },
+  },
+  {
+    name = "cerebras",
+    base_url = "https://api.cerebras.ai/v1",
+    api_key_env = { "CEREBRAS_API_KEY" },
+  },
+  {
+    name = "qwen",
+    base_url = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+    api_key_env = { "DASHSCOPE_API_KEY" },
+  },
+  {
+    name = "zai",
+    base_url = "https://api.z.ai/api/paas/v4",
+    api_key_env = { "ZHIPU_API_KEY" },
+  },
+  {
+    name = "nvidia",
+    base_url = "https://integrate.api.nvidia.com/v1",
+    api_key_env = { "NVIDIA_API_KEY" },
+  },
+  {
+    name = "github",
+    base_url = "https://models.github.ai/inference",
+    api_key_env = { "GITHUB_TOKEN" },
+  },
+  {
+    name = "huggingface",
+    base_url = "https://router.huggingface.co/v1",
+    api_key_env = { "HF_TOKEN" },
+  },
+  {
+    name = "azure",
+    base_url_env = "AZURE_OPENAI_ENDPOINT",
+    base_url_suffix = "/openai/v1",
+    api_version_env = "OPENAI_API_VERSION",
+    api_key_env = { "AZURE_OPENAI_API_KEY" },
+    auth_header = "api-key",
+    models = { openai_reasoning },
+  },
+  {
+    name = "ollama",
+    base_url = "http://localhost:11434/v1",
+    loading_wait = true,
+  },
+  {
+    name = "llamaserver",
+    base_url = "http://localhost:8080/v1",
+    api_key_env = { "LLAMA_API_KEY" },
+    api_key_optional = true,
+    loading_wait = true,
+  },
+  {
+    name = "vllm",
+    base_url = "http://localhost:8000/v1",
+    api_key_env = { "VLLM_API_KEY" },
+    api_key_optional = true,
+  },
+}

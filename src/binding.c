@@ -1,0 +1,137 @@
+/*
+ * binding.c - see binding.h.
+ */
+#include "binding.h"
+
+#include <string.h>
+
+#include "failure.h"
+
+struct engine {
+    struct http *http; /* NULL: closed */
+};
+
+static const struct binding_type engine_type = {"chatbot.engine"};
+static const char engine_key;
+
+void binding_type(lua_State *L, const struct binding_type *type,
+                  const luaL_Reg *meta, const luaL_Reg *methods)
+{
+    lua_newtable(L);
+    lua_pushstring(L, type->name);
+    lua_setfield(L, -2, "__name");
+    lua_pushliteral(L, "locked");
+    lua_setfield(L, -2, "__metatable");
+    compat_setfuncs(L, meta);
+    lua_newtable(L); /* meta, methods */
+    compat_setfuncs(L, methods);
+    lua_getfield(L, -2, "__index");
+    if (lua_isnil(L, -1)) {
+        lua_pushvalue(L, -2);
+    } else { /* a function that is to look here first */
+        lua_CFunction index = lua_tocfunction(L, -1);
+        lua_pushvalue(L, -2);
+        lua_pushcclosure(L, index, 1);
+    }
+    lua_setfield(L, -4, "__index"); /* meta, methods, __index */
+    lua_pop(L, 1);
+    lua_pushvalue(L, -2);
+    compat_setkey(L, type);
+    lua_remove(L, -2);
+}
+
+void *binding_new(lua_State *L, const struct binding_type *type, size_t size)
+{
+#if LUA_VERSION_NUM >= 504
+    void *p = lua_newuserdatauv(L, size, 1);
+#else
+    void *p = lua_newuserdata(L, size);
+#endif
+    memset(p, 0, size);
+    lua_newtable(L);
+    compat_setenv(L, -2);
+    compat_getkey(L, type);
+    lua_setmetatable(L, -2);
+    return p;
+}
+
+void *binding_test(lua_State *L, int i, const struct binding_type *type)
+{
+    void *p = lua_touserdata(L, i);
+    if (p == NULL || lua_islightuserdata(L, i) || !lua_getmetatable(L, i))
+        return NULL;
+    compat_getkey(L, type);
+    int same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same ? p : NULL;
+}
+
+void *binding_check(lua_State *L, int i, const struct binding_type *type)
+{
+    void *p = binding_test(L, i, type);
+    if (p == NULL) {
+        const char *got = luaL_typename(L, i);
+        luaL_argerror(L, i,
+                      lua_pushfstring(L, "%s expected, got %s", type->name,
+                                      lua_isnone(L, i) ? "no value" : got));
+    }
+    return p;
+}
+
+static int engine_gc(lua_State *L)
+{
+    struct engine *e = lua_touserdata(L, 1);
+    http_delete(e->http);
+    e->http = NULL;
+    return 0;
+}
+
+struct http *binding_http_if(lua_State *L)
+{
+    compat_getkey(L, &engine_key);
+    struct engine *e = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return e == NULL ? NULL : e->http;
+}
+
+struct http *binding_http(lua_State *L)
+{
+    static const luaL_Reg meta[] = {{"__gc", engine_gc}, {NULL, NULL}};
+    static const luaL_Reg none[] = {{NULL, NULL}};
+    const char *error;
+    compat_getkey(L, &engine_key);
+    struct engine *e = lua_touserdata(L, -1);
+    if (e != NULL && e->http != NULL)
+        return e->http;
+    lua_pop(L, 1);
+    binding_type(L, &engine_type, meta, none);
+    lua_pop(L, 1);
+    e = binding_new(L, &engine_type, sizeof *e);
+    lua_pushvalue(L, -1);
+    compat_setkey(L, &engine_key);
+    e->http = http_new(&error);
+    if (e->http == NULL) {
+        lua_pop(L, 1);
+        failure_push(L, FAULT_CONFIG, "%s", error);
+    }
+    return e->http;
+}
+
+int64_t binding_seconds(lua_State *L, int i, double none)
+{
+    double s = lua_isnoneornil(L, i) ? none : luaL_checknumber(L, i);
+    luaL_argcheck(L, s == s, i, "not a number of seconds");
+    return s < 0 ? -1 : s > 1e9 ? (int64_t)1e15 : (int64_t)(s * 1e6);
+}
+
+static int nothing(lua_State *L)
+{
+    (void)L;
+    return 0;
+}
+
+void binding_hooks(lua_State *L)
+{
+    lua_pushcfunction(L, nothing);
+    lua_call(L, 0, 0);
+}

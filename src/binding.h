@@ -1,0 +1,53 @@
+/*
+ * binding.h - what the userdata types share: their creation, the engine of a
+ * Lua state, error tables.
+ *
+ * A userdata is created closed (all zero) with its metatable and an empty table
+ * of its own, and only then opened, so that its finalizer may run at any time.
+ * Metatables are found by an address, so that two copies of this module in one
+ * process never take each other's objects.
+ *
+ * Helpers carry the manual's indicator: [-popped, +pushed, x], where x is
+ * - (never throws), m (memory) or e (any error).
+ */
+#ifndef CHATBOT_BINDING_H
+#define CHATBOT_BINDING_H
+
+#include "compat.h"
+#include "http.h"
+
+/* One per type; its address is the type's identity. */
+struct binding_type {
+    const char *name;
+};
+
+/* Creates the metatable of `type` with these metamethods, and `methods` in its
+ * own table, which is left on the stack. [-0, +1, m] */
+void binding_type(lua_State *L, const struct binding_type *type,
+                  const luaL_Reg *meta, const luaL_Reg *methods);
+
+/* A zeroed userdata of `type` with an empty table. [-0, +1, m] */
+void *binding_new(lua_State *L, const struct binding_type *type, size_t size);
+
+/* The userdata at `i`, or NULL when it is none of this type. [-0, +0, -] */
+void *binding_test(lua_State *L, int i, const struct binding_type *type);
+
+/* The same, raising an argument error. [-0, +0, e] */
+void *binding_check(lua_State *L, int i, const struct binding_type *type);
+
+/* The engine of this Lua state, started at the first call. Leaves its userdata
+ * on the stack, so that it can be kept alive. NULL: an error table is on the
+ * stack instead. [-0, +1, m] */
+struct http *binding_http(lua_State *L);
+
+/* The engine when it is there already, NULL when not. [-0, +0, -] */
+struct http *binding_http_if(lua_State *L);
+
+/* Seconds (nil: `none`) to microseconds. Raises when it is no number. */
+int64_t binding_seconds(lua_State *L, int i, double none);
+
+/* Calls an empty Lua function, so that a debug hook that a signal handler has
+ * set (Ctrl-C in lua.c) runs now. [-0, +0, e] */
+void binding_hooks(lua_State *L);
+
+#endif

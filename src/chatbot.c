@@ -1,0 +1,664 @@
+/*
+ * chatbot.c - see chatbot.h.
+ */
+#include "chatbot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "failure.h"
+#include "history.h"
+#include "options.h"
+#include "provider.h"
+#include "reply.h"
+#include "request.h"
+#include "utf8.h"
+
+const struct binding_type chatbot_type = {"chatbot"};
+
+struct chatbot {
+    char *key; /* the api_key that was given as a string, or NULL */
+};
+
+static struct chatbot *check(lua_State *L)
+{
+    return binding_check(L, 1, &chatbot_type);
+}
+
+static void free_key(struct chatbot *b)
+{
+    if (b->key == NULL)
+        return;
+    for (volatile char *p = b->key; *p != '\0'; p++)
+        *p = '\0';
+    free(b->key);
+    b->key = NULL;
+}
+
+static int chatbot_gc(lua_State *L)
+{
+    free_key(lua_touserdata(L, 1));
+    return 0;
+}
+
+/* ---- options ---- */
+
+/* Moves the api_key in the table at `options` to where it is kept. A key that
+ * has been given belongs to the provider and URL it was given for. */
+static void set_key(lua_State *L, struct chatbot *b, int env, int options)
+{
+    lua_getfield(L, options, "api_key");
+    if (lua_isfunction(L, -1)) {
+        free_key(b);
+        lua_setfield(L, env, "api_key");
+        return;
+    }
+    if (lua_type(L, -1) == LUA_TSTRING) {
+        const char *key = lua_tostring(L, -1);
+        free_key(b);
+        b->key = strdup(key);
+        if (b->key == NULL)
+            luaL_error(L, "not enough memory");
+        lua_pushnil(L);
+        lua_setfield(L, env, "api_key");
+    }
+    lua_pop(L, 1);
+}
+
+/* Copies options that have a value; the key stays out. [-0, +0, m] */
+static void copy_options(lua_State *L, int from, int to)
+{
+    lua_pushnil(L);
+    while (lua_next(L, from)) {
+        const char *name = lua_tostring(L, -2);
+        if (strcmp(name, "api_key") != 0 && strcmp(name, "messages") != 0 &&
+            strcmp(name, "system") != 0) {
+            lua_pushvalue(L, -2);
+            lua_pushvalue(L, -2);
+            lua_settable(L, to);
+        }
+        lua_pop(L, 1);
+    }
+}
+
+/* Finds the route for env.options and stores it; raises when there is none,
+ * because naming an unknown provider is misuse. [-0, +0, e] */
+static void find_route(lua_State *L, int env, int options, int arg)
+{
+    int top = lua_gettop(L);
+    lua_getfield(L, options, "model");
+    lua_getfield(L, options, "provider");
+    lua_getfield(L, options, "base_url");
+    if (!provider_route(L, top + 1, top + 2, top + 3)) {
+        lua_getfield(L, -1, "message");
+        luaL_argerror(L, arg, lua_tostring(L, -1));
+    }
+    lua_setfield(L, env, "route");
+    lua_settop(L, top);
+}
+
+static void set_messages(lua_State *L, int messages, int from, int arg)
+{
+    luaL_checktype(L, from, LUA_TTABLE);
+    const char *wrong = history_check(L, from);
+    if (wrong != NULL)
+        luaL_argerror(L, arg, wrong);
+    history_assign(L, messages, from);
+}
+
+int chatbot_new(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    options_check(L, 1, false);
+    struct chatbot *b = binding_new(L, &chatbot_type, sizeof *b); /* 2 */
+    compat_getenv(L, 2);                                          /* 3 */
+    lua_newtable(L);                                              /* 4 */
+    lua_newtable(L);                                              /* 5 */
+    copy_options(L, 1, 4);
+    lua_getfield(L, 1, "messages");
+    if (!lua_isnil(L, -1))
+        set_messages(L, 5, 6, 1);
+    lua_getfield(L, 1, "system");
+    if (lua_isnil(L, -1))
+        lua_pop(L, 1);
+    else
+        history_system(L, 5);
+    lua_settop(L, 5);
+    lua_setfield(L, 3, "messages");
+    find_route(L, 3, 4, 1);
+    lua_setfield(L, 3, "options");
+    lua_newtable(L); /* active: weak, so that a lost reply is collected */
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_setfield(L, 3, "active");
+    set_key(L, b, 3, 1);
+    lua_settop(L, 2);
+    return 1;
+}
+
+/* Whether a reply of the bot with this environment is under way. */
+static bool is_busy(lua_State *L, int env)
+{
+    lua_getfield(L, env, "active");
+    lua_rawgeti(L, -1, 1);
+    struct reply *r = lua_touserdata(L, -1);
+    lua_pop(L, 2);
+    return r != NULL && r->status == REPLY_STREAMING;
+}
+
+static int return_busy(lua_State *L)
+{
+    return failure_return(L, FAULT_BUSY,
+                          "a reply of this bot is still under way: wait for "
+                          "it, or close it");
+}
+
+/* ---- starting a reply ---- */
+
+/* Replaces the prompt at 2 by the message for it, or leaves nil. False: an
+ * error table. [-0, +(0|1), e] */
+static bool make_prompt(lua_State *L)
+{
+    if (lua_isnil(L, 2))
+        return true;
+    if (!lua_istable(L, 2)) {
+        size_t n;
+        const char *s = luaL_checklstring(L, 2, &n);
+        utf8_strip(&s, &n);
+        if (n == 0) {
+            failure_push(L, FAULT_CONFIG, "the prompt is empty");
+            return false;
+        }
+        lua_pushlstring(L, s, n);
+        lua_replace(L, 2);
+    }
+    lua_createtable(L, 0, 2);
+    lua_pushliteral(L, "user");
+    lua_setfield(L, -2, "role");
+    lua_pushvalue(L, 2);
+    lua_setfield(L, -2, "content");
+    lua_replace(L, 2);
+    return true;
+}
+
+/* Finds the key: *key is a copy that the caller frees, or NULL. False: an error
+ * table. A function that yields is not supported. [-0, +(0|1), m] */
+static bool find_key(lua_State *L, const struct chatbot *b, int env, int route,
+                     char **key)
+{
+    const char *found = b->key;
+    int top = lua_gettop(L);
+    lua_getfield(L, env, "api_key");
+    if (found == NULL && lua_isfunction(L, -1)) {
+        lua_getfield(L, route, "provider");
+        if (lua_pcall(L, 1, 1, 0) != 0) {
+            failure_push(L, FAULT_CONFIG, "the function api_key failed");
+            return false;
+        }
+        if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING) {
+            failure_push(L, FAULT_CONFIG,
+                         "the function api_key must return a string or nil");
+            return false;
+        }
+        found = lua_tostring(L, -1);
+    } else if (found == NULL) {
+        found = provider_env_key(L, route);
+    }
+    if (found != NULL && *found == '\0')
+        found = NULL;
+    if (found == NULL && provider_needs_key(L, route)) {
+        lua_getfield(L, route, "spec");
+        lua_getfield(L, -1, "api_key_env");
+        lua_rawgeti(L, -1, 1);
+        lua_getfield(L, route, "provider");
+        failure_push(L, FAULT_CONFIG,
+                     "no API key for '%s': set %s, or give api_key",
+                     lua_tostring(L, -1), lua_tostring(L, -2));
+        return false;
+    }
+    if (found != NULL && (*key = strdup(found)) == NULL) {
+        failure_push(L, FAULT_MEMORY, "not enough memory");
+        return false;
+    }
+    lua_settop(L, top);
+    return true;
+}
+
+/* Fills what does not come from Lua's stack. */
+static void fill_options(lua_State *L, const struct request_source *s,
+                         struct http_options *o)
+{
+    lua_getfield(L, s->route, "url");
+    o->url = lua_tostring(L, -1);
+    lua_getfield(L, s->options, "ca_file");
+    o->ca_file = lua_tostring(L, -1);
+    lua_getfield(L, s->options, "proxy");
+    o->proxy = lua_tostring(L, -1);
+    lua_getfield(L, s->options, "http_version");
+    o->http_version =
+        lua_isstring(L, -1) && *lua_tostring(L, -1) == '2' ? 2 : 11;
+    lua_getfield(L, s->route, "spec");
+    lua_getfield(L, -1, "loading_wait");
+    o->loading_wait = lua_toboolean(L, -1);
+    options_limits(L, s->call, s->options, &o->limits);
+    lua_pop(L, 2); /* the strings stay on the stack, and so alive */
+}
+
+/* Copies from the call and the bot to the reply's environment what the reply
+ * needs to know. [-0, +0, m] */
+static void fill_reply(lua_State *L, const struct request_source *s, int env)
+{
+    static const char *const names[] = {"on_text", "wait", "verbose",
+                                        "keep_partial", "max_context_tokens"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        options_get(L, s->call, s->options, names[i]);
+        lua_setfield(L, env, names[i]);
+    }
+    lua_getfield(L, env, "verbose");
+    if (lua_isboolean(L, -1)) {
+        lua_pushinteger(L, lua_toboolean(L, -1));
+        lua_setfield(L, env, "verbose");
+    }
+    lua_pop(L, 1);
+    lua_getfield(L, s->route, "provider");
+    lua_setfield(L, env, "provider");
+    lua_getfield(L, s->route, "model");
+    lua_setfield(L, env, "asked_model");
+    lua_pushvalue(L, 1);
+    lua_setfield(L, env, "bot");
+}
+
+/* Adds what every error table says, to the one on top. [-0, +0, m] */
+static void name_failure(lua_State *L, int route)
+{
+    lua_getfield(L, route, "provider");
+    lua_setfield(L, -2, "provider");
+    lua_getfield(L, route, "model");
+    lua_setfield(L, -2, "model");
+}
+
+/* Checks the URL, adds the headers, hands all to the engine. The body is on
+ * top, or nil for a GET. False: an error table is on top. [-0, +n, m] */
+static bool send(lua_State *L, const struct request_source *s, int reply,
+                 char *key)
+{
+    struct http_options o = {0};
+    size_t n = 0;
+    const char *body = lua_tolstring(L, -1, &n);
+    lua_getfield(L, s->options, "allow_insecure_http");
+    bool insecure = lua_toboolean(L, -1);
+    fill_options(L, s, &o);
+    const char *wrong = provider_check_url(o.url, key != NULL, insecure);
+    if (wrong != NULL) {
+        failure_push(L, FAULT_CONFIG, "%s", wrong);
+        return false;
+    }
+    if (!request_headers(L, s, key, &o))
+        return false;
+    struct http *http = binding_http(L);
+    if (http == NULL)
+        return false;
+    compat_getenv(L, reply);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "engine");
+    if (body != NULL) {
+        o.body = malloc(n);
+        o.body_len = n;
+        if (o.body == NULL) {
+            failure_push(L, FAULT_MEMORY, "not enough memory");
+            return false;
+        }
+        memcpy(o.body, body, n);
+    }
+    bool ok = reply_start(L, reply, http, &o, key);
+    request_wipe(&o, key);
+    return ok;
+}
+
+/* bot, prompt, opts -> reply, or nil and an error table. Common to chat, stream
+ * and _get. With `path` it is a GET of base_url .. path. */
+static int start(lua_State *L, const char *path)
+{
+    enum { BOT = 1, PROMPT, OPTS, ENV, OPTIONS, ROUTE, MESSAGES, REPLY, RENV };
+    struct chatbot *b = check(L);
+    lua_settop(L, 3);
+    if (!lua_isnil(L, OPTS)) {
+        luaL_checktype(L, OPTS, LUA_TTABLE);
+        options_check(L, OPTS, true);
+    }
+    compat_getenv(L, BOT); /* ENV */
+    if (path == NULL && is_busy(L, ENV))
+        return return_busy(L);
+    lua_getfield(L, ENV, "options");
+    lua_getfield(L, ENV, "route");
+    lua_getfield(L, ENV, "messages");
+    struct request_source s = {
+        .options = OPTIONS, .call = OPTS, .route = ROUTE, .messages = MESSAGES};
+    options_get(L, OPTS, OPTIONS, "stream");
+    s.stream = path == NULL && (lua_isnil(L, -1) || lua_toboolean(L, -1));
+    lua_settop(L, MESSAGES);
+    if (path == NULL && !make_prompt(L)) {
+        name_failure(L, ROUTE);
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
+    }
+    struct reply *r = reply_new(L); /* REPLY */
+    r->fetch = path != NULL;
+    compat_getenv(L, REPLY); /* RENV */
+    fill_reply(L, &s, RENV);
+    char *key = NULL;
+    bool ok = find_key(L, b, ENV, ROUTE, &key), added = false;
+    if (ok && path != NULL) {
+        lua_newtable(L); /* a route of its own, to another path */
+        lua_pushnil(L);
+        while (lua_next(L, ROUTE)) {
+            lua_pushvalue(L, -2);
+            lua_insert(L, -2);
+            lua_settable(L, -4);
+        }
+        lua_getfield(L, ROUTE, "base_url");
+        lua_pushfstring(L, "%s%s", lua_tostring(L, -1), path);
+        lua_setfield(L, -3, "url");
+        lua_pop(L, 1);
+        lua_replace(L, ROUTE);
+        lua_pushnil(L); /* no body */
+    } else if (ok) {
+        if (!lua_isnil(L, PROMPT)) {
+            lua_pushvalue(L, MESSAGES);
+            lua_setfield(L, RENV, "messages");
+            lua_pushvalue(L, PROMPT);
+            lua_setfield(L, RENV, "user");
+            lua_pushvalue(L, PROMPT);
+            history_add(L, MESSAGES);
+            lua_setfield(L, RENV, "replaced");
+            added = true;
+        } else {
+            lua_pushvalue(L, MESSAGES);
+            lua_setfield(L, RENV, "messages");
+        }
+        ok = request_body(L, &s);
+    }
+    ok = ok && send(L, &s, REPLY, key);
+    if (key != NULL) {
+        memset(key, 0, strlen(key));
+        free(key);
+    }
+    if (!ok) {
+        int err = lua_gettop(L);
+        if (added) {
+            lua_getfield(L, RENV, "replaced");
+            history_rollback(L, MESSAGES, PROMPT, err + 1);
+        }
+        lua_settop(L, err);
+        name_failure(L, ROUTE);
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
+    }
+    lua_getfield(L, RENV, "on_text");
+    if (lua_isfunction(L, -1))
+        reply_list(L, REPLY);
+    if (path == NULL) {
+        lua_getfield(L, ENV, "active");
+        lua_pushvalue(L, REPLY);
+        lua_rawseti(L, -2, 1);
+    }
+    lua_settop(L, REPLY);
+    reply_step(L, REPLY, 0); /* under way at once */
+    return 1;
+}
+
+static int chatbot_stream(lua_State *L)
+{
+    return start(L, NULL);
+}
+
+/* bot:_get(path [, opts]): a reply whose answer is the decoded JSON. */
+static int chatbot_get(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 2);
+    return start(L, path);
+}
+
+/* ---- chat ---- */
+
+#if COMPAT_YIELDS
+
+/* One turn of chat's loop after another, until the reply has ended, or in a
+ * coroutine until there is something to yield. Stack: bot, prompt, opts, reply.
+ */
+static int chat_loop(lua_State *L, int status, lua_KContext context)
+{
+    enum { REPLY = 4, WAIT = 5 };
+    struct reply *r = lua_touserdata(L, REPLY);
+    (void)status;
+    for (;;) {
+        lua_settop(L, WAIT);
+        if (r->status == REPLY_STREAMING)
+            reply_step(L, REPLY, 0);
+        switch (reply_advance(L, REPLY)) {
+        case REPLY_HAS_TEXT:
+            if (lua_isnil(L, WAIT) && compat_isyieldable(L))
+                return lua_yieldk(L, 1, context, chat_loop);
+            break;
+        case REPLY_WAITS:
+            if (!lua_isnil(L, WAIT)) {
+                lua_pushvalue(L, WAIT);
+                lua_pushvalue(L, REPLY);
+                lua_callk(L, 1, 0, context, chat_loop);
+            } else if (compat_isyieldable(L)) {
+                lua_pushliteral(L, "");
+                return lua_yieldk(L, 1, context, chat_loop);
+            } else {
+                reply_step(L, REPLY, -1);
+            }
+            break;
+        case REPLY_HAS_ENDED:
+            reply_push_answer(L, REPLY);
+            return 2;
+        default:
+            lua_pushnil(L);
+            lua_insert(L, -2);
+            return 2;
+        }
+    }
+}
+
+static int chatbot_chat(lua_State *L)
+{
+    lua_settop(L, 3);
+    lua_pushcfunction(L, chatbot_stream);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, 3);
+    lua_call(L, 3, 2);
+    if (lua_isnil(L, 4))
+        return 2;
+    lua_settop(L, 4);
+#if LUA_VERSION_NUM >= 504
+    lua_toclose(L, 4); /* an error or coroutine.close cancels at once */
+#endif
+    compat_getenv(L, 4);
+    lua_getfield(L, -1, "wait");
+    lua_replace(L, 5);
+    return chat_loop(L, LUA_OK, 0);
+}
+
+#endif
+
+/* ---- the rest ---- */
+
+static int chatbot_get_messages(lua_State *L)
+{
+    check(L);
+    compat_getenv(L, 1);
+    lua_getfield(L, -1, "messages");
+    return 1;
+}
+
+/* Pushes bot (1), and its environment (2), messages (3); false: busy. */
+static bool open_conversation(lua_State *L)
+{
+    check(L);
+    lua_settop(L, 2);
+    compat_getenv(L, 1);            /* 3 */
+    lua_getfield(L, 3, "messages"); /* 4 */
+    return !is_busy(L, 3);
+}
+
+static int chatbot_set_messages(lua_State *L)
+{
+    if (!open_conversation(L))
+        return return_busy(L);
+    set_messages(L, 4, 2, 2);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int chatbot_reset(lua_State *L)
+{
+    if (!open_conversation(L))
+        return return_busy(L);
+    history_reset(L, 4);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static bool is_set(lua_State *L, int table, const char *name)
+{
+    lua_getfield(L, table, name);
+    bool set = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    return set;
+}
+
+static void unset(lua_State *L, int table, const char *name)
+{
+    lua_pushnil(L);
+    lua_setfield(L, table, name);
+}
+
+/* bot:set_model(name [, opts]). A base_url that was given stays until a prefix
+ * or opts say otherwise; a key that was given goes when the provider changes.
+ */
+static int chatbot_set_model(lua_State *L)
+{
+    enum { BOT = 1, NAME, OPTS, ENV, OPTIONS, OLD };
+    struct chatbot *b = check(L);
+    luaL_checkstring(L, NAME);
+    lua_settop(L, OPTS);
+    if (lua_isnil(L, OPTS)) {
+        lua_newtable(L);
+        lua_replace(L, OPTS);
+    }
+    luaL_checktype(L, OPTS, LUA_TTABLE);
+    options_check(L, OPTS, false);
+    compat_getenv(L, BOT);
+    lua_getfield(L, ENV, "options");
+    lua_getfield(L, ENV, "route");
+    /* on a copy, so that nothing has changed when this raises */
+    lua_newtable(L);
+    copy_options(L, OPTIONS, OLD + 1);
+    lua_replace(L, OPTIONS);
+    lua_pushvalue(L, NAME);
+    lua_setfield(L, OPTIONS, "model");
+    copy_options(L, OPTS, OPTIONS);
+    lua_pushvalue(L, NAME);
+    lua_setfield(L, OPTIONS, "model");
+    luaL_argcheck(L, !is_set(L, OPTS, "messages") && !is_set(L, OPTS, "system"),
+                  OPTS, "the conversation is not changed here");
+    bool url = is_set(L, OPTS, "base_url");
+    bool provider = is_set(L, OPTS, "provider");
+    if (!provider)
+        unset(L, OPTIONS, "provider");
+    if (!url && provider)
+        unset(L, OPTIONS, "base_url");
+    find_route(L, ENV, OPTIONS, 2);
+    lua_getfield(L, ENV, "route");
+    lua_getfield(L, -1, "named");
+    bool named = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    if (named && !url && !provider) { /* a prefix: its own address */
+        unset(L, OPTIONS, "base_url");
+        find_route(L, ENV, OPTIONS, 2);
+        lua_getfield(L, ENV, "route");
+    }
+    lua_getfield(L, OLD, "base_url");
+    lua_getfield(L, ENV, "route");
+    lua_getfield(L, -1, "base_url");
+    if (!lua_rawequal(L, -1, -3))
+        free_key(b);
+    set_key(L, b, ENV, OPTS);
+    lua_pushvalue(L, OPTIONS);
+    lua_setfield(L, ENV, "options");
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int push_route_field(lua_State *L, const char *name)
+{
+    check(L);
+    compat_getenv(L, 1);
+    lua_getfield(L, -1, "route");
+    lua_getfield(L, -1, name);
+    return 1;
+}
+
+static int chatbot_get_model(lua_State *L)
+{
+    return push_route_field(L, "model");
+}
+
+static int chatbot_get_provider(lua_State *L)
+{
+    static const char *const names[] = {"provider", "base_url", "model"};
+    struct chatbot *b = check(L);
+    lua_settop(L, 1);
+    compat_getenv(L, 1);
+    lua_getfield(L, 2, "route");
+    lua_newtable(L);
+    for (int i = 0; i < 3; i++) {
+        lua_getfield(L, 3, names[i]);
+        lua_setfield(L, 4, i == 0 ? "name" : names[i]);
+    }
+    lua_getfield(L, 2, "api_key");
+    lua_pushboolean(L, b->key != NULL || lua_isfunction(L, -1) ||
+                           provider_env_key(L, 3) != NULL);
+    lua_setfield(L, 4, "has_key");
+    lua_settop(L, 4);
+    return 1;
+}
+
+static int chatbot_tostring(lua_State *L)
+{
+    struct chatbot *b = check(L);
+    push_route_field(L, "provider");
+    push_route_field(L, "model");
+    lua_pushfstring(L, "chatbot (%s): %p", lua_tostring(L, -1), (void *)b);
+    return 1;
+}
+
+void chatbot_open(lua_State *L)
+{
+    static const luaL_Reg meta[] = {
+        {"__gc", chatbot_gc}, {"__tostring", chatbot_tostring}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+#if COMPAT_YIELDS
+        {"chat", chatbot_chat},
+#endif
+        {"stream", chatbot_stream},
+        {"get_messages", chatbot_get_messages},
+        {"set_messages", chatbot_set_messages},
+        {"reset", chatbot_reset},
+        {"set_model", chatbot_set_model},
+        {"get_model", chatbot_get_model},
+        {"get_provider", chatbot_get_provider},
+        {"_get", chatbot_get},
+        {NULL, NULL},
+    };
+    binding_type(L, &chatbot_type, meta, methods);
+}

@@ -1,0 +1,89 @@
+/*
+ * compat.h - one C API out of five: Lua 5.1, 5.2, 5.3, 5.4 and LuaJIT (and
+ * 5.5's headers). Names of a later version where an earlier one lacks them, as
+ * static functions, so that nothing is exported.
+ */
+#ifndef CHATBOT_COMPAT_H
+#define CHATBOT_COMPAT_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#if LUA_VERSION_NUM < 501
+#error "Lua 5.1 or later is needed"
+#endif
+
+/* `chat` can be a C function that yields. */
+#define COMPAT_YIELDS (LUA_VERSION_NUM >= 503)
+
+#if LUA_VERSION_NUM == 501
+#define lua_rawlen(L, i) lua_objlen((L), (i))
+#define lua_absindex(L, i)                                                     \
+    ((i) > 0 || (i) <= LUA_REGISTRYINDEX ? (i) : lua_gettop(L) + (i) + 1)
+#endif
+
+#if LUA_VERSION_NUM < 503
+#define lua_isinteger(L, i) ((void)(L), (void)(i), 0)
+#endif
+
+/* The table that belongs to the full userdata at `i`. [-0, +1, -] */
+static inline void compat_getenv(lua_State *L, int i)
+{
+#if LUA_VERSION_NUM == 501
+    lua_getfenv(L, i);
+#elif LUA_VERSION_NUM >= 504
+    lua_getiuservalue(L, i, 1);
+#else
+    lua_getuservalue(L, i);
+#endif
+}
+
+/* Gives the table on top to the full userdata at `i`. [-1, +0, -] */
+static inline void compat_setenv(lua_State *L, int i)
+{
+#if LUA_VERSION_NUM == 501
+    lua_setfenv(L, i);
+#elif LUA_VERSION_NUM >= 504
+    lua_setiuservalue(L, i, 1);
+#else
+    lua_setuservalue(L, i);
+#endif
+}
+
+/* registry[key] with an address as the key. [-0, +1, -] */
+static inline void compat_getkey(lua_State *L, const void *key)
+{
+    lua_pushlightuserdata(L, (void *)(size_t)key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+}
+
+/* registry[key] = the value on top. [-1, +0, m] */
+static inline void compat_setkey(lua_State *L, const void *key)
+{
+    lua_pushlightuserdata(L, (void *)(size_t)key);
+    lua_insert(L, -2);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+/* Sets the functions of `l` in the table on top. [-0, +0, m] */
+static inline void compat_setfuncs(lua_State *L, const luaL_Reg *l)
+{
+    for (; l->name != NULL; l++) {
+        lua_pushcfunction(L, l->func);
+        lua_setfield(L, -2, l->name);
+    }
+}
+
+/* Whether the running function may yield; 5.1 cannot know. */
+static inline int compat_isyieldable(lua_State *L)
+{
+#if LUA_VERSION_NUM >= 503
+    return lua_isyieldable(L);
+#else
+    int main = lua_pushthread(L);
+    lua_pop(L, 1);
+    return !main;
+#endif
+}
+
+#endif

@@ -1,0 +1,160 @@
+/*
+ * core.c - luaopen_chatbot_core: the module's functions and its two types.
+ *
+ * Opening does no work but to create tables: libcurl is loaded by the first
+ * request or by warmup.
+ */
+#include "binding.h"
+#include "chatbot.h"
+#include "failure.h"
+#include "json.h"
+#include "libcurl.h"
+#include "provider.h"
+#include "reply.h"
+
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
+
+EXPORT int luaopen_chatbot_core(lua_State *L);
+
+/* poll([seconds]) -> how many replies are under way. Waits up to `seconds`
+ * (default 0) for something to happen, does it, and calls on_text. */
+static int core_poll(lua_State *L)
+{
+    int64_t us = binding_seconds(L, 1, 0);
+    struct http *http = binding_http_if(L);
+    lua_settop(L, 0);
+    if (http == NULL) {
+        lua_pushinteger(L, 0);
+        return 1;
+    }
+    if (http_step(http, us) && !http_signalled(http))
+        binding_hooks(L);
+    reply_dispatch(L, http);
+    lua_pushinteger(L, (lua_Integer)http_active(http));
+    return 1;
+}
+
+/* Pushes the engine's userdata and returns it, or raises. */
+static struct http *need_http(lua_State *L)
+{
+    struct http *http = binding_http(L);
+    if (http == NULL)
+        lua_error(L);
+    return http;
+}
+
+/* pollfd() -> the descriptor to watch for reading, or nil where there is none.
+ */
+static int core_pollfd(lua_State *L)
+{
+    int fd = http_fd(need_http(L));
+    if (fd < 0)
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, fd);
+    return 1;
+}
+
+/* timeout() -> seconds until poll must be called anyway, or nil. */
+static int core_timeout(lua_State *L)
+{
+    struct http *http = binding_http_if(L);
+    int64_t us = http == NULL ? -1 : http_timeout(http);
+    if (us < 0)
+        lua_pushnil(L);
+    else
+        lua_pushnumber(L, (lua_Number)us / 1e6);
+    return 1;
+}
+
+/* curl_version() -> {version, ssl_version, async_dns, http2}. Loads libcurl. */
+static int core_curl_version(lua_State *L)
+{
+    const struct libcurl *curl = libcurl_load();
+    if (curl->error != NULL)
+        return failure_return(L, FAULT_CONFIG, "%s", curl->error);
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, curl->version);
+    lua_setfield(L, -2, "version");
+    lua_pushstring(L, curl->ssl_version);
+    lua_setfield(L, -2, "ssl_version");
+    lua_pushboolean(L, (curl->features & CURL_VERSION_ASYNCHDNS) != 0);
+    lua_setfield(L, -2, "async_dns");
+    lua_pushboolean(L, (curl->features & CURL_VERSION_HTTP2) != 0);
+    lua_setfield(L, -2, "http2");
+    return 1;
+}
+
+/* warmup() -> true: loads libcurl and starts the engine, so that the first
+ * request does not have to. */
+static int core_warmup(lua_State *L)
+{
+    if (binding_http(L) == NULL) {
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* interrupts(on): while on, SIGINT ends the running reply as cancelled and
+ * does not end the process. For programs with a terminal. */
+static int core_interrupts(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TBOOLEAN);
+    bool on = lua_toboolean(L, 1);
+    lua_pushboolean(L, http_signals(need_http(L), on) == 0);
+    return 1;
+}
+
+static int core_json_encode(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    if (json_encode(L, 1))
+        return 1;
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+}
+
+static int core_json_decode(lua_State *L)
+{
+    size_t n;
+    const char *s = luaL_checklstring(L, 1, &n);
+    if (json_decode(L, s, n))
+        return 1;
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+}
+
+int luaopen_chatbot_core(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"new", chatbot_new},
+        {"poll", core_poll},
+        {"pollfd", core_pollfd},
+        {"timeout", core_timeout},
+        {"warmup", core_warmup},
+        {"register", provider_register},
+        {"providers", provider_list},
+        {"interrupts", core_interrupts},
+        {"curl_version", core_curl_version},
+        {"json_encode", core_json_encode},
+        {"json_decode", core_json_decode},
+        {NULL, NULL},
+    };
+    failure_open(L);
+    lua_newtable(L);
+    compat_setfuncs(L, functions);
+    chatbot_open(L);
+    lua_setfield(L, -2, "chatbot"); /* the methods, for the Lua side */
+    reply_open(L);
+    lua_setfield(L, -2, "reply");
+    return 1;
+}

@@ -1,0 +1,194 @@
+/*
+ * history.c - see history.h.
+ */
+#include "history.h"
+
+#include <string.h>
+
+#define OVERHEAD 16 /* bytes that a message is counted for beside its text */
+
+static int length(lua_State *L, int list)
+{
+    return (int)lua_rawlen(L, list);
+}
+
+/* Whether message `n` of the list has this role. [-0, +0, m] */
+static bool has_role(lua_State *L, int list, int n, const char *role)
+{
+    bool same = false;
+    lua_rawgeti(L, list, n);
+    if (lua_istable(L, -1)) {
+        lua_getfield(L, -1, "role");
+        const char *s = lua_tostring(L, -1);
+        same = s != NULL && strcmp(s, role) == 0;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return same;
+}
+
+static bool is_system(lua_State *L, int list, int n)
+{
+    return has_role(L, list, n, "system") || has_role(L, list, n, "developer");
+}
+
+/* Removes messages first..first+count-1. No allocation. [-0, +0, -] */
+static void remove_range(lua_State *L, int list, int first, int count)
+{
+    int n = length(L, list);
+    for (int i = first; i <= n; i++) {
+        if (i + count <= n)
+            lua_rawgeti(L, list, i + count);
+        else
+            lua_pushnil(L);
+        lua_rawseti(L, list, i);
+    }
+}
+
+void history_append(lua_State *L, int list)
+{
+    list = lua_absindex(L, list);
+    lua_rawseti(L, list, length(L, list) + 1);
+}
+
+void history_add(lua_State *L, int list)
+{
+    list = lua_absindex(L, list);
+    int n = length(L, list);
+    if (n > 0 && has_role(L, list, n, "user")) {
+        lua_rawgeti(L, list, n);
+        lua_insert(L, -2);
+        lua_rawseti(L, list, n);
+    } else {
+        lua_rawseti(L, list, n + 1);
+        lua_pushnil(L);
+    }
+}
+
+void history_rollback(lua_State *L, int list, int message, int replaced)
+{
+    for (int i = length(L, list); i > 0; i--) {
+        lua_rawgeti(L, list, i);
+        bool ours = lua_rawequal(L, -1, message);
+        lua_pop(L, 1);
+        if (!ours)
+            continue;
+        if (lua_isnil(L, replaced)) {
+            remove_range(L, list, i, 1);
+        } else {
+            lua_pushvalue(L, replaced);
+            lua_rawseti(L, list, i);
+        }
+        return;
+    }
+}
+
+const char *history_check(lua_State *L, int i)
+{
+    int n = length(L, i);
+    for (int k = 1; k <= n; k++) {
+        lua_rawgeti(L, i, k);
+        if (!lua_istable(L, -1))
+            return lua_pushfstring(L, "message %d is no table", k);
+        lua_getfield(L, -1, "role");
+        if (lua_type(L, -1) != LUA_TSTRING)
+            return lua_pushfstring(L, "message %d has no role", k);
+        lua_pop(L, 2);
+    }
+    return NULL;
+}
+
+void history_assign(lua_State *L, int list, int from)
+{
+    list = lua_absindex(L, list);
+    from = lua_absindex(L, from);
+    int n = length(L, from);
+    lua_newtable(L); /* first the copies, since `from` may be `list` */
+    int copies = lua_gettop(L);
+    for (int i = 1; i <= n; i++) {
+        lua_newtable(L);
+        lua_rawgeti(L, from, i);
+        lua_pushnil(L);
+        while (lua_next(L, -2)) { /* copy, message, key, value */
+            lua_pushvalue(L, -2);
+            lua_insert(L, -2);
+            lua_rawset(L, -5);
+        }
+        lua_pop(L, 1);
+        lua_rawseti(L, copies, i);
+    }
+    remove_range(L, list, 1, length(L, list));
+    for (int i = 1; i <= n; i++) {
+        lua_rawgeti(L, copies, i);
+        lua_rawseti(L, list, i);
+    }
+    lua_pop(L, 1);
+}
+
+void history_system(lua_State *L, int list)
+{
+    list = lua_absindex(L, list);
+    lua_createtable(L, 0, 2);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "content");
+    lua_pushliteral(L, "system");
+    lua_setfield(L, -2, "role");
+    int n = length(L, list);
+    if (n == 0 || !is_system(L, list, 1))
+        for (int i = n; i > 0; i--) {
+            lua_rawgeti(L, list, i);
+            lua_rawseti(L, list, i + 1);
+        }
+    lua_rawseti(L, list, 1);
+}
+
+static int first_exchange(lua_State *L, int list)
+{
+    int i = 1, n = length(L, list);
+    while (i <= n && is_system(L, list, i))
+        i++;
+    return i;
+}
+
+void history_reset(lua_State *L, int list)
+{
+    int first = first_exchange(L, list);
+    remove_range(L, list, first, length(L, list));
+}
+
+/* The bytes that messages first..last are counted for. [-0, +0, m] */
+static double weight(lua_State *L, int list, int first, int last)
+{
+    double sum = 0;
+    for (int i = first; i <= last; i++) {
+        sum += OVERHEAD;
+        lua_rawgeti(L, list, i);
+        if (lua_istable(L, -1)) {
+            lua_getfield(L, -1, "content");
+            if (lua_type(L, -1) == LUA_TSTRING)
+                sum += (double)lua_rawlen(L, -1);
+            lua_pop(L, 1);
+        }
+        lua_pop(L, 1);
+    }
+    return sum;
+}
+
+int history_trim(lua_State *L, int list, double tokens, double max)
+{
+    int dropped = 0;
+    list = lua_absindex(L, list);
+    double per_byte = tokens / weight(L, list, 1, length(L, list));
+    while (tokens > max) {
+        int first = first_exchange(L, list), n = length(L, list);
+        int next = first + 1;
+        while (next <= n && !has_role(L, list, next, "user"))
+            next++;
+        if (next > n)
+            break; /* the last exchange stays */
+        tokens -= per_byte * weight(L, list, first, next - 1);
+        remove_range(L, list, first, next - first);
+        dropped += next - first;
+    }
+    return dropped;
+}

@@ -1,0 +1,49 @@
+/*
+ * history.h - what happens to a conversation: an array of messages, a plain
+ * Lua table that the user may read and change at any time.
+ *
+ * A prompt is added when a request starts and taken out again, by identity,
+ * when it fails. Nothing here throws but for memory, and history_rollback not
+ * even for that, because finalizers call it.
+ */
+#ifndef CHATBOT_HISTORY_H
+#define CHATBOT_HISTORY_H
+
+#include <stdbool.h>
+
+#include "compat.h"
+
+/* Adds the message on top to the list at `list`. When that ends with a
+ * user message, this one is replaced. Pushes the replaced one or nil: [-1, +1,
+ * m] */
+void history_add(lua_State *L, int list);
+
+/* Takes the message at `message` out of the list again and puts `replaced`
+ * back in its place, if that is no nil. [-0, +0, -] */
+void history_rollback(lua_State *L, int list, int message, int replaced);
+
+/* Appends the message on top: [-1, +0, m] */
+void history_append(lua_State *L, int list);
+
+/* Makes `list` hold copies of the messages in the list at `from`, and nothing
+ * else; `from` must have passed history_check. [-0, +0, m] */
+void history_assign(lua_State *L, int list, int from);
+
+/* What is wrong with the list at `i`: NULL, or a text pushed. [-0, +(0|1), m]
+ */
+const char *history_check(lua_State *L, int i);
+
+/* Puts the system message with the text on top to the front, instead of one
+ * that is there. [-1, +0, m] */
+void history_system(lua_State *L, int list);
+
+/* Leaves nothing but the system messages at the front. [-0, +0, m] */
+void history_reset(lua_State *L, int list);
+
+/* Drops the oldest exchanges (a user message and what answers it; never the
+ * system messages, never the last exchange) until `tokens`, what the server
+ * counted for the whole, would be at most `max`, going by the length of the
+ * texts. Returns how many messages went. [-0, +0, m] */
+int history_trim(lua_State *L, int list, double tokens, double max);
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * options.h - the names, types and defaults of what a bot or a call may set.
+ *
+ * Knows only tables: options of the bot, and options of one call, which come
+ * first.
+ */
+#ifndef CHATBOT_OPTIONS_H
+#define CHATBOT_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "compat.h"
+#include "http.h"
+
+/* Checks the table at argument `arg` of `new` (`call` false) or of `chat` and
+ * `stream`, where an unknown name is a field of the body. Raises. [-0, +0, e]
+ */
+void options_check(lua_State *L, int arg, bool call);
+
+/* Whether this name is an option, and not a field of the body. */
+bool options_known(const char *name);
+
+/* Pushes call[name], else bot[name], else nil. [-0, +1, m] */
+void options_get(lua_State *L, int call, int bot, const char *name);
+
+/* Fills the limits of a request. [-0, +0, m] */
+void options_limits(lua_State *L, int call, int bot, struct http_limits *l);
+
+#endif

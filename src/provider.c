@@ -1,0 +1,513 @@
+/*
+ * provider.c - see provider.h.
+ */
+#include "provider.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "failure.h"
+
+static const char list_key; /* registry: {names in order, name = spec} */
+
+static void push_list(lua_State *L)
+{
+    compat_getkey(L, &list_key);
+    if (!lua_istable(L, -1)) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        compat_setkey(L, &list_key);
+    }
+}
+
+/* The string field of the table at `i`; NULL when it is none. The pointer is
+ * good while the table holds it. [-0, +0, m] */
+static const char *field(lua_State *L, int i, const char *name)
+{
+    lua_getfield(L, i, name);
+    const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+    lua_pop(L, 1);
+    return s;
+}
+
+static bool flag(lua_State *L, int i, const char *name)
+{
+    lua_getfield(L, i, name);
+    bool set = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return set;
+}
+
+static const char *env(const char *name)
+{
+    const char *value = name == NULL ? NULL : getenv(name);
+    return value != NULL && *value != '\0' ? value : NULL;
+}
+
+/* ---- register and providers ---- */
+
+enum field_kind { TEXT, FLAG, TEXTS, MAP, MODELS };
+
+static const struct {
+    const char *name;
+    enum field_kind kind;
+} fields[] = {
+    {"name", TEXT},
+    {"base_url", TEXT},
+    {"base_url_env", TEXT},
+    {"base_url_suffix", TEXT},
+    {"api_version_env", TEXT},
+    {"api_key_env", TEXTS},
+    {"api_key_optional", FLAG},
+    {"auth_header", TEXT},
+    {"match", TEXTS},
+    {"match_prefix", TEXTS},
+    {"headers", MAP},
+    {"header_env", MAP},
+    {"stream_options", FLAG},
+    {"loading_wait", FLAG},
+    {"rename", MAP},
+    {"models", MODELS},
+};
+
+static bool is_kind(lua_State *L, enum field_kind kind)
+{
+    switch (kind) {
+    case TEXT:
+        return lua_type(L, -1) == LUA_TSTRING;
+    case FLAG:
+        return lua_isboolean(L, -1);
+    default:
+        break;
+    }
+    if (!lua_istable(L, -1))
+        return false;
+    bool ok = true;
+    int wanted = kind == MAP ? LUA_TSTRING : LUA_TNUMBER;
+    int value = kind == MODELS ? LUA_TTABLE : LUA_TSTRING;
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        ok = ok && lua_type(L, -2) == wanted && lua_type(L, -1) == value;
+        lua_pop(L, 1);
+    }
+    return ok;
+}
+
+static const char *check_field(lua_State *L)
+{
+    const char *name =
+        lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (strcmp(name, fields[i].name) == 0)
+            return is_kind(L, fields[i].kind)
+                       ? NULL
+                       : lua_pushfstring(L, "bad value of '%s'", name);
+    return lua_pushfstring(L, "unknown field '%s'", name);
+}
+
+int provider_register(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    luaL_argcheck(L, *name != '\0' && strpbrk(name, ": \t\r\n") == NULL, 1,
+                  "a name without colon and blanks expected");
+    push_list(L);    /* 3 */
+    lua_newtable(L); /* 4: the copy that is kept */
+    lua_getfield(L, 3, name);
+    bool known = lua_istable(L, -1);
+    if (known) { /* what is not given stays as it was */
+        lua_pushnil(L);
+        while (lua_next(L, 5)) {
+            lua_pushvalue(L, -2);
+            lua_insert(L, -2);
+            lua_rawset(L, 4);
+        }
+    }
+    lua_settop(L, 4);
+    lua_pushnil(L);
+    while (lua_next(L, 2)) {
+        const char *wrong = check_field(L);
+        if (wrong != NULL)
+            return luaL_argerror(L, 2, wrong);
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, 4);
+    }
+    const char *url = field(L, 4, "base_url");
+    if (url != NULL) {
+        const char *wrong = provider_check_url(url, false, true);
+        luaL_argcheck(L, wrong == NULL, 2, wrong);
+    }
+    lua_pushvalue(L, 1);
+    lua_setfield(L, 4, "name");
+    lua_setfield(L, 3, name);
+    if (!known) {
+        lua_pushvalue(L, 1);
+        lua_rawseti(L, 3, (int)lua_rawlen(L, 3) + 1);
+    }
+    return 0;
+}
+
+/* The first of the variables at api_key_env that is set, or NULL. */
+static const char *spec_key(lua_State *L, int spec)
+{
+    const char *key = NULL;
+    spec = lua_absindex(L, spec);
+    lua_getfield(L, spec, "api_key_env");
+    if (lua_istable(L, -1))
+        for (int i = 1; key == NULL; i++) {
+            lua_rawgeti(L, -1, i);
+            const char *name = lua_tostring(L, -1);
+            lua_pop(L, 1);
+            if (name == NULL)
+                break;
+            key = env(name);
+        }
+    lua_pop(L, 1);
+    return key;
+}
+
+int provider_list(lua_State *L)
+{
+    lua_settop(L, 0);
+    push_list(L);    /* 1 */
+    lua_newtable(L); /* 2 */
+    int n = (int)lua_rawlen(L, 1);
+    for (int i = 1; i <= n; i++) {
+        lua_rawgeti(L, 1, i);
+        lua_gettable(L, 1); /* 3: spec */
+        lua_newtable(L);    /* 4: row */
+        lua_getfield(L, 3, "name");
+        lua_setfield(L, 4, "name");
+        const char *url = env(field(L, 3, "base_url_env"));
+        lua_pushstring(L, url);
+        if (url == NULL) {
+            lua_pop(L, 1);
+            lua_getfield(L, 3, "base_url");
+        }
+        lua_setfield(L, 4, "base_url");
+        lua_newtable(L); /* 5: a copy of the variables' names */
+        lua_getfield(L, 3, "api_key_env");
+        for (int k = 1; lua_istable(L, 6) && k <= (int)lua_rawlen(L, 6); k++) {
+            lua_rawgeti(L, 6, k);
+            lua_rawseti(L, 5, k);
+        }
+        lua_pop(L, 1);
+        lua_setfield(L, 4, "api_key_env");
+        lua_pushboolean(L, spec_key(L, 3) != NULL);
+        lua_setfield(L, 4, "has_key");
+        lua_rawseti(L, 2, i);
+        lua_settop(L, 2);
+    }
+    return 1;
+}
+
+/* ---- matching ---- */
+
+static bool same_start(const char *s, const char *prefix)
+{
+    return strncasecmp(s, prefix, strlen(prefix)) == 0;
+}
+
+static bool contains(const char *s, const char *part)
+{
+    for (; *s != '\0'; s++)
+        if (same_start(s, part))
+            return true;
+    return *part == '\0';
+}
+
+/* Whether `model` fits one of the strings in the list spec[name]. */
+static bool fits(lua_State *L, int spec, const char *name, const char *model,
+                 bool (*test)(const char *, const char *))
+{
+    bool found = false;
+    spec = lua_absindex(L, spec);
+    lua_getfield(L, spec, name);
+    if (lua_istable(L, -1))
+        for (int i = 1; !found; i++) {
+            lua_rawgeti(L, -1, i);
+            const char *part = lua_tostring(L, -1);
+            lua_pop(L, 1);
+            if (part == NULL)
+                break;
+            found = test(model, part);
+        }
+    lua_pop(L, 1);
+    return found;
+}
+
+/* Pushes the spec that the rules choose for `model`: [-0, +1, m] */
+static void match(lua_State *L, int list, const char *model)
+{
+    int n = (int)lua_rawlen(L, list);
+    for (int i = 1; i <= n; i++) {
+        lua_rawgeti(L, list, i);
+        lua_rawget(L, list);
+        if (fits(L, -1, "match", model, contains) ||
+            fits(L, -1, "match_prefix", model, same_start))
+            return;
+        lua_pop(L, 1);
+    }
+    lua_getfield(L, list, "openai");
+}
+
+/* Pushes the text up to the last byte that is no slash. */
+static void push_trimmed(lua_State *L, const char *s)
+{
+    size_t n = strlen(s);
+    while (n > 0 && s[n - 1] == '/')
+        n--;
+    lua_pushlstring(L, s, n);
+}
+
+/* Pushes base URL and request URL. A query stays behind the path. [-0, +2, m]
+ */
+static void push_urls(lua_State *L, const char *base)
+{
+    static const char path[] = "/chat/completions";
+    const char *query = strchr(base, '?');
+    lua_pushlstring(L, base, query ? (size_t)(query - base) : strlen(base));
+    push_trimmed(L, lua_tostring(L, -1));
+    lua_remove(L, -2);
+    size_t n;
+    const char *s = lua_tolstring(L, -1, &n);
+    bool whole =
+        n >= sizeof path - 1 && strcmp(s + n - (sizeof path - 1), path) == 0;
+    lua_pushfstring(L, "%s%s%s", s, whole ? "" : path, query ? query : "");
+    if (whole) {
+        lua_pushlstring(L, s, n - (sizeof path - 1));
+        lua_replace(L, -3);
+    }
+}
+
+/* Pushes the base URL that environment and data give, or nil. */
+static void push_default_url(lua_State *L, int spec, const char *model)
+{
+    const char *endpoint = env(field(L, spec, "base_url_env"));
+    const char *suffix = field(L, spec, "base_url_suffix");
+    const char *version = env(field(L, spec, "api_version_env"));
+    if (endpoint == NULL) {
+        lua_getfield(L, spec, "base_url");
+        return;
+    }
+    push_trimmed(L, endpoint);
+    endpoint = lua_tostring(L, -1);
+    if (version != NULL)
+        lua_pushfstring(L,
+                        "%s/openai/deployments/%s/chat/completions"
+                        "?api-version=%s",
+                        endpoint, model, version);
+    else
+        lua_pushfstring(L, "%s%s", endpoint, suffix == NULL ? "" : suffix);
+    lua_remove(L, -2);
+}
+
+bool provider_route(lua_State *L, int model, int provider, int base_url)
+{
+    const char *name = lua_tostring(L, model);
+    const char *wanted = lua_tostring(L, provider);
+    const char *base = lua_tostring(L, base_url);
+    if (name == NULL)
+        name = "";
+    lua_newtable(L);
+    int route = lua_gettop(L);
+    push_list(L);
+    int list = route + 1;
+    const char *colon = strchr(name, ':');
+    bool named = wanted != NULL;
+    if (colon != NULL) {
+        lua_pushlstring(L, name, (size_t)(colon - name));
+        const char *prefix = lua_tostring(L, -1);
+        lua_pushvalue(L, -1);
+        lua_rawget(L, list);
+        if (lua_istable(L, -1) &&
+            (wanted == NULL || strcmp(wanted, prefix) == 0)) {
+            name = colon + 1;
+            named = true;
+            lua_replace(L, list + 1);
+        }
+    }
+    if (lua_gettop(L) != list + 1 || !lua_istable(L, -1)) {
+        lua_settop(L, list);
+        if (wanted != NULL)
+            lua_getfield(L, list, wanted);
+        else
+            match(L, list, name);
+    }
+    if (!lua_istable(L, -1)) {
+        failure_push(L, FAULT_CONFIG, "unknown provider '%s'",
+                     wanted == NULL ? "openai" : wanted);
+        lua_replace(L, route);
+        lua_settop(L, route);
+        return false;
+    }
+    int spec = list + 1;
+    if (base != NULL)
+        lua_pushstring(L, base);
+    else
+        push_default_url(L, spec, name);
+    if (!lua_isstring(L, -1)) {
+        const char *var = field(L, spec, "base_url_env");
+        failure_push(L, FAULT_CONFIG, "provider '%s' has no base URL%s%s",
+                     field(L, spec, "name"), var == NULL ? "" : ": set ",
+                     var == NULL ? "" : var);
+        lua_replace(L, route);
+        lua_settop(L, route);
+        return false;
+    }
+    push_urls(L, lua_tostring(L, -1));
+    lua_setfield(L, route, "url");
+    lua_setfield(L, route, "base_url");
+    lua_pushstring(L, name);
+    lua_setfield(L, route, "model");
+    lua_getfield(L, spec, "name");
+    lua_setfield(L, route, "provider");
+    lua_pushboolean(L, named);
+    lua_setfield(L, route, "named");
+    lua_pushboolean(L, base != NULL);
+    lua_setfield(L, route, "given");
+    lua_settop(L, spec);
+    lua_setfield(L, route, "spec");
+    lua_settop(L, route);
+    return true;
+}
+
+const char *provider_env_key(lua_State *L, int route)
+{
+    route = lua_absindex(L, route);
+    if (flag(L, route, "given") && !flag(L, route, "named"))
+        return NULL;
+    lua_getfield(L, route, "spec");
+    const char *key = spec_key(L, -1);
+    lua_pop(L, 1);
+    return key;
+}
+
+bool provider_needs_key(lua_State *L, int route)
+{
+    route = lua_absindex(L, route);
+    lua_getfield(L, route, "spec");
+    int spec = lua_gettop(L);
+    lua_getfield(L, spec, "api_key_env");
+    bool needs = lua_istable(L, -1) && lua_rawlen(L, -1) > 0 &&
+                 !flag(L, spec, "api_key_optional") && !flag(L, route, "given");
+    lua_pop(L, 2);
+    return needs;
+}
+
+/* ---- what differs in the body ---- */
+
+/* Calls `visit` for the spec and for each rule in spec.models that fits the
+ * route's model, the rule on top of the stack, until it returns true. */
+static bool each_rule(lua_State *L, int route,
+                      bool (*visit)(lua_State *, void *), void *arg)
+{
+    route = lua_absindex(L, route);
+    luaL_checkstack(L, 8, NULL);
+    const char *model = field(L, route, "model");
+    lua_getfield(L, route, "spec");
+    int spec = lua_gettop(L);
+    bool found = false;
+    lua_getfield(L, spec, "models");
+    for (int i = 1; !found && lua_istable(L, spec + 1); i++) {
+        lua_rawgeti(L, spec + 1, i);
+        if (!lua_istable(L, -1))
+            break;
+        if (fits(L, -1, "prefix", model, same_start))
+            found = visit(L, arg);
+        lua_settop(L, spec + 1);
+    }
+    lua_settop(L, spec);
+    if (!found)
+        found = visit(L, arg);
+    lua_settop(L, spec - 1);
+    return found;
+}
+
+struct rename {
+    const char *from, *to;
+};
+
+static bool find_rename(lua_State *L, void *arg)
+{
+    struct rename *r = arg;
+    lua_getfield(L, -1, "rename");
+    r->to = lua_istable(L, -1) ? field(L, -1, r->from) : NULL;
+    return r->to != NULL;
+}
+
+void provider_rename(lua_State *L, int route, int name)
+{
+    struct rename r = {.from = lua_tostring(L, name)};
+    if (each_rule(L, route, find_rename, &r))
+        lua_pushstring(L, r.to);
+    else
+        lua_pushvalue(L, name);
+}
+
+static bool find_omit(lua_State *L, void *arg)
+{
+    lua_getfield(L, -1, "omit");
+    for (int i = 1; lua_istable(L, -1); i++) {
+        lua_rawgeti(L, -1, i);
+        const char *name = lua_tostring(L, -1);
+        lua_pop(L, 1);
+        if (name == NULL)
+            break;
+        if (strcmp(name, (const char *)arg) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool provider_omits(lua_State *L, int route, const char *name)
+{
+    return each_rule(L, route, find_omit, (void *)(size_t)name);
+}
+
+/* ---- URLs ---- */
+
+static bool loopback(const char *host, size_t n)
+{
+    static const char *const names[] = {"localhost", "[::1]"};
+    if (n > 4 && strncmp(host, "127.", 4) == 0)
+        return strspn(host, "0123456789.") >= n;
+    for (size_t i = 0; i < 2; i++)
+        if (n == strlen(names[i]) && strncasecmp(host, names[i], n) == 0)
+            return true;
+    return false;
+}
+
+const char *provider_check_url(const char *url, bool secret, bool insecure)
+{
+    for (const char *p = url; *p != '\0'; p++)
+        if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 0x7F)
+            return "the URL has a blank, a control character or a non-ASCII "
+                   "byte in it";
+    bool https = same_start(url, "https://");
+    if (!https && !same_start(url, "http://"))
+        return "the URL must start with https:// or http://";
+    const char *host = strstr(url, "://") + 3;
+    size_t n = strcspn(host, "/?#");
+    if (memchr(host, '@', n) != NULL)
+        return "user and password in a URL are not allowed";
+    if (strchr(host, '#') != NULL)
+        return "the URL has a fragment (#)";
+    if (*host == '[') {
+        const char *end = memchr(host, ']', n);
+        n = end == NULL ? 0 : (size_t)(end - host) + 1;
+    } else {
+        n = strcspn(host, ":/?");
+    }
+    if (n == 0)
+        return "the URL has no host";
+    if (secret && !https && !insecure && !loopback(host, n))
+        return "a key would travel unencrypted over http:// (set "
+               "allow_insecure_http = true to allow it)";
+    return NULL;
+}

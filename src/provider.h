@@ -1,0 +1,47 @@
+/*
+ * provider.h - from a model's name to where and how to ask.
+ *
+ * Providers are data (lua/chatbot/providers.lua and chatbot.register), kept as
+ * Lua tables. A route is the table that comes out for one bot; it never holds a
+ * key. Knows nothing of the two userdata types and nothing of the engine but
+ * the kinds of failure.
+ */
+#ifndef CHATBOT_PROVIDER_H
+#define CHATBOT_PROVIDER_H
+
+#include <stdbool.h>
+
+#include "compat.h"
+
+/* chatbot.register(name, spec) and chatbot.providers(), as Lua functions. */
+int provider_register(lua_State *L);
+int provider_list(lua_State *L);
+
+/* Pushes the route for the model, provider and base_url at these indexes (nil
+ * when not given):
+ *   {provider = name, model = as sent, base_url, url, named = boolean,
+ *    given = boolean (the caller gave base_url), spec = the provider's data}
+ * An unknown provider or unusable URL: an error table, and false. [-0, +1, e]
+ */
+bool provider_route(lua_State *L, int model, int provider, int base_url);
+
+/* The key that the environment has for this route, or NULL. A URL that the
+ * caller gave gets one only when the provider was named. The pointer is
+ * getenv's. */
+const char *provider_env_key(lua_State *L, int route);
+
+/* Whether this route cannot do without a key. */
+bool provider_needs_key(lua_State *L, int route);
+
+/* Pushes the name that the provider has for the body field at `field` when the
+ * route's model is asked. [-0, +1, m] */
+void provider_rename(lua_State *L, int route, int field);
+
+/* Whether a default of ours must be left out for the route's model. */
+bool provider_omits(lua_State *L, int route, const char *field);
+
+/* What is wrong with a URL: NULL, or a text. `secret` says that a key will be
+ * sent; `insecure` that plain http may carry it anywhere. */
+const char *provider_check_url(const char *url, bool secret, bool insecure);
+
+#endif

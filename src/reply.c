@@ -1,0 +1,883 @@
+/*
+ * reply.c - see reply.h.
+ *
+ * reply_advance is the one place where bytes turn into text: it takes events
+ * out of the request, hands them to delta.c or to JSON and chunk.c, and when
+ * the request has ended it gives the verdict. A stream is complete only when
+ * finish_reason or [DONE] was seen, however well the connection ended.
+ */
+#include "reply.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "binding.h"
+#include "chunk.h"
+#include "failure.h"
+#include "history.h"
+#include "json.h"
+
+#define GRACE   5.0 /* s to wait for usage and [DONE] after finish_reason */
+#define EXCERPT 200 /* printable bytes of a body that is no answer */
+
+const struct binding_type reply_type = {"chatbot.reply"};
+static const char list_key; /* registry: address of the struct -> userdata */
+
+static const char *const status_names[] = {"error",  "streaming",  "complete",
+                                           "length", "tool_calls", "filtered",
+                                           "error",  "cancelled"};
+
+/* ---- life ---- */
+
+static void free_key(struct reply *r)
+{
+    if (r->key == NULL)
+        return;
+    for (volatile char *p = r->key; *p != '\0'; p++)
+        *p = '\0';
+    free(r->key);
+    r->key = NULL;
+}
+
+/* Gives back all but what the user may still ask for. */
+static void drop_request(struct reply *r, bool complete)
+{
+    struct http_request *request = r->request;
+    if (request == NULL)
+        return;
+    r->request = NULL;
+    r->http_status = request->response.status;
+    r->attempts = request->attempts;
+    if (complete)
+        http_finish(request);
+    else
+        http_close(request);
+    free_key(r);
+    bytes_free(&r->scratch);
+}
+
+/* Makes the conversation what it was before the prompt. [-0, +0, -] */
+static void rollback(lua_State *L, int env)
+{
+    int top = lua_gettop(L);
+    lua_getfield(L, env, "messages");
+    lua_getfield(L, env, "user");
+    lua_getfield(L, env, "replaced");
+    if (lua_istable(L, top + 1) && lua_istable(L, top + 2))
+        history_rollback(L, top + 1, top + 2, top + 3);
+    lua_settop(L, top);
+}
+
+void reply_close(lua_State *L, int i)
+{
+    struct reply *r = lua_touserdata(L, i);
+    if (r->status != REPLY_STREAMING)
+        return;
+    r->status = REPLY_CANCELLED;
+    drop_request(r, false);
+    compat_getenv(L, i);
+    rollback(L, lua_gettop(L));
+    lua_pop(L, 1);
+}
+
+static int reply_gc(lua_State *L)
+{
+    struct reply *r = lua_touserdata(L, 1);
+    reply_close(L, 1);
+    drop_request(r, false); /* one that has ended but was not taken out */
+    free_key(r);
+    bytes_free(&r->text.bytes);
+    bytes_free(&r->reasoning.bytes);
+    bytes_free(&r->refusal.bytes);
+    bytes_free(&r->scratch);
+    bytes_free(&r->last);
+    return 0;
+}
+
+struct reply *reply_new(lua_State *L)
+{
+    return binding_new(L, &reply_type, sizeof(struct reply));
+}
+
+bool reply_start(lua_State *L, int i, struct http *http,
+                 const struct http_options *o, const char *key)
+{
+    struct reply *r = lua_touserdata(L, i);
+    size_t max = o->limits.max_body;
+    bytes_init(&r->text.bytes, max);
+    bytes_init(&r->reasoning.bytes, max);
+    bytes_init(&r->refusal.bytes, max);
+    bytes_init(&r->scratch, max);
+    bytes_init(&r->last, o->limits.max_event);
+    if (key != NULL && (r->key = strdup(key)) == NULL) {
+        free(o->body);
+        failure_push(L, FAULT_MEMORY, "not enough memory");
+        return false;
+    }
+    enum http_fault fault = http_start(http, o, &r->request);
+    if (fault != FAULT_NONE) {
+        free_key(r);
+        failure_push(L, fault,
+                     fault == FAULT_CLOSED
+                         ? "this process was forked; its parent has the "
+                           "connections"
+                         : "not enough memory");
+        return false;
+    }
+    r->status = REPLY_STREAMING;
+    r->request->user = r;
+    return true;
+}
+
+/* ---- the end of a reply ---- */
+
+static void set_text(lua_State *L, int table, const char *name,
+                     const struct bytes *b)
+{
+    if (b->len == 0)
+        return;
+    lua_pushlstring(L, b->data, b->len);
+    lua_setfield(L, table, name);
+}
+
+static void copy_field(lua_State *L, int from, const char *name, int to)
+{
+    lua_getfield(L, from, name);
+    lua_setfield(L, to, name);
+}
+
+/* Ends the reply with the error table on top, which is kept as env.err.
+ * [-1, +0, m] */
+static void end_badly(lua_State *L, struct reply *r, int env)
+{
+    int err = lua_gettop(L);
+    struct http_request *request = r->request;
+    lua_getfield(L, env, "provider");
+    lua_setfield(L, err, "provider");
+    copy_field(L, env, "asked_model", err);
+    lua_getfield(L, err, "asked_model");
+    lua_setfield(L, err, "model");
+    lua_pushnil(L);
+    lua_setfield(L, err, "asked_model");
+    if (request != NULL) {
+        lua_pushinteger(L, request->attempts);
+        lua_setfield(L, err, "attempts");
+        if (request->response.request_id[0] != '\0') {
+            lua_pushstring(L, request->response.request_id);
+            lua_setfield(L, err, "request_id");
+            lua_pushstring(L, request->response.request_id);
+            lua_setfield(L, env, "request_id");
+        }
+        if (request->response.status > 0) {
+            lua_pushinteger(L, request->response.status);
+            lua_setfield(L, err, "status");
+        }
+    }
+    /* what is held of a started code point becomes U+FFFD, if there is room */
+    utf8_finish(&r->text.utf8, &r->text.bytes);
+    set_text(L, err, "partial", &r->text.bytes);
+    lua_getfield(L, env, "keep_partial");
+    if (lua_toboolean(L, -1) && r->text.bytes.len > 0) {
+        lua_createtable(L, 0, 2);
+        lua_pushliteral(L, "assistant");
+        lua_setfield(L, -2, "role");
+        set_text(L, lua_gettop(L), "content", &r->text.bytes);
+        lua_getfield(L, env, "messages");
+        lua_insert(L, -2);
+        history_append(L, -2);
+        lua_pop(L, 1);
+    } else {
+        rollback(L, env);
+    }
+    lua_settop(L, err);
+    lua_setfield(L, env, "err");
+    r->status = REPLY_ERROR;
+    drop_request(r, false);
+}
+
+static void trim(lua_State *L, int env)
+{
+    int top = lua_gettop(L);
+    lua_getfield(L, env, "max_context_tokens");
+    lua_getfield(L, env, "usage");
+    if (lua_isnumber(L, top + 1) && lua_istable(L, top + 2)) {
+        lua_getfield(L, top + 2, "total_tokens");
+        double total = lua_tonumber(L, -1), max = lua_tonumber(L, top + 1);
+        lua_getfield(L, env, "messages");
+        if (total > max)
+            history_trim(L, -1, total, max);
+    }
+    lua_settop(L, top);
+}
+
+/* The answer is whole: it becomes a message. [-0, +0, m] */
+static void end_well(lua_State *L, struct reply *r, int env)
+{
+    if (r->request->response.request_id[0] != '\0') {
+        lua_pushstring(L, r->request->response.request_id);
+        lua_setfield(L, env, "request_id");
+    }
+    if (!r->fetch) {
+        chunk_finish(L, r, env); /* message */
+        lua_getfield(L, env, "messages");
+        lua_insert(L, -2);
+        history_append(L, -2);
+        lua_pop(L, 1);
+        trim(L, env);
+    }
+    r->status = r->fetch ? REPLY_COMPLETE : chunk_status(L, env);
+    drop_request(r, true);
+}
+
+/* Pushes the error table for a body that came with an HTTP error, or with 2xx
+ * and no answer in it. [-0, +1, m] */
+static void push_body_error(lua_State *L, struct reply *r, enum http_fault kind,
+                            const char *text)
+{
+    struct http_request *request = r->request;
+    const struct bytes *in = &request->sse.in;
+    failure_push(L, kind, "%s", text);
+    int err = lua_gettop(L);
+    failure_redact(L, in->len > 0 ? in->data : "", in->len, r->key);
+    size_t n;
+    const char *body = lua_tolstring(L, -1, &n);
+    bool told = json_decode(L, body, n) && failure_describe(L, err);
+    lua_settop(L, err + 1);
+    if (!told && n > 0) {
+        failure_excerpt(L, body, n, EXCERPT);
+        if (lua_rawlen(L, -1) > 0) {
+            lua_pushfstring(L, "%s: %s", text, lua_tostring(L, -1));
+            lua_setfield(L, err, "message");
+        }
+    }
+    lua_settop(L, err);
+}
+
+static void push_http_error(lua_State *L, struct reply *r)
+{
+    struct http_request *request = r->request;
+    int status = request->response.status;
+    if (status >= 300 && status < 400) {
+        failure_push(L, FAULT_REDIRECT,
+                     "the server redirects (HTTP %d), which is never followed: "
+                     "use the final address as base_url",
+                     status);
+        return;
+    }
+    push_body_error(L, r, FAULT_HTTP,
+                    lua_pushfstring(L, "the server answered HTTP %d", status));
+    lua_remove(L, -2);
+    bool retryable =
+        status == 408 || status == 409 || status == 429 || status >= 500;
+    lua_pushboolean(L, retryable);
+    lua_setfield(L, -2, "retryable");
+    char *end;
+    double seconds = strtod(request->response.retry_after, &end);
+    if (end != request->response.retry_after && *end == '\0') {
+        lua_pushnumber(L, seconds);
+        lua_setfield(L, -2, "retry_after");
+    }
+}
+
+/* Pushes the error table for what the engine found. [-0, +1, m] */
+static void push_engine_error(lua_State *L, struct reply *r)
+{
+    struct http_request *request = r->request;
+    if (request->state == HTTP_CLOSED) {
+        failure_push(L, FAULT_CLOSED, "the engine is closed");
+        return;
+    }
+    failure_redact(L, request->message, strlen(request->message), r->key);
+    failure_push(L, request->fault, "%s", lua_tostring(L, -1));
+    lua_remove(L, -2);
+    lua_pushboolean(L, request->retryable);
+    lua_setfield(L, -2, "retryable");
+    if (request->fault == FAULT_TIMEOUT) {
+        lua_pushstring(L, request->phase);
+        lua_setfield(L, -2, "phase");
+    }
+}
+
+/* ---- events ---- */
+
+/* Pushes the error table for an error event with this data. [-0, +1, m] */
+static void push_event_error(lua_State *L, struct reply *r, const char *s,
+                             size_t n)
+{
+    failure_push(L, FAULT_API, "the server reported an error");
+    int err = lua_gettop(L);
+    failure_redact(L, s, n, r->key);
+    s = lua_tolstring(L, -1, &n);
+    if (!json_decode(L, s, n) || !failure_describe(L, err)) {
+        lua_settop(L, err + 1);
+        failure_excerpt(L, s, n, EXCERPT);
+        if (lua_rawlen(L, -1) > 0)
+            lua_setfield(L, err, "message");
+    }
+    lua_settop(L, err);
+}
+
+/* One JSON text of the stream. False: an error table is pushed. `last`: the
+ * stream ended inside this event. [-0, +(0|1), m] */
+static bool take_json(lua_State *L, struct reply *r, int env, const char *s,
+                      size_t n, bool last)
+{
+    struct delta d;
+    bool was = r->finished;
+    enum http_fault fault;
+    if (delta_scan(s, n, &d) == DELTA_PLAIN) {
+        fault = chunk_plain(L, r, env, &d);
+        if (fault != FAULT_NONE) {
+            failure_push(L, fault,
+                         fault == FAULT_LIMIT
+                             ? "the answer is larger than max_answer_bytes"
+                             : "not enough memory");
+            return false;
+        }
+    } else {
+        failure_redact(L, s, n, r->key);
+        size_t len;
+        const char *text = lua_tolstring(L, -1, &len);
+        if (!json_decode(L, text, len) || !lua_istable(L, -1)) {
+            if (last) { /* cut: the verdict is that of the stream */
+                lua_pop(L, 2);
+                return true;
+            }
+            lua_pop(L, 1);
+            failure_excerpt(L, text, len, EXCERPT);
+            failure_push(L, FAULT_PROTOCOL,
+                         "an event of the stream is not JSON: %s",
+                         lua_tostring(L, -1));
+            return false;
+        }
+        lua_remove(L, -2);
+        if (!chunk_merge(L, r, env))
+            return false;
+    }
+    if (r->finished && !was && !last)
+        http_idle(r->request, GRACE);
+    r->last.len = 0;
+    bytes_append(&r->last, s, n); /* for `raw`; without memory there is none */
+    return true;
+}
+
+/* False: an error table is pushed. [-0, +(0|1), m] */
+static bool take_event(lua_State *L, struct reply *r, int env,
+                       const struct sse_event *ev, bool last)
+{
+    if (ev->is_error ||
+        (ev->type_len == 5 && memcmp(ev->type, "error", 5) == 0)) {
+        push_event_error(L, r, ev->data, ev->data_len);
+        return false;
+    }
+    if (ev->data_len == 0)
+        return true;
+    if (ev->data_len == 6 && memcmp(ev->data, "[DONE]", 6) == 0) {
+        r->finished = r->ended = true;
+        return true;
+    }
+    return take_json(L, r, env, ev->data, ev->data_len, last);
+}
+
+/* Takes all events out. False: an error table is pushed. [-0, +(0|1), m] */
+static bool take_stream(lua_State *L, struct reply *r, int env)
+{
+    struct http_request *request = r->request;
+    struct sse_event ev;
+    while (!r->ended)
+        switch (sse_next(&request->sse, &ev)) {
+        case SSE_EVENT:
+            if (!take_event(L, r, env, &ev, false))
+                return false;
+            break;
+        case SSE_MORE:
+            if (request->state == HTTP_RUNNING) {
+                http_drained(request);
+                return true;
+            }
+            return sse_end(&request->sse, &ev) != SSE_EVENT ||
+                   take_event(L, r, env, &ev, true);
+        case SSE_LIMIT:
+            failure_push(L, FAULT_LIMIT,
+                         "an event of the stream is larger than "
+                         "max_event_bytes");
+            return false;
+        default:
+            failure_push(L, FAULT_MEMORY, "not enough memory");
+            return false;
+        }
+    return true;
+}
+
+/* ---- whole documents ---- */
+
+/* The document has arrived. False: an error table is pushed. [-0, +(0|1), m] */
+static bool take_document(lua_State *L, struct reply *r, int env)
+{
+    const struct bytes *in = &r->request->sse.in;
+    const char *s = in->data;
+    size_t n = in->len;
+    failure_redact(L, s, n, r->key);
+    s = lua_tolstring(L, -1, &n);
+    if (!json_decode(L, s, n) || !lua_istable(L, -1)) {
+        lua_pop(L, 2);
+        if (r->request->state == HTTP_FAILED)
+            return true; /* cut: the engine knows why */
+        push_body_error(L, r, FAULT_PROTOCOL, "the answer is not JSON");
+        return false;
+    }
+    lua_remove(L, -2);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, env, "raw");
+    if (r->fetch) {
+        r->finished = true;
+        lua_pop(L, 1);
+        return true;
+    }
+    lua_pushvalue(L, -1);
+    if (!chunk_merge(L, r, env))
+        return false;
+    /* A completion without a finish_reason is whole all the same. */
+    lua_getfield(L, -1, "choices");
+    bool answer = lua_istable(L, -1) && lua_rawlen(L, -1) > 0;
+    lua_pop(L, 1);
+    if (answer) {
+        r->finished = true;
+        lua_pop(L, 1);
+        return true;
+    }
+    failure_push(L, FAULT_PROTOCOL, "the answer has no choices");
+    lua_insert(L, -2);
+    int err = lua_gettop(L) - 1;
+    if (failure_describe(L, err)) {
+        lua_pushliteral(L, "api");
+        lua_setfield(L, err, "kind");
+    }
+    return false;
+}
+
+/* What the first bytes tell about the rest. False: an error table is pushed.
+ * [-0, +(0|1), m] */
+static bool find_form(lua_State *L, struct reply *r)
+{
+    struct http_request *request = r->request;
+    const char *s = request->sse.in.data;
+    size_t n = request->sse.in.len, i = 0;
+    const char *type = request->response.content_type;
+    bool stream_type = strncasecmp(type, "text/event-stream", 17) == 0;
+    if (n >= 3 && memcmp(s, "\xEF\xBB\xBF", 3) == 0)
+        i = 3;
+    while (i < n && strchr(" \t\r\n", s[i]) != NULL && s[i] != '\0')
+        i++;
+    if (i == n) {
+        http_drained(request);
+        return true;
+    }
+    if (s[i] == '{' || s[i] == '[') {
+        r->form = FORM_WHOLE;
+        request->whole = true;
+        http_drained(request);
+    } else if (stream_type || (strchr("dier:", s[i]) != NULL &&
+                               strncasecmp(type, "text/html", 9) != 0)) {
+        r->form = FORM_STREAM;
+        request->whole = false;
+    } else {
+        if (n < EXCERPT && request->state == HTTP_RUNNING)
+            return true; /* more to show */
+        push_body_error(L, r, FAULT_PROTOCOL,
+                        lua_pushfstring(L,
+                                        "the answer is neither JSON nor an "
+                                        "event stream but '%s'",
+                                        *type ? type : "(no content type)"));
+        return false;
+    }
+    return true;
+}
+
+/* ---- the verdict ---- */
+
+/* The request has ended, and all of it has been read. [-0, +0, m] */
+static void judge(lua_State *L, struct reply *r, int env)
+{
+    struct http_request *request = r->request;
+    int status = request->response.status;
+    if (r->finished) {
+        end_well(L, r, env);
+        return;
+    }
+    if (status >= 300 && request->response.header_done) {
+        push_http_error(L, r);
+    } else if (request->state != HTTP_DONE) {
+        push_engine_error(L, r);
+    } else if (request->sse.in.len == 0 && r->form == FORM_UNKNOWN) {
+        failure_push(L, FAULT_TRUNCATED,
+                     "the server answered HTTP %d without any content", status);
+    } else {
+        failure_push(L, FAULT_TRUNCATED,
+                     "the stream ended before the answer was complete");
+    }
+    end_badly(L, r, env);
+}
+
+/* Takes what has arrived, up to the end. [-0, +0, m] */
+static void pump(lua_State *L, struct reply *r, int env)
+{
+    struct http_request *request = r->request;
+    http_take(request);
+    int status = request->response.status;
+    bool over = request->state != HTTP_RUNNING, good = true;
+    if (status >= 200 && status < 300 && request->response.header_done) {
+        if (r->form == FORM_UNKNOWN && request->sse.in.len > 0)
+            good = find_form(L, r);
+        if (good && r->form == FORM_STREAM)
+            good = take_stream(L, r, env);
+        else if (good && r->form == FORM_WHOLE && over)
+            good = take_document(L, r, env);
+    }
+    if (!good)
+        end_badly(L, r, env);
+    else if (r->ended)
+        end_well(L, r, env);
+    else if (over)
+        judge(L, r, env);
+}
+
+/* Calls the function on top with the text below it; an error in it ends the
+ * reply. [-1, +0, e] */
+static void call_on_text(lua_State *L, int i)
+{
+    lua_pushvalue(L, -2);
+    if (lua_pcall(L, 1, 0, 0) != 0) {
+        reply_close(L, i);
+        lua_error(L);
+    }
+}
+
+/* Prints usage or the whole reply, as the method _report does it. [-0, +0, e]
+ */
+static void tell(lua_State *L, int i, int env)
+{
+    int top = lua_gettop(L);
+    lua_getfield(L, env, "verbose");
+    if (lua_tonumber(L, -1) >= 1) {
+        lua_getfield(L, i, "_report");
+        lua_pushvalue(L, i);
+        lua_pushvalue(L, top + 1);
+        lua_call(L, 2, 0);
+    }
+    lua_settop(L, top);
+}
+
+enum reply_state reply_advance(lua_State *L, int i)
+{
+    struct reply *r = lua_touserdata(L, i);
+    luaL_checkstack(L, 24, NULL);
+    i = lua_absindex(L, i);
+    compat_getenv(L, i);
+    int env = lua_gettop(L);
+    if (r->status == REPLY_STREAMING) {
+        pump(L, r, env);
+        if (r->status != REPLY_STREAMING)
+            tell(L, i, env);
+    }
+    size_t n = r->text.bytes.len - r->given;
+    if (n > 0) {
+        lua_pushlstring(L, r->text.bytes.data + r->given, n);
+        r->given = r->text.bytes.len;
+        lua_getfield(L, env, "on_text");
+        if (lua_isfunction(L, -1))
+            call_on_text(L, i);
+        else
+            lua_pop(L, 1);
+        lua_remove(L, env);
+        return REPLY_HAS_TEXT;
+    }
+    switch (r->status) {
+    case REPLY_STREAMING:
+        lua_pop(L, 1);
+        return REPLY_WAITS;
+    case REPLY_ERROR:
+    case REPLY_CANCELLED:
+    case REPLY_CLOSED:
+        lua_getfield(L, env, "err");
+        if (lua_isnil(L, -1)) { /* closed by the user */
+            lua_pop(L, 1);
+            failure_push(L, FAULT_CANCELLED, "the reply was cancelled");
+            set_text(L, lua_gettop(L), "partial", &r->text.bytes);
+        }
+        lua_remove(L, env);
+        return REPLY_HAS_FAILED;
+    default:
+        lua_pop(L, 1);
+        return REPLY_HAS_ENDED;
+    }
+}
+
+void reply_step(lua_State *L, int i, int64_t us)
+{
+    struct http *http = binding_http_if(L);
+    if (http == NULL)
+        return;
+    if (http_step(http, us)) {
+        if (http_signalled(http))
+            reply_close(L, i);
+        else
+            binding_hooks(L);
+    }
+}
+
+void reply_push_answer(lua_State *L, int i)
+{
+    struct reply *r = lua_touserdata(L, i);
+    i = lua_absindex(L, i);
+    compat_getenv(L, i);
+    if (r->fetch) {
+        lua_getfield(L, -1, "raw");
+    } else {
+        lua_getfield(L, -1, "message");
+        lua_getfield(L, -1, "content");
+        if (lua_isnil(L, -1)) {
+            lua_pop(L, 1);
+            lua_pushliteral(L, "");
+        }
+        lua_remove(L, -2);
+    }
+    lua_remove(L, -2);
+    lua_pushvalue(L, i);
+}
+
+void reply_dispatch(lua_State *L, struct http *http)
+{
+    struct http_request *request;
+    int top = lua_gettop(L);
+    while ((request = http_changed(http)) != NULL) {
+        if (request->user == NULL)
+            continue;
+        compat_getkey(L, &list_key);
+        lua_pushlightuserdata(L, request->user);
+        lua_rawget(L, -2);
+        if (binding_test(L, -1, &reply_type) != NULL)
+            reply_advance(L, top + 2);
+        lua_settop(L, top);
+    }
+}
+
+/* ---- methods ---- */
+
+static struct reply *check(lua_State *L)
+{
+    return binding_check(L, 1, &reply_type);
+}
+
+static int reply_poll(lua_State *L)
+{
+    struct reply *r = check(L);
+    lua_settop(L, 1);
+    if (r->status == REPLY_STREAMING)
+        reply_step(L, 1, 0);
+    switch (reply_advance(L, 1)) {
+    case REPLY_HAS_TEXT:
+        return 1;
+    case REPLY_WAITS:
+        lua_pushnil(L);
+        lua_pushliteral(L, "wait");
+        return 2;
+    case REPLY_HAS_ENDED:
+        lua_pushnil(L);
+        lua_pushliteral(L, "done");
+        return 2;
+    default:
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
+    }
+}
+
+/* reply:wait([seconds]): blocks until something has changed. */
+static int reply_wait(lua_State *L)
+{
+    struct reply *r = check(L);
+    int64_t us = binding_seconds(L, 2, -1);
+    lua_settop(L, 1);
+    if (r->status == REPLY_STREAMING)
+        reply_step(L, 1, us);
+    lua_pushboolean(L, r->status != REPLY_STREAMING);
+    return 1;
+}
+
+/* reply:_answer(): `answer, reply` or `nil, err` of a reply that has ended. */
+static int reply_answer(lua_State *L)
+{
+    struct reply *r = check(L);
+    lua_settop(L, 1);
+    r->given = r->text.bytes.len;
+    switch (reply_advance(L, 1)) {
+    case REPLY_HAS_FAILED:
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
+    case REPLY_HAS_ENDED:
+        reply_push_answer(L, 1);
+        return 2;
+    default:
+        return luaL_error(L, "the reply has not ended");
+    }
+}
+
+static int reply_close_method(lua_State *L)
+{
+    check(L);
+    reply_close(L, 1);
+    if (lua_isfunction(L, 2)) {
+        lua_settop(L, 2);
+        lua_call(L, 0, 0);
+    }
+    return 0;
+}
+
+static int reply_is_closing(lua_State *L)
+{
+    lua_pushboolean(L, check(L)->status != REPLY_STREAMING);
+    return 1;
+}
+
+/* The pollable protocol of cqueues: pollfd, events, timeout. */
+static int reply_pollfd(lua_State *L)
+{
+    check(L);
+    struct http *http = binding_http_if(L);
+    int fd = http == NULL ? -1 : http_fd(http);
+    if (fd < 0)
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, fd);
+    return 1;
+}
+
+static int reply_events(lua_State *L)
+{
+    check(L);
+    lua_pushliteral(L, "r");
+    return 1;
+}
+
+static int reply_timeout(lua_State *L)
+{
+    struct reply *r = check(L);
+    struct http *http = binding_http_if(L);
+    int64_t us = http == NULL ? -1 : http_timeout(http);
+    if (r->status != REPLY_STREAMING)
+        us = 0;
+    if (us < 0)
+        lua_pushnil(L);
+    else
+        lua_pushnumber(L, (lua_Number)us / 1e6);
+    return 1;
+}
+
+/* reply:_waiter(): the function that was given as `wait`, or nil. */
+static int reply_waiter(lua_State *L)
+{
+    check(L);
+    compat_getenv(L, 1);
+    lua_getfield(L, -1, "wait");
+    return 1;
+}
+
+static int reply_tostring(lua_State *L)
+{
+    struct reply *r = check(L);
+    lua_pushfstring(L, "chatbot.reply (%s): %p", status_names[r->status],
+                    (void *)r);
+    return 1;
+}
+
+static int push_bytes(lua_State *L, const struct bytes *b, bool empty)
+{
+    if (b->len > 0 || empty)
+        lua_pushlstring(L, b->len > 0 ? b->data : "", b->len);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+/* __index: a method (first upvalue), else a field. */
+static int reply_index(lua_State *L)
+{
+    static const char *const in_env[] = {
+        "usage", "finish_reason", "logprobs",  "tool_calls", "message",
+        "id",    "model",         "request_id"};
+    struct reply *r = check(L);
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(1));
+    if (!lua_isnil(L, -1))
+        return 1;
+    if (lua_type(L, 2) != LUA_TSTRING)
+        return 1;
+    const char *name = lua_tostring(L, 2);
+    if (strcmp(name, "text") == 0)
+        return push_bytes(L, &r->text.bytes, true);
+    if (strcmp(name, "reasoning") == 0)
+        return push_bytes(L, &r->reasoning.bytes, false);
+    if (strcmp(name, "refusal") == 0)
+        return push_bytes(L, &r->refusal.bytes, false);
+    if (strcmp(name, "status") == 0) {
+        lua_pushstring(L, status_names[r->status]);
+        return 1;
+    }
+    compat_getenv(L, 1);
+    if (strcmp(name, "raw") == 0) {
+        lua_getfield(L, -1, "raw");
+        if (lua_isnil(L, -1) && r->last.len > 0 &&
+            !json_decode(L, r->last.data, r->last.len))
+            lua_pushnil(L);
+        return 1;
+    }
+    if (strcmp(name, "tool_calls") == 0 && r->status == REPLY_STREAMING) {
+        lua_pushnil(L); /* not before they are whole */
+        return 1;
+    }
+    for (size_t i = 0; i < sizeof in_env / sizeof *in_env; i++)
+        if (strcmp(name, in_env[i]) == 0) {
+            lua_getfield(L, -1, name);
+            return 1;
+        }
+    lua_pushnil(L);
+    return 1;
+}
+
+void reply_open(lua_State *L)
+{
+    static const luaL_Reg meta[] = {
+        {"__gc", reply_gc},
+        {"__close", reply_close_method},
+        {"__tostring", reply_tostring},
+        {"__index", reply_index},
+        {NULL, NULL},
+    };
+    static const luaL_Reg methods[] = {
+        {"poll", reply_poll},          {"wait", reply_wait},
+        {"close", reply_close_method}, {"is_closing", reply_is_closing},
+        {"pollfd", reply_pollfd},      {"events", reply_events},
+        {"timeout", reply_timeout},    {"_answer", reply_answer},
+        {"_waiter", reply_waiter},     {NULL, NULL},
+    };
+    lua_newtable(L); /* the list of replies with an on_text */
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    compat_setkey(L, &list_key);
+    binding_type(L, &reply_type, meta, methods);
+}
+
+void reply_list(lua_State *L, int i)
+{
+    i = lua_absindex(L, i);
+    compat_getkey(L, &list_key);
+    lua_pushlightuserdata(L, lua_touserdata(L, i));
+    lua_pushvalue(L, i);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}

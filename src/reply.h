@@ -1,0 +1,96 @@
+/*
+ * reply.h - the reply userdata: events become text, text becomes a message.
+ *
+ * A reply owns its request. Its environment table holds, under these names,
+ *   bot, engine   userdata that must live as long
+ *   messages      the conversation;  user, replaced: see history.h
+ *   on_text, wait, verbose, keep_partial, max_context_tokens: options
+ *   id, model, finish_reason, usage, logprobs, tool_calls, message, err, raw
+ * and what chunk.c keeps while tool calls arrive.
+ */
+#ifndef CHATBOT_REPLY_H
+#define CHATBOT_REPLY_H
+
+#include "binding.h"
+#include "bytes.h"
+#include "utf8.h"
+
+enum reply_status {
+    REPLY_CLOSED = 0, /* never opened */
+    REPLY_STREAMING,
+    REPLY_COMPLETE,
+    REPLY_LENGTH,
+    REPLY_TOOL_CALLS,
+    REPLY_FILTERED,
+    REPLY_ERROR,
+    REPLY_CANCELLED
+};
+
+enum reply_form {
+    FORM_UNKNOWN = 0, /* nothing has arrived that tells */
+    FORM_STREAM,
+    FORM_WHOLE /* one JSON document */
+};
+
+/* Text that arrives in pieces. */
+struct reply_text {
+    struct bytes bytes;
+    struct utf8 utf8;
+};
+
+struct reply {
+    struct http_request *request; /* NULL: none, or given back */
+    enum reply_status status;
+    enum reply_form form;
+    bool fetch;    /* any JSON document, no conversation */
+    bool finished; /* finish_reason or [DONE] was seen: complete */
+    bool ended;    /* [DONE] was seen: nothing after it counts */
+    bool named;    /* id and model are known */
+    struct reply_text text, reasoning, refusal;
+    size_t given;         /* bytes of `text` that were handed out */
+    struct bytes scratch; /* an unescaped piece */
+    struct bytes last;    /* the last event, for `raw` */
+    char *key;            /* to redact what the server sends */
+    int http_status, attempts;
+};
+
+enum reply_state {
+    REPLY_HAS_TEXT, /* a string is on the stack */
+    REPLY_WAITS,
+    REPLY_HAS_ENDED,
+    REPLY_HAS_FAILED /* the error table is on the stack */
+};
+
+extern const struct binding_type reply_type;
+
+void reply_open(lua_State *L); /* creates the type; pushes its methods */
+
+/* Pushes a new, closed reply with an empty environment. [-0, +1, m] */
+struct reply *reply_new(lua_State *L);
+
+/* Starts the request for the reply at `i`. The options' body is taken over. On
+ * failure the error table is pushed and false returned. [-0, +(0|1), m] */
+bool reply_start(lua_State *L, int i, struct http *http,
+                 const struct http_options *o, const char *key);
+
+/* Does what can be done without waiting, and says what came of it. Calls
+ * on_text. [-0, +(0|1), e] */
+enum reply_state reply_advance(lua_State *L, int i);
+
+/* Lets the engine work up to `us` microseconds (-1: without limit), for this
+ * reply. An interrupt by SIGINT cancels it. [-0, +0, e] */
+void reply_step(lua_State *L, int i, int64_t us);
+
+/* Pushes `answer, reply` of a reply that has ended. [-0, +2, m] */
+void reply_push_answer(lua_State *L, int i);
+
+/* From now on reply_dispatch advances the reply at `i`. [-0, +0, m] */
+void reply_list(lua_State *L, int i);
+
+/* Advances the listed replies that have changed. [-0, +0, e] */
+void reply_dispatch(lua_State *L, struct http *http);
+
+/* Cancels. Safe in a finalizer. [-0, +0, -] */
+void reply_close(lua_State *L, int i);
+
+#endif
