@@ -1,0 +1,104 @@
+-- Recorded answers of real servers, played from a real socket: whole, byte by byte
+-- and cut at places that differ from run to run. The verdict must be the same.
+
+local chatbot = require "chatbot"
+local support = require "spec.support"
+
+local rows = require "spec.fixtures.wire.index"
+
+-- How the bytes are cut into writes.
+local cuts = {
+  { name = "whole", steps = function(bytes) return { send = bytes } end },
+  { name = "byte by byte", steps = function(bytes) return { send = bytes, chunk = 1 } end },
+  {
+    name = "in random pieces",
+    steps = function(bytes)
+      local steps, at = {}, 1
+      while at <= #bytes do
+        local n = math.random(1, 200)
+        steps[#steps + 1] = { send = bytes:sub(at, at + n - 1) }
+        steps[#steps + 1] = math.random(4) == 1 and { sleep = 0.001 } or nil
+        at = at + n
+      end
+      return steps
+    end,
+  },
+}
+
+local function read(file)
+  local f = assert(io.open("spec/fixtures/wire/" .. file, "rb"))
+  local bytes = f:read("*a")
+  f:close()
+  return bytes
+end
+
+local function strip(text)
+  return (text:gsub("^%s+", ""):gsub("%s+$", ""))
+end
+
+local function check_failure(expect, answer, err)
+  assert.is_nil(answer)
+  assert.equal(expect.kind, err.kind, tostring(err))
+  for _, name in ipairs { "status", "type", "code", "param", "partial", "retryable",
+    "retry_after", "request_id" } do
+    if expect[name] ~= nil then assert.equal(expect[name], err[name], name) end
+  end
+  if expect.message then
+    assert.truthy(err.message:find(expect.message, 1, true), err.message)
+  end
+end
+
+local function check_answer(row, answer, reply)
+  local expect = row.expect
+  assert.truthy(answer, tostring(reply))
+  local text = expect.text or ""
+  assert.equal(row.stream and text or strip(text), row.stream and reply.text or answer)
+  for _, name in ipairs { "status", "finish_reason", "reasoning", "id", "model", "request_id" } do
+    assert.equal(expect[name], reply[name], name)
+  end
+  for name, count in pairs(expect.usage or {}) do
+    assert.equal(count, reply.usage[name], name)
+  end
+  assert.equal(expect.logprobs or 0, reply.logprobs and #reply.logprobs.content or 0)
+  local calls = reply.tool_calls or {}
+  assert.equal(#(expect.tool_calls or {}), #calls)
+  for i, call in ipairs(expect.tool_calls or {}) do
+    assert.equal(call.name, calls[i]["function"].name)
+    assert.equal(call.arguments, calls[i]["function"].arguments)
+    assert.equal(call.id, calls[i].id)
+  end
+end
+
+describe("a recorded answer", function()
+  after_each(support.close_all)
+
+  for _, row in ipairs(rows) do
+    if row.request ~= "models" then
+      for _, cut in ipairs(cuts) do
+        it(("%s, %s"):format(row.file, cut.name), function()
+          local server = support.serve { { cut.steps(read(row.file)), { close = true } } }
+          local bot = chatbot.new { base_url = server.url, model = "m", max_retries = 0,
+            timeout = 20, stream = row.stream }
+          local answer, reply = bot:chat("hello")
+          if row.expect.kind then
+            check_failure(row.expect, answer, reply)
+            assert.equal(0, #bot:get_messages())
+          else
+            check_answer(row, answer, reply)
+            assert.equal(2, #bot:get_messages())
+          end
+        end)
+      end
+    end
+  end
+
+  it("of /models is a list of names", function()
+    for _, row in ipairs(rows) do
+      if row.request == "models" then
+        local server = support.serve { { { send = read(row.file) }, { close = true } } }
+        local bot = chatbot.new { base_url = server.url, timeout = 20 }
+        assert.same(row.expect.models, bot:models())
+      end
+    end
+  end)
+end)
