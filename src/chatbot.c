@@ -338,7 +338,11 @@ static int start(lua_State *L, const char *path)
     struct request_source s = {
         .options = OPTIONS, .call = OPTS, .route = ROUTE, .messages = MESSAGES};
     options_get(L, OPTS, OPTIONS, "stream");
+    s.max_request =
+        options_number(L, OPTS, OPTIONS, "max_request_bytes", 64 << 20);
     s.stream = path == NULL && (lua_isnil(L, -1) || lua_toboolean(L, -1));
+    options_get(L, OPTS, OPTIONS, "replace_invalid_utf8");
+    s.replace_invalid = lua_toboolean(L, -1);
     lua_settop(L, MESSAGES);
     if (path == NULL && !make_prompt(L)) {
         name_failure(L, ROUTE);

@@ -378,9 +378,10 @@ static enum http_fault take_delta(lua_State *L, struct reply *r, int env)
         fault = take_text(L, &r->refusal);
     if (get_table(L, "tool_calls")) {
         take_tool_calls(L, env);
+        r->kept += r->event_len;
         lua_pop(L, 1);
     }
-    return fault;
+    return r->kept > r->text.bytes.max ? FAULT_LIMIT : fault;
 }
 
 /* The choice on top; *error: its finish_reason is "error". [-0, +0, m] */
@@ -393,6 +394,7 @@ static enum http_fault take_choice(lua_State *L, struct reply *r, int env,
         lua_pop(L, 1);
     }
     if (get_table(L, "logprobs")) {
+        r->kept += r->event_len;
         static const char *const lists[] = {"content", "refusal"};
         for (int i = 0; i < 2; i++)
             if (get_table(L, lists[i])) {

@@ -4,6 +4,8 @@
  * Opening does no work but to create tables: libcurl is loaded by the first
  * request or by warmup.
  */
+#include <signal.h>
+
 #include "binding.h"
 #include "chatbot.h"
 #include "failure.h"
@@ -19,6 +21,8 @@
 #endif
 
 EXPORT int luaopen_chatbot_core(lua_State *L);
+
+static const char core_key; /* registry: the module, once it is open */
 
 /* poll([seconds]) -> how many replies are under way. Waits up to `seconds`
  * (default 0) for something to happen, does it, and calls on_text. */
@@ -103,12 +107,16 @@ static int core_warmup(lua_State *L)
 }
 
 /* interrupts(on): while on, SIGINT ends the running reply as cancelled and
- * does not end the process. For programs with a terminal. */
+ * does not end the process; off, it ends the process. For programs with a
+ * terminal: it replaces the handler that lua.c has installed. */
 static int core_interrupts(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TBOOLEAN);
     bool on = lua_toboolean(L, 1);
-    lua_pushboolean(L, http_signals(need_http(L), on) == 0);
+    bool ok = http_signals(need_http(L), on) == 0;
+    if (!on)
+        signal(SIGINT, SIG_DFL);
+    lua_pushboolean(L, ok);
     return 1;
 }
 
@@ -133,6 +141,15 @@ static int core_json_decode(lua_State *L)
     return 2;
 }
 
+/* array(table) -> the table, which is a JSON array also when it is empty. */
+static int core_array(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    json_array(L);
+    return 1;
+}
+
 int luaopen_chatbot_core(lua_State *L)
 {
     static const luaL_Reg functions[] = {
@@ -143,12 +160,16 @@ int luaopen_chatbot_core(lua_State *L)
         {"warmup", core_warmup},
         {"register", provider_register},
         {"providers", provider_list},
+        {"array", core_array},
         {"interrupts", core_interrupts},
         {"curl_version", core_curl_version},
         {"json_encode", core_json_encode},
         {"json_decode", core_json_decode},
         {NULL, NULL},
     };
+    compat_getkey(L, &core_key);
+    if (lua_istable(L, -1)) /* loaded anew: bots of before keep their types */
+        return 1;
     failure_open(L);
     lua_newtable(L);
     compat_setfuncs(L, functions);
@@ -156,5 +177,7 @@ int luaopen_chatbot_core(lua_State *L)
     lua_setfield(L, -2, "chatbot"); /* the methods, for the Lua side */
     reply_open(L);
     lua_setfield(L, -2, "reply");
+    lua_pushvalue(L, -1);
+    compat_setkey(L, &core_key);
     return 1;
 }

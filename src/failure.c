@@ -160,31 +160,40 @@ bool failure_describe(lua_State *L, int err)
     return found;
 }
 
-void failure_redact(lua_State *L, const char *s, size_t n, const char *key)
+void failure_redact(lua_State *L, const char *s, size_t n,
+                    const struct redact *secret)
 {
-    size_t len = key == NULL ? 0 : strlen(key);
     luaL_Buffer b;
-    if (len < 4 || len > n) { /* too short to be a secret */
+    size_t from = 0, len = 0, at = redact_find(secret, s, n, 0, &len);
+    if (at == n) {
         lua_pushlstring(L, s, n);
         return;
     }
     luaL_buffinit(L, &b);
-    const char *end = s + n, *from = s;
-    while ((size_t)(end - s) >= len) {
-        const char *at = memchr(s, key[0], (size_t)(end - s) - len + 1);
-        if (at == NULL)
-            break;
-        if (memcmp(at, key, len) == 0) {
-            luaL_addlstring(&b, from, (size_t)(at - from));
-            luaL_addstring(&b, "[redacted]");
-            from = at + len;
-            s = from;
-        } else {
-            s = at + 1;
-        }
+    for (; at < n; at = redact_find(secret, s, n, from, &len)) {
+        luaL_addlstring(&b, s + from, at - from);
+        luaL_addstring(&b, "[redacted]");
+        from = at + len;
     }
-    luaL_addlstring(&b, from, (size_t)(end - from));
+    luaL_addlstring(&b, s + from, n - from);
     luaL_pushresult(&b);
+}
+
+void failure_redact_all(lua_State *L, int err, const struct redact *secret)
+{
+    if (secret->count == 0)
+        return;
+    lua_pushnil(L);
+    while (lua_next(L, err)) {
+        if (lua_type(L, -1) == LUA_TSTRING) {
+            size_t n;
+            const char *s = lua_tolstring(L, -1, &n);
+            lua_pushvalue(L, -2);
+            failure_redact(L, s, n, secret);
+            lua_rawset(L, err); /* a field that is there: allowed */
+        }
+        lua_pop(L, 1);
+    }
 }
 
 void failure_excerpt(lua_State *L, const char *s, size_t n, size_t max)

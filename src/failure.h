@@ -10,6 +10,7 @@
 
 #include "compat.h"
 #include "http.h"
+#include "redact.h"
 
 /* Creates the metatable (__tostring, a shared __index-free table). */
 void failure_open(lua_State *L);
@@ -25,8 +26,12 @@ int failure_return(lua_State *L, enum http_fault kind, const char *format, ...);
  * (see failure.c). False when there is no message in it. [-1, +0, m] */
 bool failure_describe(lua_State *L, int err);
 
-/* Pushes the body with every occurrence of `key` replaced. [-0, +1, m] */
-void failure_redact(lua_State *L, const char *s, size_t n, const char *key);
+/* Pushes the text with every form of the secret replaced. [-0, +1, m] */
+void failure_redact(lua_State *L, const char *s, size_t n,
+                    const struct redact *secret);
+
+/* The same for all strings in the error table at `err`. [-0, +0, m] */
+void failure_redact_all(lua_State *L, int err, const struct redact *secret);
 
 /* Pushes at most `max` bytes of `s`, printable, blanks folded. [-0, +1, m] */
 void failure_excerpt(lua_State *L, const char *s, size_t n, size_t max);

@@ -57,6 +57,8 @@ static const struct {
     {"max_error_bytes", COUNT, BOTH},
     {"max_header_bytes", COUNT, BOTH},
     {"max_queue_bytes", COUNT, BOTH},
+    {"max_request_bytes", COUNT, BOTH},
+    {"replace_invalid_utf8", FLAG, BOTH},
 };
 
 #define KNOWN (sizeof known / sizeof *known)
@@ -150,8 +152,8 @@ void options_get(lua_State *L, int call, int bot, const char *name)
     lua_getfield(L, bot, name);
 }
 
-static double number(lua_State *L, int call, int bot, const char *name,
-                     double otherwise)
+double options_number(lua_State *L, int call, int bot, const char *name,
+                      double otherwise)
 {
     options_get(L, call, bot, name);
     double x = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : otherwise;
@@ -173,12 +175,13 @@ void options_limits(lua_State *L, int call, int bot, struct http_limits *l)
         {"max_queue_bytes", 256 << 10, &l->max_queue},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        *sizes[i].to =
-            (size_t)number(L, call, bot, sizes[i].name, sizes[i].otherwise);
+        *sizes[i].to = (size_t)options_number(L, call, bot, sizes[i].name,
+                                              sizes[i].otherwise);
     /* the clients of the providers themselves wait as long */
-    l->connect_timeout = number(L, call, bot, "connect_timeout", 10);
-    l->first_byte_timeout = number(L, call, bot, "first_byte_timeout", 600);
-    l->idle_timeout = number(L, call, bot, "idle_timeout", 600);
-    l->timeout = number(L, call, bot, "timeout", 0);
-    l->max_retries = (int)number(L, call, bot, "max_retries", 2);
+    l->connect_timeout = options_number(L, call, bot, "connect_timeout", 10);
+    l->first_byte_timeout =
+        options_number(L, call, bot, "first_byte_timeout", 600);
+    l->idle_timeout = options_number(L, call, bot, "idle_timeout", 600);
+    l->timeout = options_number(L, call, bot, "timeout", 0);
+    l->max_retries = (int)options_number(L, call, bot, "max_retries", 2);
 }

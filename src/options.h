@@ -23,6 +23,10 @@ bool options_known(const char *name);
 /* Pushes call[name], else bot[name], else nil. [-0, +1, m] */
 void options_get(lua_State *L, int call, int bot, const char *name);
 
+/* The option as a number, or `otherwise`. [-0, +0, m] */
+double options_number(lua_State *L, int call, int bot, const char *name,
+                      double otherwise);
+
 /* Fills the limits of a request. [-0, +0, m] */
 void options_limits(lua_State *L, int call, int bot, struct http_limits *l);
 

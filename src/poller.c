@@ -149,7 +149,10 @@ int poller_signals(struct poller *p, bool on)
     sigaddset(&set, SIGINT);
     if (on == p->signals)
         return 0;
-    if (!on) {
+    if (!on) { /* one that has come meanwhile was meant for us */
+        struct signalfd_siginfo info;
+        while (read(p->signal_fd, &info, sizeof info) > 0)
+            ;
         p->signals = false;
         watch_raw(p, p->signal_fd, 0, EPOLL_CTL_DEL);
         close(p->signal_fd);

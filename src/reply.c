@@ -11,12 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "binding.h"
 #include "chunk.h"
 #include "failure.h"
 #include "history.h"
 #include "json.h"
+#include "retry.h"
 
 #define GRACE   5.0 /* s to wait for usage and [DONE] after finish_reason */
 #define EXCERPT 200 /* printable bytes of a body that is no answer */
@@ -29,16 +31,6 @@ static const char *const status_names[] = {"error",  "streaming",  "complete",
                                            "error",  "cancelled"};
 
 /* ---- life ---- */
-
-static void free_key(struct reply *r)
-{
-    if (r->key == NULL)
-        return;
-    for (volatile char *p = r->key; *p != '\0'; p++)
-        *p = '\0';
-    free(r->key);
-    r->key = NULL;
-}
 
 /* Gives back all but what the user may still ask for. */
 static void drop_request(struct reply *r, bool complete)
@@ -53,7 +45,10 @@ static void drop_request(struct reply *r, bool complete)
         http_finish(request);
     else
         http_close(request);
-    free_key(r);
+    size_t n = 0;
+    if (redact_find(&r->secret, r->last.data, r->last.len, 0, &n) < r->last.len)
+        bytes_free(&r->last);
+    redact_free(&r->secret);
     bytes_free(&r->scratch);
 }
 
@@ -86,7 +81,7 @@ static int reply_gc(lua_State *L)
     struct reply *r = lua_touserdata(L, 1);
     reply_close(L, 1);
     drop_request(r, false); /* one that has ended but was not taken out */
-    free_key(r);
+    redact_free(&r->secret);
     bytes_free(&r->text.bytes);
     bytes_free(&r->reasoning.bytes);
     bytes_free(&r->refusal.bytes);
@@ -110,14 +105,14 @@ bool reply_start(lua_State *L, int i, struct http *http,
     bytes_init(&r->refusal.bytes, max);
     bytes_init(&r->scratch, max);
     bytes_init(&r->last, o->limits.max_event);
-    if (key != NULL && (r->key = strdup(key)) == NULL) {
+    if (!redact_init(&r->secret, key)) {
         free(o->body);
         failure_push(L, FAULT_MEMORY, "not enough memory");
         return false;
     }
     enum http_fault fault = http_start(http, o, &r->request);
     if (fault != FAULT_NONE) {
-        free_key(r);
+        redact_free(&r->secret);
         failure_push(L, fault,
                      fault == FAULT_CLOSED
                          ? "this process was forked; its parent has the "
@@ -191,6 +186,7 @@ static void end_badly(lua_State *L, struct reply *r, int env)
         rollback(L, env);
     }
     lua_settop(L, err);
+    failure_redact_all(L, err, &r->secret);
     lua_setfield(L, env, "err");
     r->status = REPLY_ERROR;
     drop_request(r, false);
@@ -239,7 +235,7 @@ static void push_body_error(lua_State *L, struct reply *r, enum http_fault kind,
     const struct bytes *in = &request->sse.in;
     failure_push(L, kind, "%s", text);
     int err = lua_gettop(L);
-    failure_redact(L, in->len > 0 ? in->data : "", in->len, r->key);
+    failure_redact(L, in->len > 0 ? in->data : "", in->len, &r->secret);
     size_t n;
     const char *body = lua_tolstring(L, -1, &n);
     bool told = json_decode(L, body, n) && failure_describe(L, err);
@@ -272,9 +268,13 @@ static void push_http_error(lua_State *L, struct reply *r)
         status == 408 || status == 409 || status == 429 || status >= 500;
     lua_pushboolean(L, retryable);
     lua_setfield(L, -2, "retryable");
-    char *end;
-    double seconds = strtod(request->response.retry_after, &end);
-    if (end != request->response.retry_after && *end == '\0') {
+    struct retry_failure f = {
+        .retry_after_ms = request->response.retry_after_ms,
+        .retry_after = request->response.retry_after,
+        .now = (int64_t)time(NULL),
+    };
+    double seconds = retry_asked(&f);
+    if (seconds >= 0) {
         lua_pushnumber(L, seconds);
         lua_setfield(L, -2, "retry_after");
     }
@@ -288,7 +288,7 @@ static void push_engine_error(lua_State *L, struct reply *r)
         failure_push(L, FAULT_CLOSED, "the engine is closed");
         return;
     }
-    failure_redact(L, request->message, strlen(request->message), r->key);
+    failure_redact(L, request->message, strlen(request->message), &r->secret);
     failure_push(L, request->fault, "%s", lua_tostring(L, -1));
     lua_remove(L, -2);
     lua_pushboolean(L, request->retryable);
@@ -307,7 +307,7 @@ static void push_event_error(lua_State *L, struct reply *r, const char *s,
 {
     failure_push(L, FAULT_API, "the server reported an error");
     int err = lua_gettop(L);
-    failure_redact(L, s, n, r->key);
+    failure_redact(L, s, n, &r->secret);
     s = lua_tolstring(L, -1, &n);
     if (!json_decode(L, s, n) || !failure_describe(L, err)) {
         lua_settop(L, err + 1);
@@ -336,7 +336,7 @@ static bool take_json(lua_State *L, struct reply *r, int env, const char *s,
             return false;
         }
     } else {
-        failure_redact(L, s, n, r->key);
+        failure_redact(L, s, n, &r->secret);
         size_t len;
         const char *text = lua_tolstring(L, -1, &len);
         if (!json_decode(L, text, len) || !lua_istable(L, -1)) {
@@ -352,6 +352,7 @@ static bool take_json(lua_State *L, struct reply *r, int env, const char *s,
             return false;
         }
         lua_remove(L, -2);
+        r->event_len = n;
         if (!chunk_merge(L, r, env))
             return false;
     }
@@ -418,7 +419,7 @@ static bool take_document(lua_State *L, struct reply *r, int env)
     const struct bytes *in = &r->request->sse.in;
     const char *s = in->data;
     size_t n = in->len;
-    failure_redact(L, s, n, r->key);
+    failure_redact(L, s, n, &r->secret);
     s = lua_tolstring(L, -1, &n);
     if (!json_decode(L, s, n) || !lua_istable(L, -1)) {
         lua_pop(L, 2);
@@ -829,9 +830,12 @@ static int reply_index(lua_State *L)
     compat_getenv(L, 1);
     if (strcmp(name, "raw") == 0) {
         lua_getfield(L, -1, "raw");
-        if (lua_isnil(L, -1) && r->last.len > 0 &&
-            !json_decode(L, r->last.data, r->last.len))
-            lua_pushnil(L);
+        if (lua_isnil(L, -1) && r->last.len > 0) {
+            failure_redact(L, r->last.data, r->last.len, &r->secret);
+            const char *s = lua_tostring(L, -1);
+            if (!json_decode(L, s, lua_rawlen(L, -1)))
+                lua_pushnil(L);
+        }
         return 1;
     }
     if (strcmp(name, "tool_calls") == 0 && r->status == REPLY_STREAMING) {

@@ -13,6 +13,7 @@
 
 #include "binding.h"
 #include "bytes.h"
+#include "redact.h"
 #include "utf8.h"
 
 enum reply_status {
@@ -50,7 +51,9 @@ struct reply {
     size_t given;         /* bytes of `text` that were handed out */
     struct bytes scratch; /* an unescaped piece */
     struct bytes last;    /* the last event, for `raw` */
-    char *key;            /* to redact what the server sends */
+    struct redact secret; /* the key, that the server may echo */
+    size_t kept;          /* bytes that went into Lua tables */
+    size_t event_len;     /* of the event that is being merged */
     int http_status, attempts;
 };
 

@@ -32,32 +32,23 @@ static void add_literal(lua_State *L, int parts, const char *s)
     add(L, parts);
 }
 
-/* Replaces the value on top by its JSON. Whole numbers keep all their digits,
- * which lua-cjson would cut to 14. False: by a message. [-1, +1, m] */
-static bool encode(lua_State *L)
+/* Replaces the value on top by its JSON. False: by a message. [-1, +1, m] */
+static bool encode(lua_State *L, const struct request_source *s)
 {
-    char text[32] = "";
-    if (lua_isinteger(L, -1)) {
-        snprintf(text, sizeof text, "%lld", (long long)lua_tointeger(L, -1));
-    } else if (lua_type(L, -1) == LUA_TNUMBER) {
-        double x = (double)lua_tonumber(L, -1);
-        if (x >= -9007199254740992.0 && x <= 9007199254740992.0 &&
-            x == (double)(long long)x)
-            snprintf(text, sizeof text, "%lld", (long long)x);
-    }
-    bool ok = true;
-    if (*text != '\0')
-        lua_pushstring(L, text);
-    else
-        ok = json_encode(L, -1);
+    char text[32];
+    bool ok = json_encode(L, -1);
     lua_remove(L, -2);
     if (!ok)
         return false;
     size_t n, bad;
-    const char *s = lua_tolstring(L, -1, &n);
-    if ((bad = utf8_invalid(s, n)) == n)
+    const char *json = lua_tolstring(L, -1, &n);
+    if ((bad = utf8_invalid(json, n)) == n)
         return true;
-    snprintf(text, sizeof text, "0x%02X", (unsigned)(unsigned char)s[bad]);
+    if (s->replace_invalid) {
+        json_replace_invalid(L);
+        return true;
+    }
+    snprintf(text, sizeof text, "0x%02X", (unsigned)(unsigned char)json[bad]);
     lua_pop(L, 1);
     lua_pushfstring(L, "it is not valid UTF-8 (byte %s)", text);
     return false;
@@ -68,7 +59,7 @@ static bool encode(lua_State *L)
 static bool add_field(lua_State *L, const struct request_source *s, int parts,
                       const char *name)
 {
-    if (!encode(L)) {
+    if (!encode(L, s)) {
         failure_push(L, FAULT_CONFIG, "the field '%s' cannot be sent: %s", name,
                      lua_tostring(L, -1));
         return false;
@@ -76,7 +67,7 @@ static bool add_field(lua_State *L, const struct request_source *s, int parts,
     lua_pushstring(L, name);
     provider_rename(L, s->route, lua_gettop(L));
     lua_remove(L, -2);
-    if (!encode(L)) {
+    if (!encode(L, s)) {
         failure_push(L, FAULT_CONFIG, "the field name '%s' cannot be sent: %s",
                      name, lua_tostring(L, -1));
         return false;
@@ -100,6 +91,22 @@ static bool overridden(lua_State *L, const struct request_source *s,
     return set;
 }
 
+/* lua-cjson reserves room for the worst case and ends the process when there is
+ * none, so what might become too long is not even begun. */
+static bool check_size(lua_State *L, const struct request_source *s)
+{
+    double worst = json_worst(L, s->messages);
+    if (lua_istable(L, s->call))
+        worst += json_worst(L, s->call);
+    if (worst <= s->max_request)
+        return true;
+    failure_push(L, FAULT_LIMIT,
+                 "the request could become larger than %d bytes "
+                 "(max_request_bytes)",
+                 (int)s->max_request);
+    return false;
+}
+
 static bool add_messages(lua_State *L, const struct request_source *s,
                          int parts)
 {
@@ -111,7 +118,7 @@ static bool add_messages(lua_State *L, const struct request_source *s,
             failure_push(L, FAULT_CONFIG, "message %d is no table", i);
             return false;
         }
-        if (!encode(L)) {
+        if (!encode(L, s)) {
             failure_push(L, FAULT_CONFIG, "message %d cannot be sent: %s", i,
                          lua_tostring(L, -1));
             return false;
@@ -179,6 +186,8 @@ static void add_stream(lua_State *L, const struct request_source *s, int parts)
 bool request_body(lua_State *L, const struct request_source *s)
 {
     luaL_checkstack(L, 20, NULL);
+    if (!check_size(L, s))
+        return false;
     lua_newtable(L);
     int parts = lua_gettop(L);
     add_literal(L, parts, "{");

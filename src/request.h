@@ -17,6 +17,8 @@ struct request_source {
     int route;    /* see provider.h */
     int messages; /* the conversation */
     bool stream;
+    bool replace_invalid; /* what is no UTF-8 becomes U+FFFD */
+    double max_request;   /* bytes that the body may take at worst */
 };
 
 /* Pushes the body as a string and returns true; or pushes an error table and

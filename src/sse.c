@@ -76,8 +76,7 @@ static void compact(struct sse *s)
         return;
     bytes_consume(&s->in, dead);
     s->line -= dead;
-    s->lf = s->lf > dead ? s->lf - dead : 0;
-    s->cr = s->cr > dead ? s->cr - dead : 0;
+    s->lf = s->cr = 0; /* what is searched again is no more than was dead */
     if (s->has_part)
         s->part -= dead;
 }

@@ -145,7 +145,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
         snprintf(r->message, sizeof r->message,
                  "the response is larger than %zu bytes (%s)",
                  r->whole ? limits->max_body : limits->max_event,
-                 r->whole ? "max_body_bytes" : "max_event_bytes");
+                 r->whole ? "max_answer_bytes" : "max_event_bytes");
         return 0;
     case SSE_MEMORY:
         t->fault = FAULT_MEMORY;

@@ -16,6 +16,7 @@ M.timeout = core.timeout
 M.warmup = core.warmup
 M.register = core.register
 M.providers = core.providers
+M.array = core.array
 
 for _, provider in ipairs(require "chatbot.providers") do
   core.register(provider.name, provider)
