@@ -1,0 +1,85 @@
+-- What the terminal chat reads from and writes to: which stream is a terminal,
+-- what may be shown there, and a line from the user. It must not know what is
+-- said.
+
+local M = {}
+
+local PROMPT = "you> "
+
+-- What a model writes may not steer the terminal: no control characters but
+-- the end of a line and the tab.
+local function printable(text)
+  return (text:gsub("[^\n\t\32-\126\128-\255]", ""))
+end
+
+local function one_line(value)
+  local text = tostring(value):gsub("^%s+", ""):gsub("%s+$", "")
+  return (text:gsub("%s*[\r\n]+%s*", " "))
+end
+
+local function succeeds(command)
+  local status = os.execute(command)
+  return status == true or status == 0
+end
+
+---Which of the three streams is a terminal, and how to write to it.
+---@return table console
+function M.new()
+  local console = {
+    tty_in = succeeds("test -t 0"),
+    tty_out = succeeds("test -t 1"),
+    tty_err = succeeds("test -t 2"),
+  }
+  local no_color = os.getenv("NO_COLOR")
+  console.color = console.tty_out and (no_color == nil or no_color == "")
+    and os.getenv("TERM") ~= "dumb"
+
+  function console.out(text)
+    io.stdout:write(console.tty_out and printable(text) or text)
+    io.stdout:flush()
+  end
+
+  -- A remark of the program's own.
+  function console.note(text)
+    text = printable(text)
+    if console.color and console.tty_err then text = "\27[2m" .. text .. "\27[0m" end
+    io.stderr:write(text, "\n")
+  end
+
+  function console.problem(text)
+    io.stderr:write("chatbot: ", printable(one_line(text)), "\n")
+  end
+
+  return console
+end
+
+---A function that reads a line: with editing and a history that is kept in
+---memory only where a library gives it, else plainly.
+---@param console table
+---@return fun(): string? line nil at the end of the input
+function M.reader(console)
+  local function plain()
+    if console.tty_in and console.tty_out then console.out(PROMPT) end
+    return io.stdin:read("*l")
+  end
+  if not (console.tty_in and console.tty_out) then return plain end
+
+  local ok, library = pcall(require, "readline")
+  if ok and type(library) == "table" and library.readline then
+    os.setlocale("", "ctype") -- for the width of characters; numbers keep their point
+    pcall(library.set_options, { histfile = "", completion = false })
+    local shown = console.color and "\1\27[1m\2" .. PROMPT .. "\1\27[0m\2" or PROMPT
+    return function() return library.readline(shown) end
+  end
+  ok, library = pcall(require, "linenoise")
+  if ok and type(library) == "table" and library.linenoise then
+    return function()
+      local line = library.linenoise(PROMPT)
+      if line and line ~= "" then library.historyadd(line) end
+      return line
+    end
+  end
+  return plain
+end
+
+return M

@@ -1,0 +1,180 @@
+-- The command line and the dotenv file of the terminal chat: text in, tables
+-- out. It must not know the module, the network or the terminal, and a problem
+-- it reports never quotes the content of a dotenv file.
+
+local M = {}
+
+local TOP_LOGPROBS_MAX = 20
+
+local function strip(text)
+  return (text:gsub("^%s+", ""):gsub("%s+$", ""))
+end
+
+
+-- A dotenv file --------------------------------------------------------------
+
+-- The value behind "=", or nil when its quotation does not end.
+local function env_value(rest)
+  local quote = rest:sub(1, 1)
+  if quote == "'" then
+    return rest:match("^'([^']*)'")
+  elseif quote ~= '"' then
+    return strip((rest:gsub("^#.*$", ""):gsub("%s#.*$", "")))
+  end
+  local out, i = {}, 2
+  while i <= #rest do
+    local char = rest:sub(i, i)
+    if char == '"' then return table.concat(out) end
+    if char == "\\" then
+      i = i + 1
+      char = rest:sub(i, i)
+      char = char == "n" and "\n" or char
+    end
+    out[#out + 1] = char
+    i = i + 1
+  end
+end
+
+---Reads the text of a dotenv file: KEY=value, `export`, quotes, comments.
+---@param text string
+---@return table<string, string>|nil
+---@return string? problem with the number of the line, never with its content
+function M.parse_env(text)
+  local values, number = {}, 0
+  for line in (text:gsub("^\239\187\191", "") .. "\n"):gmatch("([^\n]*)\n") do
+    number = number + 1
+    line = strip(line):gsub("^export%s+", "")
+    if line ~= "" and line:sub(1, 1) ~= "#" then
+      local key, rest = line:match("^([%a_][%w_.]*)%s*=%s*(.*)$")
+      if not key then return nil, ("line %d is not KEY=value"):format(number) end
+      local value = env_value(rest)
+      if not value then return nil, ("line %d: the quotation does not end"):format(number) end
+      values[key] = value
+    end
+  end
+  return values
+end
+
+
+-- Options --------------------------------------------------------------------
+
+local function number_from(least, most, whole)
+  return function(text)
+    local value = tonumber(text)
+    if value and value >= least and value <= most and (not whole or value % 1 == 0) then
+      return value
+    end
+  end
+end
+
+local function temperature(text)
+  if text == "none" then return false end
+  return number_from(0, 10)(text)
+end
+
+-- Long name, short name, what it takes (none for a switch), help, conversion.
+local OPTIONS = {
+  { "model", "m", "NAME", "the model; its name finds the provider, as does a prefix (groq:...)" },
+  { "system", "s", "TEXT", "the system message" },
+  { "base-url", "b", "URL", "the server, up to /v1" },
+  { "provider", "p", "NAME", "the provider, whatever the model is called" },
+  { "temperature", "t", "X", "0 unless given; `none` leaves it to the server", temperature },
+  { "max-tokens", nil, "N", "the longest answer", number_from(1, 2 ^ 31, true) },
+  { "max-context-tokens", nil, "N", "forget the oldest exchange when an answer passes this",
+    number_from(1, 2 ^ 31, true) },
+  { "no-stream", nil, nil, "wait for the whole answer" },
+  { "logprobs", nil, "N", "print each token, its probability and N alternatives",
+    number_from(0, TOP_LOGPROBS_MAX, true) },
+  { "env-file", nil, "FILE", "take keys that the environment lacks from a dotenv file" },
+  { "offline", nil, nil, "talk to the bundled server: no model, no network, no key" },
+  { "interactive", "i", nil, "hold a session, though input is not a terminal" },
+  { "verbose", "v", nil, "print the token usage; twice: the whole response" },
+  { "version", nil, nil, "print the version" },
+  { "help", "h", nil, "print this" },
+}
+
+---The text of `--help`.
+---@return string
+function M.help()
+  local lines = {
+    "Usage: chatbot [OPTION]... [PROMPT]...",
+    "",
+    "Talks to a model. With a prompt, or with text piped in, it prints one answer;",
+    "else it holds a conversation. Without a model named it takes what is there: a key",
+    "in the environment, a local server, or the bundled offline server.",
+    "",
+  }
+  for _, option in ipairs(OPTIONS) do
+    local long, short, takes, help = option[1], option[2], option[3], option[4]
+    lines[#lines + 1] = ("  %s --%-24s %s"):format(short and "-" .. short .. "," or "   ",
+      long .. (takes and " " .. takes or ""), help)
+  end
+  lines[#lines + 1] = ""
+  lines[#lines + 1] = "In a conversation /help lists the commands; quit, exit or Ctrl-D ends it,"
+  lines[#lines + 1] = "and Ctrl-C stops an answer. Exit status: 0, 1 when the chat failed, 2 for"
+  lines[#lines + 1] = "wrong usage, 130 after Ctrl-C."
+  return table.concat(lines, "\n")
+end
+
+local function option_named(name)
+  for _, option in ipairs(OPTIONS) do
+    if name == "--" .. option[1] or (option[2] and name == "-" .. option[2]) then
+      return option
+    end
+  end
+end
+
+-- "--model=x" -> "--model", "x"; "-mx" -> "-m", "x"; "-vv" -> "-v", nil, "-v"
+local function split_argument(argument)
+  local name, value = argument:match("^(%-%-[^=]+)=(.*)$")
+  if name then return name, value end
+  if argument:find("^%-%a.") then
+    name = argument:sub(1, 2)
+    local option = option_named(name)
+    if option and option[3] then return name, argument:sub(3) end
+    return name, nil, "-" .. argument:sub(3)
+  end
+  return argument
+end
+
+---Reads a command line.
+---@param args string[]
+---@return table|nil options keyed by long name with "_"; `prompt` holds the rest
+---@return string? problem
+function M.parse(args)
+  local options, words, i, rest = { verbose = 0 }, {}, 1, nil
+  while i <= #args or rest do
+    local argument = rest or args[i]
+    local name, value
+    name, value, rest = split_argument(argument)
+    if argument == "--" then
+      for k = i + 1, #args do words[#words + 1] = args[k] end
+      break
+    elseif not argument:find("^%-.") then
+      words[#words + 1] = argument
+    else
+      local option = option_named(name)
+      if not option then return nil, ("unknown option %s"):format(name) end
+      local key, takes, convert = option[1]:gsub("-", "_"), option[3], option[5]
+      if not takes then
+        if value then return nil, ("%s takes no value"):format(name) end
+        options[key] = key == "verbose" and options.verbose + 1 or true
+      else
+        if not value then
+          i = i + 1
+          value = args[i]
+        end
+        if not value then return nil, ("%s needs a value: %s"):format(name, takes) end
+        local converted = value
+        if convert then converted = convert(value) end
+        if converted == nil then return nil, ("%s does not take %q"):format(name, value) end
+        options[key] = converted
+      end
+    end
+    if not rest then i = i + 1 end
+  end
+  if #words > 0 then options.prompt = table.concat(words, " ") end
+  return options
+end
+
+return M

@@ -1,0 +1,334 @@
+---@meta chatbot.types
+-- luacheck: no unused args
+
+-- types.lua - what an editor with the Lua language server wants to know of the
+-- module: every function, method, option and field, in LuaCATS annotations
+-- (https://luals.github.io/wiki/annotations/). Nothing of it runs. README.md
+-- explains what stands here in one line each.
+
+---A message of the conversation. Other fields are sent as they are.
+---@class chatbot.Message
+---@field role "system"|"developer"|"user"|"assistant"|"tool"|string
+---@field content? string|chatbot.Part[]
+---@field tool_calls? chatbot.ToolCall[] of an assistant
+---@field tool_call_id? string of a tool: the call that this answers
+---@field refusal? string of an assistant
+---@field [string] any
+
+---A part of a message's content: `{type = "text", text = ...}` or
+---`{type = "image_url", image_url = {url = ...}}`, and what else a service has.
+---@class chatbot.Part
+---@field type "text"|"image_url"|string
+---@field text? string
+---@field image_url? { url: string, detail?: string }
+---@field [string] any
+
+---@class chatbot.ToolCall
+---@field id? string
+---@field type "function"|string
+---@field function { name: string, arguments: string } `arguments` is JSON text
+
+---Counts of tokens, as the server reported them.
+---@class chatbot.Usage
+---@field prompt_tokens? integer
+---@field completion_tokens? integer
+---@field total_tokens? integer
+---@field [string] any
+
+---@class chatbot.Logprobs
+---@field content? chatbot.TokenLogprob[]
+---@field refusal? chatbot.TokenLogprob[]
+
+---@class chatbot.TokenLogprob
+---@field token string
+---@field logprob number natural logarithm of the probability
+---@field bytes? integer[]
+---@field top_logprobs? chatbot.TokenLogprob[]
+
+---Clocks, in seconds (0: no limit), and maxima, in bytes.
+---@class chatbot.Limits
+---@field connect_timeout? number until there is a connection to send on; default 10
+---@field first_byte_timeout? number from there to the first byte of the answer; default 600
+---@field idle_timeout? number between two arrivals; default 600
+---@field timeout? number the whole request, all tries included; default 0
+---@field max_retries? integer further tries after the first; default 2
+---@field max_event_bytes? integer one event of a stream; default 16 MiB
+---@field max_answer_bytes? integer the text of an answer, or a body that is no stream; default 64 MiB
+---@field max_error_bytes? integer of an error's body is read; default 64 KiB
+---@field max_header_bytes? integer all headers of a response; default 256 KiB
+---@field max_queue_bytes? integer undecoded bytes, above which reading pauses; default 256 KiB
+
+---What a bot and a single call can both be given; a call's wins.
+---@class chatbot.SharedOptions: chatbot.Limits
+---@field stream? boolean false: ask for the whole answer at once; default true
+---@field headers? table<string, string> further headers; they replace the module's own
+---@field wait? fun(reply: chatbot.Reply) lets a foreign scheduler go on while there is nothing
+---@field on_text? fun(text: string) is called with each text that has arrived
+---@field verbose? boolean|integer 1: token usage to stderr; 2: the whole response as well
+
+---What `chatbot.new` takes. An unknown name raises.
+---@class chatbot.Options: chatbot.SharedOptions
+---@field model? string finds the provider, unless `provider` names it; "groq:NAME" is a prefix
+---@field provider? string the provider, whatever the model is called
+---@field base_url? string the server, without the trailing /chat/completions
+---@field api_key? string|fun(provider: string): string? the key, or who knows it when asked
+---@field messages? chatbot.Message[] how the conversation begins; it is copied
+---@field system? string the system message
+---@field temperature? number|false default 0; false leaves it to the server
+---@field organization? string header OpenAI-Organization
+---@field project? string header OpenAI-Project
+---@field max_context_tokens? integer forget the oldest exchanges when an answer's total passes it
+---@field keep_partial? boolean keep the text of an answer that failed as a message
+---@field http_version? "1.1"|"2" default "1.1"
+---@field ca_file? string CA certificates, in PEM
+---@field proxy? string URL of a proxy; default from the environment; never for loopback
+---@field allow_insecure_http? boolean let a key travel over http:// to other machines
+
+---What `chat` and `stream` take. Every other string key is a field of the
+---request's body and is sent as it is; some that services know are listed here.
+---@class chatbot.CallOptions: chatbot.SharedOptions
+---@field temperature? number|false
+---@field max_tokens? integer
+---@field logprobs? boolean
+---@field top_logprobs? integer
+---@field tools? table[]
+---@field tool_choice? string|table
+---@field response_format? table
+---@field seed? integer
+---@field stop? string|string[]
+---@field [string] any
+
+---@alias chatbot.ErrorKind
+---| "config" the request could not be made: no key, a bad URL or header, no libcurl
+---| "busy" another reply of this bot is under way
+---| "dns" the name of the host or proxy is unknown
+---| "connect" no connection
+---| "tls" the certificate or the handshake
+---| "proxy" the proxy refused
+---| "timeout" one of the clocks ran out; see `phase`
+---| "reset" the connection broke
+---| "truncated" the answer ended before it was complete
+---| "http" a status of 400 and above
+---| "api" an error inside an answer with status 200
+---| "redirect" a status of 300 to 399, which is never followed
+---| "protocol" the answer is neither a completion nor a stream of chunks
+---| "limit" one of the maxima was passed
+---| "cancelled" closed by the program, or by Ctrl-C in the terminal chat
+---| "closed" the engine is gone, or this process is a child after fork
+---| "memory" there is not enough
+
+---What comes back beside nil. `tostring` gives one line for people.
+---@class chatbot.Error
+---@field kind chatbot.ErrorKind
+---@field message string
+---@field retryable boolean whether the same request might work later
+---@field phase? "connect"|"first_byte"|"idle"|"total" of a timeout
+---@field status? integer of HTTP
+---@field code? string|integer the service's own
+---@field type? string the service's own
+---@field param? string the service's own: the field to blame
+---@field request_id? string to quote to the service's support
+---@field retry_after? number seconds that the server asked to wait
+---@field attempts? integer requests made
+---@field provider? string
+---@field model? string
+---@field partial? string the text that had arrived
+
+---@alias chatbot.Status
+---| "streaming" under way
+---| "complete" ended by the model
+---| "length" cut at a limit of tokens
+---| "tool_calls" the model wants tools called
+---| "filtered" stopped by a content filter
+---| "error" failed
+---| "cancelled" closed before its end
+
+---What `chatbot.register` takes. What is left out stays as it was.
+---@class chatbot.Provider
+---@field name? string as the first argument
+---@field base_url? string without the trailing /chat/completions
+---@field base_url_env? string variable that replaces `base_url` when it is set
+---@field base_url_suffix? string is added to the value of that variable
+---@field api_version_env? string Azure: variable with the api-version of a deployment's URL
+---@field api_key_env? string[] variables that may hold the key, first one first
+---@field api_key_optional? boolean a request without a key is sent
+---@field auth_header? string header for the key instead of `Authorization: Bearer`
+---@field match? string[] the model's name contains one of these
+---@field match_prefix? string[] the model's name starts with one of these
+---@field headers? table<string, string> further headers
+---@field header_env? table<string, string> header -> variable with its value
+---@field stream_options? boolean false: the service does not take this field
+---@field loading_wait? boolean 503 means that a model is being loaded; wait for it
+---@field rename? table<string, string> field of the body -> the name this service has for it
+---@field models? chatbot.ModelRule[] further rules for some models
+
+---@class chatbot.ModelRule
+---@field prefix string[] the model's name starts with one of these
+---@field rename? table<string, string>
+---@field omit? string[] defaults of the module that these models refuse: "temperature"
+
+---A row of `chatbot.providers()`.
+---@class chatbot.ProviderInfo
+---@field name string
+---@field base_url? string
+---@field api_key_env string[]
+---@field has_key boolean whether one of the variables is set
+
+---Where a bot's requests go. No key is in it.
+---@class chatbot.Route
+---@field name string the provider
+---@field base_url string
+---@field model string as it is sent
+---@field has_key boolean
+
+
+-- The module ------------------------------------------------------------------
+
+---@class chatbot
+---@field _VERSION string
+local chatbot = {}
+
+---A conversation with a model. Raises when an option is wrong.
+---@param options chatbot.Options
+---@return chatbot.Chatbot
+function chatbot.new(options) end
+
+---Does what is ready for all replies, and calls their `on_text`.
+---@param max_seconds? number waits as long for something to happen; default 0, negative: no limit
+---@return integer active how many replies are under way
+function chatbot.poll(max_seconds) end
+
+---The descriptor to watch for reading: then call `poll`. Nil where there is none.
+---@return integer? fd
+function chatbot.pollfd() end
+
+---Seconds until `poll` must be called anyway, nil when only the descriptor counts.
+---@return number? seconds
+function chatbot.timeout() end
+
+---Loads libcurl and starts the engine, which the first request does otherwise.
+---@return true?
+---@return chatbot.Error? err
+function chatbot.warmup() end
+
+---Adds a provider, or changes one. Raises when a field is wrong.
+---@param name string
+---@param provider chatbot.Provider
+function chatbot.register(name, provider) end
+
+---The providers, in the order in which a model's name is matched.
+---@return chatbot.ProviderInfo[]
+function chatbot.providers() end
+
+
+-- The bot ---------------------------------------------------------------------
+
+---@class chatbot.Chatbot: userdata
+local Chatbot = {}
+
+---Asks, and waits for the whole answer. In a coroutine it never blocks: each
+---yield hands out the text that has arrived, "" when there is none yet.
+---@async
+---@param prompt? string|chatbot.Part[] nil: send the conversation as it stands
+---@param opts? chatbot.CallOptions
+---@return string? answer
+---@return chatbot.Reply|chatbot.Error reply
+function Chatbot:chat(prompt, opts) end
+
+---Asks. The reply that comes back is under way.
+---@param prompt? string|chatbot.Part[]
+---@param opts? chatbot.CallOptions
+---@return chatbot.Reply?
+---@return chatbot.Error? err
+function Chatbot:stream(prompt, opts) end
+
+---The conversation itself: what is changed in it is sent with the next prompt.
+---@return chatbot.Message[]
+function Chatbot:get_messages() end
+
+---Puts copies of these messages in place of the conversation.
+---@param list chatbot.Message[]
+---@return chatbot.Chatbot?
+---@return chatbot.Error? err busy
+function Chatbot:set_messages(list) end
+
+---Forgets the conversation but for the system message.
+---@return chatbot.Chatbot?
+---@return chatbot.Error? err busy
+function Chatbot:reset() end
+
+---Talks to another model from the next prompt on, in the same conversation.
+---@param name string
+---@param opts? chatbot.Options all but `messages` and `system`
+---@return chatbot.Chatbot
+function Chatbot:set_model(name, opts) end
+
+---@return string model as it is sent
+function Chatbot:get_model() end
+
+---@return chatbot.Route
+function Chatbot:get_provider() end
+
+---The names of the models that the server has.
+---@async
+---@param opts? chatbot.SharedOptions
+---@return string[]?
+---@return chatbot.Error? err
+function Chatbot:models(opts) end
+
+
+-- The reply -------------------------------------------------------------------
+
+---@class chatbot.Reply: userdata
+---@field text string all text so far
+---@field status chatbot.Status
+---@field reasoning? string what the model thought, where the service tells
+---@field refusal? string
+---@field tool_calls? chatbot.ToolCall[] once the answer is complete
+---@field usage? chatbot.Usage
+---@field finish_reason? string as the server wrote it
+---@field logprobs? chatbot.Logprobs
+---@field message? chatbot.Message what was added to the conversation
+---@field id? string
+---@field model? string as the server named it
+---@field request_id? string from the response's headers
+---@field raw? table the last object that was decoded; the whole response without streaming
+local Reply = {}
+
+---What has arrived since the last call. Never waits.
+---@return string? text
+---@return "wait"|"done"|chatbot.Error? state
+function Reply:poll() end
+
+---Iterates over the text as it arrives; raises the error table on failure.
+---@async
+---@return fun(): string?
+function Reply:chunks() end
+
+---Waits for the end.
+---@async
+---@return string? answer
+---@return chatbot.Reply|chatbot.Error reply
+function Reply:result() end
+
+---Blocks until something has changed.
+---@param seconds? number at most; default: no limit
+---@return boolean ended
+function Reply:wait(seconds) end
+
+---Cancels the reply if it is under way. Also when it is collected, and at the
+---end of a block in Lua 5.4: `local reply <close> = ...`.
+---@param callback? fun() is called before this returns
+function Reply:close(callback) end
+
+---@return boolean whether it has ended
+function Reply:is_closing() end
+
+---@return integer? fd as chatbot.pollfd
+function Reply:pollfd() end
+
+---@return "r" events to watch the descriptor for
+function Reply:events() end
+
+---@return number? seconds as chatbot.timeout; 0 when the reply has ended
+function Reply:timeout() end
