@@ -149,11 +149,26 @@ static bool is_busy(lua_State *L, int env)
     return r != NULL && r->status == REPLY_STREAMING;
 }
 
-static int return_busy(lua_State *L)
+/* Adds what every error table says, to the one on top. [-0, +0, m] */
+static void name_failure(lua_State *L, int route)
 {
-    return failure_return(L, FAULT_BUSY,
-                          "a reply of this bot is still under way: wait for "
-                          "it, or close it");
+    lua_getfield(L, route, "provider");
+    lua_setfield(L, -2, "provider");
+    lua_getfield(L, route, "model");
+    lua_setfield(L, -2, "model");
+}
+
+/* nil and an error table, for the bot with this environment. [-0, +2, m] */
+static int return_busy(lua_State *L, int env)
+{
+    lua_getfield(L, env, "route");
+    int route = lua_gettop(L);
+    lua_pushnil(L);
+    failure_push(L, FAULT_BUSY,
+                 "a reply of this bot is still under way: wait for it, or "
+                 "close it");
+    name_failure(L, route);
+    return 2;
 }
 
 /* ---- starting a reply ---- */
@@ -271,23 +286,13 @@ static void fill_reply(lua_State *L, const struct request_source *s, int env)
     lua_setfield(L, env, "bot");
 }
 
-/* Adds what every error table says, to the one on top. [-0, +0, m] */
-static void name_failure(lua_State *L, int route)
-{
-    lua_getfield(L, route, "provider");
-    lua_setfield(L, -2, "provider");
-    lua_getfield(L, route, "model");
-    lua_setfield(L, -2, "model");
-}
-
-/* Checks the URL, adds the headers, hands all to the engine. The body is on
- * top, or nil for a GET. False: an error table is on top. [-0, +n, m] */
+/* Checks the URL, adds the headers, hands all to the engine. The body's parts
+ * are on top, or nil for a GET. False: an error table is on top. [-0, +n, m] */
 static bool send(lua_State *L, const struct request_source *s, int reply,
                  char *key)
 {
     struct http_options o = {0};
-    size_t n = 0;
-    const char *body = lua_tolstring(L, -1, &n);
+    int body = lua_gettop(L);
     lua_getfield(L, s->options, "allow_insecure_http");
     bool insecure = lua_toboolean(L, -1);
     fill_options(L, s, &o);
@@ -304,14 +309,9 @@ static bool send(lua_State *L, const struct request_source *s, int reply,
     compat_getenv(L, reply);
     lua_insert(L, -2);
     lua_setfield(L, -2, "engine");
-    if (body != NULL) {
-        o.body = malloc(n);
-        o.body_len = n;
-        if (o.body == NULL) {
-            failure_push(L, FAULT_MEMORY, "not enough memory");
-            return false;
-        }
-        memcpy(o.body, body, n);
+    if (lua_istable(L, body) && !request_join(L, body, &o)) {
+        failure_push(L, FAULT_MEMORY, "not enough memory");
+        return false;
     }
     bool ok = reply_start(L, reply, http, &o, key);
     request_wipe(&o, key);
@@ -331,7 +331,7 @@ static int start(lua_State *L, const char *path)
     }
     compat_getenv(L, BOT); /* ENV */
     if (path == NULL && is_busy(L, ENV))
-        return return_busy(L);
+        return return_busy(L, ENV);
     lua_getfield(L, ENV, "options");
     lua_getfield(L, ENV, "route");
     lua_getfield(L, ENV, "messages");
@@ -517,7 +517,7 @@ static bool open_conversation(lua_State *L)
 static int chatbot_set_messages(lua_State *L)
 {
     if (!open_conversation(L))
-        return return_busy(L);
+        return return_busy(L, 3);
     set_messages(L, 4, 2, 2);
     lua_settop(L, 1);
     return 1;
@@ -526,7 +526,7 @@ static int chatbot_set_messages(lua_State *L)
 static int chatbot_reset(lua_State *L)
 {
     if (!open_conversation(L))
-        return return_busy(L);
+        return return_busy(L, 3);
     history_reset(L, 4);
     lua_settop(L, 1);
     return 1;
@@ -603,6 +603,22 @@ static int chatbot_set_model(lua_State *L)
     return 1;
 }
 
+/* bot:set_wait(fn | nil): the option `wait`, for replies started from now on.
+ */
+static int chatbot_set_wait(lua_State *L)
+{
+    check(L);
+    lua_settop(L, 2);
+    if (!lua_isnil(L, 2))
+        luaL_checktype(L, 2, LUA_TFUNCTION);
+    compat_getenv(L, 1);
+    lua_getfield(L, 3, "options");
+    lua_pushvalue(L, 2);
+    lua_setfield(L, 4, "wait");
+    lua_settop(L, 1);
+    return 1;
+}
+
 static int push_route_field(lua_State *L, const char *name)
 {
     check(L);
@@ -660,6 +676,7 @@ void chatbot_open(lua_State *L)
         {"reset", chatbot_reset},
         {"set_model", chatbot_set_model},
         {"get_model", chatbot_get_model},
+        {"set_wait", chatbot_set_wait},
         {"get_provider", chatbot_get_provider},
         {"_get", chatbot_get},
         {NULL, NULL},

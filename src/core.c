@@ -13,6 +13,7 @@
 #include "libcurl.h"
 #include "provider.h"
 #include "reply.h"
+#include "transfer.h"
 
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)
@@ -75,13 +76,20 @@ static int core_timeout(lua_State *L)
     return 1;
 }
 
-/* curl_version() -> {version, ssl_version, async_dns, http2}. Loads libcurl. */
+/* curl_version() -> {version, ssl_version, async_dns, http2, ca, ca_source}.
+ * Loads libcurl. `ca` is the file or directory that is used without ca_file. */
 static int core_curl_version(lua_State *L)
 {
+    struct transfer_ca ca;
     const struct libcurl *curl = libcurl_load();
     if (curl->error != NULL)
         return failure_return(L, FAULT_CONFIG, "%s", curl->error);
-    lua_createtable(L, 0, 4);
+    transfer_find_ca(curl, NULL, &ca);
+    lua_createtable(L, 0, 6);
+    lua_pushstring(L, ca.file != NULL ? ca.file : ca.dir); /* NULL is nil */
+    lua_setfield(L, -2, "ca");
+    lua_pushstring(L, ca.source);
+    lua_setfield(L, -2, "ca_source");
     lua_pushstring(L, curl->version);
     lua_setfield(L, -2, "version");
     lua_pushstring(L, curl->ssl_version);

@@ -131,42 +131,51 @@ static const char *skip_escape(const char *p)
     }
 }
 
+/* Reads the rest of a string, from its first byte that is not plain. */
+static const char *string_rest(const char *p, const char *last,
+                               struct delta_text *text)
+{
+    while (*p == '\\') {
+        text->escaped = true;
+        p = skip_escape(p);
+        if (p == NULL)
+            return NULL;
+        p = skip_plain(p, last);
+    }
+    if (*p != '"')
+        return NULL; /* a control character, or the end */
+    text->n = (size_t)(p - text->s);
+    return p + 1;
+}
+
 /* Reads a string. */
-static const char *string(const char *p, const char *last,
-                          struct delta_text *text)
+static inline const char *string(const char *p, const char *last,
+                                 struct delta_text *text)
 {
     if (*p != '"')
         return NULL;
     text->s = ++p;
     text->escaped = false;
-    for (;;) {
-        p = skip_plain(p, last);
-        if (*p == '"') {
-            text->n = (size_t)(p - text->s);
-            return p + 1;
-        }
-        if (*p != '\\')
-            return NULL; /* a control character, or the end */
-        text->escaped = true;
-        p = skip_escape(p);
-        if (p == NULL)
-            return NULL;
-    }
+    p = skip_plain(p, last);
+    if (*p != '"')
+        return string_rest(p, last, text);
+    text->n = (size_t)(p - text->s);
+    return p + 1;
 }
 
 /* Other tokens */
 
-static const char *skip_spaces(const char *p)
+static const char *skip_space(const char *p)
 {
     while (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t')
         p++;
     return p;
 }
 
-/* There is hardly ever any. */
-static inline const char *skip_space(const char *p)
+/* Skips white space, which there hardly ever is, before an expected `c`. */
+static inline const char *skip_to(const char *p, char c)
 {
-    return (unsigned char)*p > ' ' ? p : skip_spaces(p);
+    return *p == c ? p : skip_space(p);
 }
 
 static inline const char *word(const char *p, const char *last,
@@ -247,8 +256,11 @@ static inline const char *read_key(const char *p, const char *last,
     if (*p != '"')
         return NULL;
     key->n = (size_t)(p - key->s);
-    p = skip_space(p + 1);
-    return *p == ':' ? skip_space(p + 1) : NULL;
+    p = skip_to(p + 1, ':');
+    if (*p != ':')
+        return NULL;
+    p++;
+    return (unsigned char)*p > ' ' ? p : skip_space(p);
 }
 
 /* Reads an object. What is returned may be behind `last`. */
@@ -259,7 +271,7 @@ static inline const char *members(struct scan *s, const char *p,
 
     if (*p != '{')
         return NULL;
-    p = skip_space(p + 1);
+    p = skip_to(p + 1, '"');
     if (*p == '}')
         return p + 1;
     for (;;) {
@@ -269,10 +281,10 @@ static inline const char *members(struct scan *s, const char *p,
         p = member(s, p, key);
         if (p == NULL)
             return NULL;
-        p = skip_space(p);
+        p = skip_to(p, ',');
         if (*p != ',')
             return *p == '}' ? p + 1 : NULL;
-        p = skip_space(p + 1);
+        p = skip_to(p + 1, '"');
     }
 }
 
@@ -354,12 +366,12 @@ static const char *choices(struct scan *s, const char *p)
 {
     if (*p != '[')
         return NULL;
-    p = skip_space(p + 1);
+    p = skip_to(p + 1, '{');
     if (*p != ']') {
         p = inner(s, p, choice_member);
         if (p == NULL)
             return NULL;
-        p = skip_space(p);
+        p = skip_to(p, ']');
     }
     return *p == ']' ? p + 1 : NULL;
 }
@@ -416,7 +428,7 @@ enum delta_status delta_scan(const char *json, size_t n, struct delta *d)
         return DELTA_OTHER;
     s.last = json + n - 1;
 
-    const char *p = members(&s, skip_space(json), top_member);
+    const char *p = members(&s, skip_to(json, '{'), top_member);
     return p != NULL && p > s.last && (s.seen & SEEN_CHOICES) ? DELTA_PLAIN
                                                               : DELTA_OTHER;
 }

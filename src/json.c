@@ -199,6 +199,19 @@ static bool is_array(lua_State *L)
     return same;
 }
 
+/* An empty table without a mark: {} by lua-cjson, [] by vim.json. */
+static bool is_bare(lua_State *L)
+{
+    bool marked = lua_getmetatable(L, -1);
+    if (marked)
+        lua_pop(L, 1);
+    lua_pushnil(L);
+    bool empty = !lua_next(L, -2);
+    if (!empty)
+        lua_pop(L, 2);
+    return empty && !marked;
+}
+
 /* Writes the number on top to `text` when it is a whole one that lua-cjson
  * would cut; else false. */
 static bool is_long(lua_State *L, char *text, size_t size)
@@ -235,7 +248,7 @@ static void look(lua_State *L, struct survey *s, int depth)
     } else {
         luaL_checkstack(L, 6, "JSON");
         s->worst += 3;
-        s->special = s->special || is_array(L);
+        s->special = s->special || is_array(L) || is_bare(L);
         lua_pushnil(L);
         while (lua_next(L, -2)) {
             look(L, s, depth + 1);

@@ -64,6 +64,33 @@ static void rollback(lua_State *L, int env)
     lua_settop(L, top);
 }
 
+/* Leaves the conversation as it was before the prompt, or, when the options say
+ * so, with what has arrived as the answer. [-0, +0, m] */
+static void give_up(lua_State *L, struct reply *r, int env)
+{
+    int top = lua_gettop(L);
+    lua_getfield(L, env, "keep_partial");
+    if (lua_toboolean(L, -1) && r->text.bytes.len > 0) {
+        lua_getfield(L, env, "messages");
+        lua_createtable(L, 0, 2);
+        lua_pushliteral(L, "assistant");
+        lua_setfield(L, -2, "role");
+        lua_pushlstring(L, r->text.bytes.data, r->text.bytes.len);
+        lua_setfield(L, -2, "content");
+        history_append(L, top + 2);
+    } else {
+        rollback(L, env);
+    }
+    lua_settop(L, top);
+}
+
+static int protected_give_up(lua_State *L)
+{
+    compat_getenv(L, 1);
+    give_up(L, lua_touserdata(L, 1), 2);
+    return 0;
+}
+
 void reply_close(lua_State *L, int i)
 {
     struct reply *r = lua_touserdata(L, i);
@@ -71,9 +98,11 @@ void reply_close(lua_State *L, int i)
         return;
     r->status = REPLY_CANCELLED;
     drop_request(r, false);
-    compat_getenv(L, i);
-    rollback(L, lua_gettop(L));
-    lua_pop(L, 1);
+    i = lua_absindex(L, i);
+    lua_pushcfunction(L, protected_give_up);
+    lua_pushvalue(L, i);
+    if (lua_pcall(L, 1, 0, 0) != 0)
+        lua_pop(L, 1); /* no memory */
 }
 
 static int reply_gc(lua_State *L)
@@ -142,19 +171,21 @@ static void copy_field(lua_State *L, int from, const char *name, int to)
     lua_setfield(L, to, name);
 }
 
+/* Adds what every error table says. [-0, +0, m] */
+static void name_failure(lua_State *L, int err, int env)
+{
+    copy_field(L, env, "provider", err);
+    lua_getfield(L, env, "asked_model");
+    lua_setfield(L, err, "model");
+}
+
 /* Ends the reply with the error table on top, which is kept as env.err.
  * [-1, +0, m] */
 static void end_badly(lua_State *L, struct reply *r, int env)
 {
     int err = lua_gettop(L);
     struct http_request *request = r->request;
-    lua_getfield(L, env, "provider");
-    lua_setfield(L, err, "provider");
-    copy_field(L, env, "asked_model", err);
-    lua_getfield(L, err, "asked_model");
-    lua_setfield(L, err, "model");
-    lua_pushnil(L);
-    lua_setfield(L, err, "asked_model");
+    name_failure(L, err, env);
     if (request != NULL) {
         lua_pushinteger(L, request->attempts);
         lua_setfield(L, err, "attempts");
@@ -172,20 +203,7 @@ static void end_badly(lua_State *L, struct reply *r, int env)
     /* what is held of a started code point becomes U+FFFD, if there is room */
     utf8_finish(&r->text.utf8, &r->text.bytes);
     set_text(L, err, "partial", &r->text.bytes);
-    lua_getfield(L, env, "keep_partial");
-    if (lua_toboolean(L, -1) && r->text.bytes.len > 0) {
-        lua_createtable(L, 0, 2);
-        lua_pushliteral(L, "assistant");
-        lua_setfield(L, -2, "role");
-        set_text(L, lua_gettop(L), "content", &r->text.bytes);
-        lua_getfield(L, env, "messages");
-        lua_insert(L, -2);
-        history_append(L, -2);
-        lua_pop(L, 1);
-    } else {
-        rollback(L, env);
-    }
-    lua_settop(L, err);
+    give_up(L, r, env);
     failure_redact_all(L, err, &r->secret);
     lua_setfield(L, env, "err");
     r->status = REPLY_ERROR;
@@ -605,7 +623,11 @@ enum reply_state reply_advance(lua_State *L, int i)
         if (lua_isnil(L, -1)) { /* closed by the user */
             lua_pop(L, 1);
             failure_push(L, FAULT_CANCELLED, "the reply was cancelled");
-            set_text(L, lua_gettop(L), "partial", &r->text.bytes);
+            int err = lua_gettop(L);
+            name_failure(L, err, env);
+            lua_pushinteger(L, r->attempts);
+            lua_setfield(L, err, "attempts");
+            set_text(L, err, "partial", &r->text.bytes);
         }
         lua_remove(L, env);
         return REPLY_HAS_FAILED;

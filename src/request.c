@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "encoded.h"
 #include "failure.h"
 #include "json.h"
 #include "options.h"
@@ -91,43 +92,67 @@ static bool overridden(lua_State *L, const struct request_source *s,
     return set;
 }
 
-/* lua-cjson reserves room for the worst case and ends the process when there is
- * none, so what might become too long is not even begun. */
-static bool check_size(lua_State *L, const struct request_source *s)
+/* Pushes the list of what is known of each message: its kept JSON, or false.
+ * lua-cjson reserves room for the worst case and ends the process when there is
+ * none, so what might become too long is not even begun: an error table, and
+ * false. [-0, +1, m] */
+static bool survey(lua_State *L, const struct request_source *s)
 {
-    double worst = json_worst(L, s->messages);
-    if (lua_istable(L, s->call))
-        worst += json_worst(L, s->call);
-    if (worst <= s->max_request)
-        return true;
-    failure_push(L, FAULT_LIMIT,
-                 "the request could become larger than %d bytes "
-                 "(max_request_bytes)",
-                 (int)s->max_request);
-    return false;
-}
-
-static bool add_messages(lua_State *L, const struct request_source *s,
-                         int parts)
-{
+    double worst = lua_istable(L, s->call) ? json_worst(L, s->call) : 0;
     int n = (int)lua_rawlen(L, s->messages);
-    add_literal(L, parts, "\"messages\":[");
+    lua_createtable(L, n, 0);
+    int known = lua_gettop(L);
     for (int i = 1; i <= n; i++) {
         lua_rawgeti(L, s->messages, i);
         if (!lua_istable(L, -1)) {
             failure_push(L, FAULT_CONFIG, "message %d is no table", i);
             return false;
         }
-        if (!encode(L, s)) {
-            failure_push(L, FAULT_CONFIG, "message %d cannot be sent: %s", i,
-                         lua_tostring(L, -1));
-            return false;
+        if (encoded_get(L, known + 1)) {
+            worst += (double)lua_rawlen(L, -1);
+        } else {
+            worst += json_worst(L, known + 1);
+            lua_pushboolean(L, 0);
+        }
+        lua_rawseti(L, known, i);
+        lua_settop(L, known);
+    }
+    if (worst <= s->max_request)
+        return true;
+    failure_push(L, FAULT_LIMIT,
+                 "the request could become larger than %f bytes "
+                 "(max_request_bytes)",
+                 (lua_Number)s->max_request);
+    return false;
+}
+
+static bool add_messages(lua_State *L, const struct request_source *s,
+                         int parts)
+{
+    if (!survey(L, s))
+        return false;
+    int known = lua_gettop(L), n = (int)lua_rawlen(L, known);
+    add_literal(L, parts, "\"messages\":[");
+    for (int i = 1; i <= n; i++) {
+        if (i > 1)
+            add_literal(L, parts, ",");
+        lua_rawgeti(L, known, i);
+        if (!lua_toboolean(L, -1)) {
+            lua_rawgeti(L, s->messages, i);
+            lua_replace(L, -2); /* the message */
+            lua_pushvalue(L, -1);
+            if (!encode(L, s)) {
+                failure_push(L, FAULT_CONFIG, "message %d cannot be sent: %s",
+                             i, lua_tostring(L, -1));
+                return false;
+            }
+            encoded_put(L, known + 1);
         }
         add(L, parts);
-        if (i < n)
-            add_literal(L, parts, ",");
+        lua_settop(L, known);
     }
     add_literal(L, parts, "],");
+    lua_pop(L, 1);
     return true;
 }
 
@@ -186,8 +211,6 @@ static void add_stream(lua_State *L, const struct request_source *s, int parts)
 bool request_body(lua_State *L, const struct request_source *s)
 {
     luaL_checkstack(L, 20, NULL);
-    if (!check_size(L, s))
-        return false;
     lua_newtable(L);
     int parts = lua_gettop(L);
     add_literal(L, parts, "{");
@@ -204,16 +227,29 @@ bool request_body(lua_State *L, const struct request_source *s)
     }
     add_stream(L, s, parts);
     add_literal(L, parts, "}");
-    luaL_Buffer b;
-    int n = (int)lua_rawlen(L, parts);
-    luaL_buffinit(L, &b);
-    for (int i = 1; i <= n; i++) {
-        lua_rawgeti(L, parts, i);
-        luaL_addvalue(&b);
-    }
-    luaL_pushresult(&b);
-    lua_replace(L, parts);
     return true;
+}
+
+bool request_join(lua_State *L, int parts, struct http_options *o)
+{
+    size_t n = 0, len;
+    int count = (int)lua_rawlen(L, parts);
+    for (int i = 1; i <= count; i++) {
+        lua_rawgeti(L, parts, i);
+        n += lua_rawlen(L, -1);
+        lua_pop(L, 1);
+    }
+    char *to = malloc(n);
+    o->body = to;
+    o->body_len = n;
+    for (int i = 1; to != NULL && i <= count; i++) {
+        lua_rawgeti(L, parts, i);
+        const char *part = lua_tolstring(L, -1, &len);
+        memcpy(to, part, len);
+        to += len;
+        lua_pop(L, 1);
+    }
+    return to != NULL;
 }
 
 /* ---- headers ---- */

@@ -21,10 +21,14 @@ struct request_source {
     double max_request;   /* bytes that the body may take at worst */
 };
 
-/* Pushes the body as a string and returns true; or pushes an error table and
- * returns false (a message that cannot be encoded, or is not UTF-8). [-0, +1,
- * m] */
+/* Pushes the body as a list of strings and returns true; or pushes an error
+ * table and returns false (a message that cannot be encoded, or is not UTF-8,
+ * or too much). [-0, +1, m] */
 bool request_body(lua_State *L, const struct request_source *s);
+
+/* Joins the list of strings at `parts` to o->body, which is malloc'd. False:
+ * no memory. Cannot throw. [-0, +0, -] */
+bool request_join(lua_State *L, int parts, struct http_options *o);
 
 /* Fills o->headers with lines that live in what is pushed onto the stack: as
  * many values as it takes, so the caller resets the top. `key` may be NULL.

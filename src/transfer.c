@@ -214,36 +214,45 @@ static bool is_loopback(const char *url)
     return false;
 }
 
-/* CAPATH = NULL matters: only then does curl cache the parsed bundle. */
-static void set_ca(struct transfer *t, const char *file)
+void transfer_find_ca(const struct libcurl *curl, const char *file,
+                      struct transfer_ca *ca)
 {
-    const struct libcurl *c = t->curl;
     const char *dir = NULL;
     static const char *const vars[] = {"SSL_CERT_FILE", "SSL_CERT_DIR",
                                        "CURL_CA_BUNDLE", "NIX_SSL_CERT_FILE"};
-    t->ca_source = "the option ca_file";
+    ca->source = "the option ca_file";
     for (size_t i = 0; file == NULL && dir == NULL && i < 4; i++) {
         const char *value = getenv(vars[i]);
         if (value == NULL || *value == '\0')
             continue;
-        t->ca_source = vars[i];
+        ca->source = vars[i];
         *(i == 1 ? &dir : &file) = value;
     }
     if (file == NULL && dir == NULL) {
-        t->ca_source = "libcurl's default";
-        file = c->ca_info;
+        ca->source = "libcurl's default";
+        file = curl->ca_info;
         for (size_t i = 0; file == NULL || access(file, R_OK) != 0; i++) {
             if (i == sizeof ca_places / sizeof *ca_places) {
                 file = NULL;
-                dir = c->ca_path;
+                dir = curl->ca_path;
                 break;
             }
             file = ca_places[i];
         }
     }
-    if (file != NULL || dir != NULL) {
-        c->easy_setopt(t->easy, CURLOPT_CAPATH, dir);
-        c->easy_setopt(t->easy, CURLOPT_CAINFO, file);
+    ca->file = file;
+    ca->dir = dir;
+}
+
+/* CAPATH = NULL matters: only then does curl cache the parsed bundle. */
+static void set_ca(struct transfer *t, const char *option)
+{
+    struct transfer_ca ca;
+    transfer_find_ca(t->curl, option, &ca);
+    t->ca_source = ca.source;
+    if (ca.file != NULL || ca.dir != NULL) {
+        t->curl->easy_setopt(t->easy, CURLOPT_CAPATH, ca.dir);
+        t->curl->easy_setopt(t->easy, CURLOPT_CAINFO, ca.file);
     }
 }
 

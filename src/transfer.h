@@ -27,9 +27,20 @@ struct transfer {
     char error[CURL_ERROR_SIZE];
 };
 
+/* Where the CA certificates come from: a file, a directory, or (both NULL) what
+ * the TLS library itself knows. Static strings, or the environment's. */
+struct transfer_ca {
+    const char *source; /* for people */
+    const char *file, *dir;
+};
+
+/* The option `file` (or NULL), SSL_CERT_FILE, SSL_CERT_DIR, CURL_CA_BUNDLE,
+ * NIX_SSL_CERT_FILE, libcurl's own, well-known places: the first there is. */
+void transfer_find_ca(const struct libcurl *curl, const char *file,
+                      struct transfer_ca *ca);
+
 /* A handle that is ready to be added to a multi handle, or NULL: no memory, or
- * *fault says more. CA certificates: the option, SSL_CERT_FILE, SSL_CERT_DIR,
- * CURL_CA_BUNDLE, NIX_SSL_CERT_FILE, libcurl's own, well-known places. */
+ * *fault says more. */
 struct transfer *transfer_new(const struct libcurl *curl, CURLSH *share,
                               struct http_request *r);
 
