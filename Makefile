@@ -1,0 +1,194 @@
+# Builds, tests, installs. `make help` says what there is. Each `?=` may be set
+# on the command line or in the environment: make LUA=luajit CC=clang WERROR=1
+
+LUA        ?= lua5.4
+PREFIX     ?= /usr/local
+DESTDIR    ?=
+CFLAGS     ?= -O2 -g
+CPPFLAGS   ?=
+LDFLAGS    ?=
+WERROR     ?=
+SANITIZE   ?=
+PKG_CONFIG ?= pkg-config
+BUILD      ?= build/$(notdir $(LUA))$(if $(SANITIZE),-sanitized)
+SPECS      ?= spec
+WRAP       ?=
+SECONDS    ?= 60
+ARGS       ?=
+V          ?=
+
+# What is asked of another program is asked when first used, then kept, so that
+# `make help` and `make setup` work where that program is still missing.
+ask = $(eval $(1) := $(shell $(2) 2>/dev/null))$($(1))
+
+# "5.4", and pkg-config's names for this Lua on the common systems.
+LUA_V    ?= $(call ask,LUA_V,$(LUA) -e 'print((_VERSION:match("%d.%d")))')
+LUA_PCS   = $(if $(findstring luajit,$(LUA)),luajit,\
+            lua$(LUA_V) lua-$(LUA_V) lua$(subst .,,$(LUA_V)) lua)
+LUA_PC   ?= $(call ask,LUA_PC,for p in $(LUA_PCS); do \
+            $(PKG_CONFIG) --exists "$$p$(LUA_RANGE)" && echo "$$p" && break; \
+            done)
+LUA_RANGE = $(if $(findstring luajit,$(LUA)),, >= $(LUA_V) $$p < $(LUA_V).99)
+LUA_CFLAGS  ?= $(call ask,LUA_CFLAGS,$(PKG_CONFIG) --cflags $(need_lua_pc))
+CURL_CFLAGS ?= $(call ask,CURL_CFLAGS,$(PKG_CONFIG) --cflags libcurl)
+
+need_lua_v  = $(or $(LUA_V),$(error LUA=$(LUA): there is no such Lua here. \
+              Choose one, as in `make LUA=lua5.3`, or try `make setup`))
+need_lua_pc = $(or $(if $(need_lua_v),$(LUA_PC)),$(error LUA=$(LUA): pkg-config \
+              knows no headers for it. Try `make setup LUA=$(LUA)`))
+
+LUADIR ?= $(PREFIX)/share/lua/$(need_lua_v)
+LIBDIR ?= $(PREFIX)/lib/lua/$(need_lua_v)
+BINDIR ?= $(PREFIX)/bin
+
+WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion \
+  -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wwrite-strings -Wundef \
+  -Wvla -Wformat=2 -Wnull-dereference $(if $(WERROR),-Werror)
+SANITIZERS = $(if $(SANITIZE),-fsanitize=$(SANITIZE) \
+  -fno-sanitize-recover=all -fno-omit-frame-pointer)
+C_STD   = -std=c11 -D_GNU_SOURCE
+C_FLAGS = $(C_STD) $(WARNINGS) $(SANITIZERS) $(CPPFLAGS) $(CFLAGS)
+OBJ_FLAGS = $(C_FLAGS) -fPIC -fvisibility=hidden -pthread \
+  $(LUA_CFLAGS) $(CURL_CFLAGS)
+
+# libcurl is opened at first use by src/libcurl.c, liblua is the host's own.
+ifeq ($(shell uname -s),Darwin)
+  LIBFLAG ?= -bundle -undefined dynamic_lookup
+  LIBS    ?=
+else
+  LIBFLAG ?= -shared -Wl,-z,nodelete -Wl,--version-script=src/core.map
+  LIBS    ?= $(if $(filter Linux,$(shell uname -s)),-ldl)
+endif
+
+PARSING = bytes utf8 sse delta retry
+SRC     = $(wildcard src/*.c)
+OBJ     = $(SRC:src/%.c=$(BUILD)/obj/%.o)
+CORE    = $(BUILD)/chatbot/core.so
+LUAS    = $(wildcard lua/chatbot/*.lua lua/chatbot/*/*.lua)
+C_FILES = $(wildcard src/*.[ch] spec/c/*.[ch])
+C_TESTS = $(patsubst spec/c/%.c,build/c/%,$(wildcard spec/c/*_test.c))
+FUZZERS = $(patsubst spec/c/%.c,build/c/%,$(wildcard spec/c/fuzz_*.c))
+SUBMAKE = $(MAKE) --no-print-directory
+Q       = $(if $(V),,@echo "  $(notdir $(CC)) $@" &&)
+
+all: core  ## build the C module (the default)
+core: $(CORE)  ## build/<lua>/chatbot/core.so
+
+$(CORE): $(OBJ) src/core.map
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LIBFLAG) $(SANITIZERS) $(CFLAGS) $(LDFLAGS) -pthread \
+	  -o $@ $(OBJ) $(LIBS)
+
+$(BUILD)/obj/%.o: src/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(OBJ_FLAGS) -MMD -MP -c -o $@ $<
+
+# Other flags, other objects: this file changes only when the flags do.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(OBJ_FLAGS)' | cmp -s - $@ || \
+	  echo '$(CC) $(OBJ_FLAGS)' > $@
+
+chat:  ## set up, build, and talk: make chat ARGS="-m gpt-4.1"
+	@.ci/setup chat $(LUA)
+	@$(SUBMAKE) core
+	@eval "$$($(SUBMAKE) -s env)"; exec $(LUA) bin/chatbot $(ARGS)
+
+test:  ## set up, build, run every test under LUA; SPECS=spec/sse_spec.lua for one
+	@.ci/setup test $(LUA)
+	@$(SUBMAKE) core
+	@MAKE='$(MAKE)' CC='$(CC)' SANITIZE='$(SANITIZE)' WRAP='$(WRAP)' \
+	  .ci/test $(LUA) $(SPECS)
+
+ctest: $(C_TESTS)  ## the C tests of the parsing layer, under ASan and UBSan
+	@set -e; for t in $(C_TESTS); do echo "$$t"; $$t; done
+
+setup:  ## install what building and testing need, or say what is missing
+	@.ci/setup test $(LUA)
+
+# A variable that Lua would look at gets the build tree in front of what the
+# user has in it, and otherwise in front of Lua's own paths. Lua 5.2 and later
+# prefer a LUA_PATH_5_x where there is one.
+env:  ## print what a shell must eval to use the build tree from anywhere
+	@prepend() { \
+	  rest=$$(printf %s "$${3:-;}" | sed 's|$(CURDIR)/[^;]*;||g'); \
+	  echo "export $$1='$$2;$$rest'"; \
+	}; \
+	root='$(CURDIR)'; v=_$(subst .,_,$(need_lua_v)); \
+	lua="$$root/lua/?.lua;$$root/lua/?/init.lua"; \
+	c='$(abspath $(BUILD))/?.so'; \
+	eval "lua_v=\$${LUA_PATH$$v-} c_v=\$${LUA_CPATH$$v-}"; \
+	prepend LUA_PATH "$$lua" "$$LUA_PATH"; \
+	prepend LUA_CPATH "$$c" "$$LUA_CPATH"; \
+	[ -z "$$lua_v" ] || prepend LUA_PATH$$v "$$lua" "$$lua_v"; \
+	[ -z "$$c_v" ] || prepend LUA_CPATH$$v "$$c" "$$c_v"
+
+# bin/chatbot names the Lua that it was built for.
+install: $(CORE)  ## into PREFIX (/usr/local), below DESTDIR
+	@set -e; for f in $(LUAS:lua/%=%); do \
+	  mkdir -p "$(DESTDIR)$(LUADIR)/$$(dirname $$f)"; \
+	  install -m 644 lua/$$f "$(DESTDIR)$(LUADIR)/$$f"; \
+	done
+	mkdir -p "$(DESTDIR)$(LIBDIR)/chatbot" "$(DESTDIR)$(BINDIR)"
+	install -m 755 $(CORE) "$(DESTDIR)$(LIBDIR)/chatbot/core.so"
+	sed '1s|^#!.*|#!$(if $(findstring /,$(LUA)),,/usr/bin/env )$(LUA)|' \
+	  bin/chatbot > "$(DESTDIR)$(BINDIR)/chatbot"
+	chmod 755 "$(DESTDIR)$(BINDIR)/chatbot"
+	@$(LUA) -e 'require "cjson"' 2>/dev/null || \
+	  echo "chatbot needs lua-cjson, which $(LUA) does not find now:" \
+	  "install your system's package or \`luarocks install lua-cjson\`."
+
+uninstall:  ## take away what install put there
+	rm -rf "$(DESTDIR)$(LUADIR)/chatbot" "$(DESTDIR)$(LIBDIR)/chatbot"
+	rm -f "$(DESTDIR)$(BINDIR)/chatbot"
+
+check: lint layers format-check symbols ctest  ## all that can be known without running Lua
+
+lint:  ## luacheck, cppcheck, and no warning from gcc or clang
+	luacheck -q --no-color .
+	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -j 2 \
+	  --enable=warning,performance,portability -Isrc src
+	@$(SUBMAKE) core CC=gcc WERROR=1 BUILD=$(BUILD)-gcc
+	@$(SUBMAKE) core CC=clang WERROR=1 BUILD=$(BUILD)-clang
+
+layers:  ## each C file includes only what is below it
+	@CC='$(CC)' .ci/layers src $(C_STD) $(CPPFLAGS) $(LUA_CFLAGS) $(CURL_CFLAGS)
+
+symbols: $(CORE)  ## exports, imports and mutable data of the C module
+	@.ci/symbols $(CORE) $(OBJ)
+
+format:  ## lay out the C files as .clang-format says
+	clang-format -i $(C_FILES)
+
+format-check:  ## fails where `make format` would change something
+	clang-format --dry-run --Werror $(C_FILES)
+
+fuzz: $(FUZZERS)  ## fuzz the parsing layer for SECONDS seconds each
+	@set -e; for f in $(FUZZERS); do mkdir -p $$f.corpus; \
+	  $$f -max_total_time=$(SECONDS) -artifact_prefix=$$f. $$f.corpus; done
+
+build/c/%_test: spec/c/%_test.c $(PARSING:%=src/%.c) $(C_FILES)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(C_FLAGS) -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
+	  -fsanitize=address,undefined -Isrc -o $@ $< $(PARSING:%=src/%.c)
+
+build/c/fuzz_%: spec/c/fuzz_%.c $(PARSING:%=src/%.c) $(C_FILES)
+	@mkdir -p $(@D)
+	clang $(C_STD) -O1 -g -fsanitize=fuzzer,address,undefined -Isrc \
+	  -fno-sanitize-recover=all $(LUA_CFLAGS) -o $@ $< $(PARSING:%=src/%.c) \
+	  $$($(PKG_CONFIG) --libs $(need_lua_pc))
+
+clean:  ## remove build/
+	rm -rf build
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | \
+	  awk -F '\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+	@echo "Variables: LUA=$(LUA) PREFIX=$(PREFIX) CC=$(CC) CFLAGS" \
+	  "WERROR=1 V=1 SANITIZE=address,undefined WRAP=valgrind"
+
+FORCE:
+.PHONY: all core chat test ctest setup env install uninstall check lint layers \
+  symbols format format-check fuzz clean help FORCE
+
+-include $(OBJ:.o=.d)

@@ -1,0 +1,67 @@
+/*
+ * test.h - the least that a C test needs: CHECK counts, and says where it
+ * failed; test_summary is the last line and the exit status of a program.
+ *
+ * A test program also ends when it takes longer than a minute, which is how
+ * a cost that is not linear shows itself: the inputs for that are so large that
+ * any other cost takes hours.
+ */
+#ifndef CHATBOT_TEST_H
+#define CHATBOT_TEST_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static long test_passed, test_failed;
+
+/* What a table-driven test is doing, for the message. */
+static const char *test_case = "";
+
+#define CHECK(condition) test_check((condition), #condition, __FILE__, __LINE__)
+
+static inline bool test_check(bool good, const char *text, const char *file,
+                              int line)
+{
+    if (good) {
+        test_passed++;
+        return true;
+    }
+    if (++test_failed <= 20)
+        fprintf(stderr, "%s:%d: %s%s%s\n", file, line, test_case,
+                *test_case != '\0' ? ": " : "", text);
+    return false;
+}
+
+static inline void test_begin(void)
+{
+    alarm(60);
+}
+
+static inline int test_summary(void)
+{
+    printf("%ld passed, %ld failed\n", test_passed, test_failed);
+    return test_failed > 0;
+}
+
+/* The same numbers on every run. */
+static inline uint32_t test_random(void)
+{
+    static uint64_t state = 88172645463325252u;
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (uint32_t)(state >> 32);
+}
+
+static inline bool test_same(const char *a, size_t a_len, const char *b,
+                             size_t b_len)
+{
+    return a_len == b_len && (a_len == 0 || memcmp(a, b, a_len) == 0);
+}
+
+#endif
