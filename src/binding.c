@@ -101,7 +101,7 @@ struct http *binding_http(lua_State *L)
     const char *error;
     compat_getkey(L, &engine_key);
     struct engine *e = lua_touserdata(L, -1);
-    if (e != NULL && e->http != NULL)
+    if (e != NULL && e->http != NULL && !http_broken(e->http))
         return e->http;
     lua_pop(L, 1);
     binding_type(L, &engine_type, meta, none);

@@ -25,6 +25,9 @@
 #define PASSES       16      /* of curl's timer in one step */
 #define LINGER       1000000 /* us a complete request may still take */
 #define LOADING_WAIT 0.5     /* s between two tries while a model loads */
+#define INTERVAL     10000   /* us between two steps without a descriptor */
+#define PATIENCE     1000000 /* us for which a reader is reminded at once, */
+#define REMINDER     100000  /* and from then on after so many us */
 
 struct http {
     const struct libcurl *curl;
@@ -38,8 +41,10 @@ struct http {
     size_t count;    /* of `requests` */
     size_t active;   /* running and not detached */
     bool happened;   /* a request has changed in this step */
+    bool watched;    /* the descriptor was handed out */
     int64_t curl_at; /* when curl wants to be called; -1: not */
     pid_t pid;
+    bool broken;     /* curl ran out of memory: see break_down */
     unsigned long random;
 };
 
@@ -75,6 +80,39 @@ static int on_timer(CURLM *multi, long ms, void *arg)
     (void)multi;
     h->curl_at = ms < 0 ? -1 : timers_now() + (int64_t)ms * 1000;
     return 0;
+}
+
+/* ---- SIGPIPE ---- */
+
+/* curl writes to sockets that the peer may have closed, also when it only ends
+ * a TLS connection: neither that nor the resolver's thread, which inherits the
+ * mask, may raise SIGPIPE in the host. */
+struct guard {
+    sigset_t old;
+    bool pending;
+};
+
+static void guard_sigpipe(struct guard *g)
+{
+    sigset_t set;
+    sigpending(&set);
+    g->pending = sigismember(&set, SIGPIPE);
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &set, &g->old);
+}
+
+static void unguard_sigpipe(const struct guard *g)
+{
+    sigset_t set;
+    int signal;
+    sigpending(&set);
+    if (!g->pending && sigismember(&set, SIGPIPE)) {
+        sigemptyset(&set);
+        sigaddset(&set, SIGPIPE);
+        sigwait(&set, &signal);
+    }
+    pthread_sigmask(SIG_SETMASK, &g->old, NULL);
 }
 
 /* ---- the engine itself ---- */
@@ -116,10 +154,38 @@ struct http *http_new(const char **error)
 
 bool http_usable(const struct http *h)
 {
-    return h->pid == getpid();
+    return h->pid == getpid() && !h->broken;
+}
+
+bool http_broken(const struct http *h)
+{
+    return h->broken && h->pid == getpid();
 }
 
 /* ---- the list of changed requests ---- */
+
+static int64_t earliest(const struct http *h)
+{
+    int64_t at = timers_next(&h->timers);
+    return h->curl_at >= 0 && (at < 0 || h->curl_at < at) ? h->curl_at : at;
+}
+
+/* When the descriptor has to become readable by itself: for the earliest timer,
+ * and at once for a reader that waits while the step of another has read what
+ * is meant for it. One that does not come for it must not keep the host busy
+ * for ever. */
+static int64_t wake_at(const struct http *h)
+{
+    int64_t at = earliest(h);
+    const struct http_request *r = h->watched ? h->changed_last : NULL;
+    while (r != NULL && !r->awaited)
+        r = r->changed_prev;
+    if (r == NULL)
+        return at;
+    int64_t now = timers_now();
+    int64_t wake = now - r->changed_at < PATIENCE ? 0 : now + REMINDER;
+    return at >= 0 && at < wake ? at : wake;
+}
 
 static void mark_changed(struct http_request *r)
 {
@@ -130,6 +196,7 @@ static void mark_changed(struct http_request *r)
     if (r->changed)
         return;
     r->changed = true;
+    r->changed_at = timers_now();
     r->changed_prev = h->changed_last;
     r->changed_next = NULL;
     if (h->changed_last != NULL)
@@ -141,6 +208,7 @@ static void mark_changed(struct http_request *r)
 
 bool http_take(struct http_request *r)
 {
+    r->awaited = false;
     if (!r->changed)
         return false;
     struct http *h = r->http;
@@ -163,7 +231,17 @@ struct http_request *http_changed(struct http *h)
     struct http_request *r = h->changed;
     if (r != NULL)
         http_take(r);
+    else if (http_usable(h))
+        poller_timer(&h->poller, wake_at(h));
     return r;
+}
+
+void http_await(struct http_request *r, bool on)
+{
+    struct http *h = r->http;
+    r->awaited = on;
+    if (on && h != NULL && http_usable(h))
+        poller_timer(&h->poller, wake_at(h));
 }
 
 /* ---- requests ---- */
@@ -237,14 +315,41 @@ static void unlink_request(struct http_request *r)
     r->http = NULL;
 }
 
+/* Ends the transfer. Where libcurl would wait for the thread that looks the
+ * name up (before 7.87.0), the handle stays, empty, until curl reports its end;
+ * http_delete does wait then. */
 static void drop_transfer(struct http_request *r)
 {
     struct transfer *t = r->transfer;
+    struct guard guard;
     if (t == NULL)
         return;
     r->transfer = NULL;
+    if (transfer_resolving(t) && !transfer_stop_lookup(t)) {
+        transfer_orphan(t);
+        return;
+    }
+    guard_sigpipe(&guard);
     r->http->curl->multi_remove_handle(r->http->multi, t->easy);
     transfer_delete(t);
+    unguard_sigpipe(&guard);
+}
+
+static void transfer_done(struct http_request *r, CURLcode result);
+
+/* Lets a paused transfer go on. curl hands over at once what it has kept; when
+ * that is refused, curl does not report it as the end of the transfer. */
+static void resume(struct http_request *r)
+{
+    struct http *h = r->http;
+    struct guard guard;
+    r->paused = false;
+    guard_sigpipe(&guard);
+    CURLcode result = h->curl->easy_pause(r->transfer->easy, CURLPAUSE_CONT);
+    unguard_sigpipe(&guard);
+    h->curl_at = timers_now();
+    if (result != CURLE_OK)
+        transfer_done(r, result);
 }
 
 static void end_request(struct http_request *r, enum http_state state)
@@ -275,7 +380,10 @@ static int64_t next_deadline(const struct http_request *r, const char **phase)
         {"total", r->started, l->timeout},
         {"connect", r->connected == 0 ? r->attempt_started : 0,
          l->connect_timeout},
-        {"first_byte", r->last_byte == 0 ? r->connected : 0,
+        {"first_byte",
+         r->last_byte != 0 ? 0
+         : r->loading      ? r->started
+                           : r->connected,
          l->first_byte_timeout},
         {"idle", r->paused ? 0 : r->last_byte, l->idle_timeout},
     };
@@ -344,51 +452,61 @@ static double random_fraction(struct http *h)
     return (double)(h->random >> 40) / (double)(1ul << 24);
 }
 
+/* How long to wait for a model that is being loaded: as long as for a first
+ * byte, counted from the start of the request. Negative: no longer. */
+static double loading_delay(struct http_request *r, int64_t now)
+{
+    double limit = r->options.limits.first_byte_timeout;
+    double waited = (double)(now - r->started) / 1e6;
+    if (limit > 0 && waited + LOADING_WAIT > limit)
+        return -1;
+    r->loading = true;
+    r->attempts--;
+    return LOADING_WAIT;
+}
+
+static const char *or_null(const char *s)
+{
+    return s[0] == '\0' ? NULL : s;
+}
+
+/* Seconds until another try after a failure; negative: none. Every failure of
+ * a kind that another try may mend takes from the bucket. */
+static double failure_delay(struct http_request *r)
+{
+    struct http *h = r->http;
+    const struct http_response *resp = &r->response;
+    struct retry_failure f = {
+        .attempt = r->attempts - 1,
+        .max_retries = r->options.limits.max_retries,
+        .status = resp->status,
+        .transport = resp->status == 0 && r->retryable,
+        .quota = retry_quota(r->sse.in.data, r->sse.in.len),
+        .retry_after_ms = or_null(resp->retry_after_ms),
+        .retry_after = or_null(resp->retry_after),
+        .should_retry = or_null(resp->should_retry),
+        .now = (int64_t)time(NULL),
+        .random = random_fraction(h),
+    };
+    if (!retry_worth(&f))
+        return -1;
+    retry_bucket_failure(&h->bucket);
+    return retry_bucket_allows(&h->bucket) ? retry_delay(&f) : -1;
+}
+
 /* Decides about another try after a failure before any 2xx header. */
 static bool try_again(struct http_request *r)
 {
     struct http *h = r->http;
     int status = r->response.status;
-    const char *body = r->sse.in.data;
-    size_t n = r->sse.in.len;
-    if (r->detached || (status >= 200 && status < 400) ||
-        (status == 0 && !r->retryable))
-        return false;
-    double delay;
     int64_t now = timers_now();
-    if (status == 503 && r->options.loading_wait) {
-        double limit = r->options.limits.first_byte_timeout;
-        delay = LOADING_WAIT;
-        if (limit > 0 &&
-            now + (int64_t)(delay * 1e6) > r->started + (int64_t)(limit * 1e6))
-            return false;
-        r->attempts--;
-    } else {
-        struct retry_failure f = {
-            .attempt = r->attempts - 1,
-            .max_retries = r->options.limits.max_retries,
-            .status = status,
-            .transport = status == 0,
-            .quota = n > 0 && retry_quota(body, n),
-            .retry_after_ms = r->response.retry_after_ms,
-            .retry_after = r->response.retry_after,
-            .should_retry = r->response.should_retry,
-            .now = (int64_t)time(NULL),
-            .random = random_fraction(h),
-        };
-        if (f.retry_after_ms[0] == '\0')
-            f.retry_after_ms = NULL;
-        if (f.retry_after[0] == '\0')
-            f.retry_after = NULL;
-        if (f.should_retry[0] == '\0')
-            f.should_retry = NULL;
-        delay = retry_delay(&f);
-        if (delay < 0)
-            return false;
-        retry_bucket_failure(&h->bucket);
-        if (!retry_bucket_allows(&h->bucket))
-            return false;
-    }
+    if (r->detached || (status >= 200 && status < 400))
+        return false;
+    double delay = status == 503 && r->options.loading_wait
+                       ? loading_delay(r, now)
+                       : failure_delay(r);
+    if (delay < 0)
+        return false;
     drop_transfer(r);
     sse_free(&r->sse);
     r->response = (struct http_response){0};
@@ -445,7 +563,8 @@ static void timer_due(struct http_request *r, int64_t now)
         if (strcmp(phase, texts[i][0]) == 0)
             snprintf(r->message, sizeof r->message, "%s", texts[i][1]);
     r->retryable = strcmp(phase, "total") != 0;
-    if (!r->retryable || !try_again(r))
+    bool final = !r->retryable || (r->loading && phase[0] == 'f');
+    if (final || !try_again(r))
         end_request(r, HTTP_FAILED);
 }
 
@@ -481,24 +600,14 @@ enum http_fault http_start(struct http *h, const struct http_options *o,
     return FAULT_NONE;
 }
 
-/* A transfer whose name is being looked up cannot be removed without waiting
- * for the resolver's thread. It stays, empty, until curl reports its end. */
-static void orphan(struct http_request *r)
-{
-    transfer_orphan(r->transfer);
-    r->transfer = NULL;
-}
-
 void http_close(struct http_request *r)
 {
     if (r == NULL)
         return;
     struct http *h = r->http;
-    if (h != NULL && http_usable(h)) {
+    if (h != NULL && h->pid == getpid()) {
         if (r->state == HTTP_RUNNING && !r->detached)
             h->active--;
-        if (r->transfer != NULL && transfer_resolving(r->transfer))
-            orphan(r);
         drop_transfer(r);
         unlink_request(r);
     } else if (h != NULL) {
@@ -523,7 +632,7 @@ void http_finish(struct http_request *r)
     sse_free(&r->sse);
     timers_set(&h->timers, &r->timer, timers_now() + LINGER);
     if (r->paused)
-        h->curl->easy_pause(r->transfer->easy, CURLPAUSE_CONT);
+        resume(r);
 }
 
 void http_drained(struct http_request *r)
@@ -531,11 +640,10 @@ void http_drained(struct http_request *r)
     r->examined = r->sse.in.len;
     if (!r->paused || r->transfer == NULL || !http_usable(r->http))
         return;
-    r->paused = false;
     r->last_byte = timers_now();
-    arm(r);
-    r->http->curl->easy_pause(r->transfer->easy, CURLPAUSE_CONT);
-    r->http->curl_at = timers_now();
+    resume(r);
+    if (r->state == HTTP_RUNNING)
+        arm(r);
 }
 
 void http_idle(struct http_request *r, double seconds)
@@ -555,12 +663,8 @@ void http_delete(struct http *h)
     bool usable = http_usable(h);
     while (h->requests != NULL) {
         struct http_request *r = h->requests;
-        if (usable && r->transfer != NULL) {
-            if (transfer_resolving(r->transfer))
-                orphan(r);
-            else
-                drop_transfer(r);
-        }
+        if (usable)
+            drop_transfer(r);
         r->transfer = NULL;
         if (r->state == HTTP_RUNNING)
             r->state = HTTP_CLOSED;
@@ -571,16 +675,40 @@ void http_delete(struct http *h)
     }
     timers_free(&h->timers);
     if (usable) {
+        struct guard guard;
+        guard_sigpipe(&guard);
         if (h->multi != NULL)
             h->curl->multi_cleanup(h->multi);
         if (h->share != NULL)
             h->curl->share_cleanup(h->share);
-        poller_free(&h->poller);
+        unguard_sigpipe(&guard);
     }
+    if (h->pid == getpid())
+        poller_free(&h->poller);
     free(h);
 }
 
 /* ---- stepping ---- */
+
+/* After CURLM_OUT_OF_MEMORY curl's books are wrong, and calling it again may
+ * crash (seen with 7.88.1). What is there is abandoned. */
+static void break_down(struct http *h)
+{
+    h->broken = true;
+    for (struct http_request *r = h->requests; r != NULL; r = r->next) {
+        if (r->transfer != NULL)
+            transfer_orphan(r->transfer);
+        r->transfer = NULL;
+        if (r->state != HTTP_RUNNING || r->detached)
+            continue;
+        r->state = HTTP_FAILED;
+        r->fault = FAULT_MEMORY;
+        snprintf(r->message, sizeof r->message, "not enough memory");
+        timers_unset(&h->timers, &r->timer);
+        h->active--;
+        mark_changed(r);
+    }
+}
 
 /* Calls curl for a descriptor, or for its timer, and takes out what ended. */
 static void act(struct http *h, curl_socket_t fd, int events)
@@ -589,8 +717,13 @@ static void act(struct http *h, curl_socket_t fd, int events)
     CURLMsg *m;
     int mask = (events & POLLER_IN ? CURL_CSELECT_IN : 0) |
                (events & POLLER_OUT ? CURL_CSELECT_OUT : 0);
-    h->curl->multi_socket_action(h->multi, fd, mask, &running);
-    while ((m = h->curl->multi_info_read(h->multi, &left)) != NULL) {
+    if (h->broken)
+        return;
+    if (h->curl->multi_socket_action(h->multi, fd, mask, &running) ==
+        CURLM_OUT_OF_MEMORY)
+        break_down(h);
+    while (!h->broken &&
+           (m = h->curl->multi_info_read(h->multi, &left)) != NULL) {
         struct transfer *t = NULL;
         CURLcode result = m->data.result;
         CURL *easy = m->easy_handle;
@@ -606,12 +739,6 @@ static void act(struct http *h, curl_socket_t fd, int events)
     }
 }
 
-static int64_t earliest(const struct http *h)
-{
-    int64_t at = timers_next(&h->timers);
-    return h->curl_at >= 0 && (at < 0 || h->curl_at < at) ? h->curl_at : at;
-}
-
 static void run_timers(struct http *h)
 {
     struct timer *timer;
@@ -620,46 +747,34 @@ static void run_timers(struct http *h)
         h->curl_at = -1;
         act(h, CURL_SOCKET_TIMEOUT, 0);
     }
-    while ((timer = timers_due(&h->timers, now)) != NULL)
+    while (!h->broken && (timer = timers_due(&h->timers, now)) != NULL)
         timer_due((struct http_request *)((char *)timer -
                                           offsetof(struct http_request, timer)),
                   now);
 }
 
-/* curl writes to sockets that the peer may have closed: neither that nor the
- * resolver's thread, which inherits the mask, may raise SIGPIPE in the host. */
-static void guard_sigpipe(sigset_t *old, bool *pending)
+/* In a child after fork: what is under way is the parent's. */
+static void abandon(struct http *h)
 {
-    sigset_t set;
-    sigpending(&set);
-    *pending = sigismember(&set, SIGPIPE);
-    sigemptyset(&set);
-    sigaddset(&set, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &set, old);
-}
-
-static void unguard_sigpipe(const sigset_t *old, bool pending)
-{
-    sigset_t set;
-    int signal;
-    sigpending(&set);
-    if (!pending && sigismember(&set, SIGPIPE)) {
-        sigemptyset(&set);
-        sigaddset(&set, SIGPIPE);
-        sigwait(&set, &signal);
-    }
-    pthread_sigmask(SIG_SETMASK, old, NULL);
+    for (struct http_request *r = h->requests; r != NULL; r = r->next)
+        if (r->state == HTTP_RUNNING && !r->detached) {
+            r->state = HTTP_CLOSED;
+            mark_changed(r);
+        }
+    h->active = 0;
 }
 
 bool http_step(struct http *h, int64_t us)
 {
     struct poller_event events[EVENTS];
-    sigset_t old;
-    bool pending, interrupted = false;
-    if (!http_usable(h))
+    struct guard guard;
+    bool interrupted = false;
+    if (!http_usable(h)) {
+        abandon(h);
         return false;
+    }
     int64_t end = us < 0 ? INT64_MAX : timers_now() + us;
-    guard_sigpipe(&old, &pending);
+    guard_sigpipe(&guard);
     for (;;) {
         int64_t now = timers_now(), at = earliest(h);
         int64_t wait = h->happened || h->active == 0 ? 0 : end - now;
@@ -674,23 +789,26 @@ bool http_step(struct http *h, int64_t us)
             break;
     }
     h->happened = false;
-    poller_timer(&h->poller, earliest(h));
-    unguard_sigpipe(&old, pending);
+    poller_timer(&h->poller, wake_at(h));
+    unguard_sigpipe(&guard);
     return interrupted;
 }
 
-int http_fd(const struct http *h)
+int http_fd(struct http *h)
 {
+    h->watched = true;
     return http_usable(h) ? h->poller.fd : -1;
 }
 
 int64_t http_timeout(const struct http *h)
 {
     int64_t at = earliest(h);
-    if (at < 0 || !http_usable(h))
+    if (!http_usable(h))
         return -1;
-    int64_t left = at - timers_now();
-    return left > 0 ? left : 0;
+    int64_t left = at < 0 ? -1 : at - timers_now();
+    if (h->poller.fd < 0 && h->active > 0 && (at < 0 || left > INTERVAL))
+        return INTERVAL;
+    return at < 0 ? -1 : left > 0 ? left : 0;
 }
 
 size_t http_active(const struct http *h)

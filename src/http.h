@@ -112,9 +112,12 @@ struct http_request {
     struct transfer *transfer;
     struct timer timer;
     bool waiting;  /* for the next try */
+    bool loading;  /* the server has said that it loads its model */
     bool detached; /* given back; ends by itself */
     bool changed, paused;
-    size_t examined; /* bytes in `sse` that the caller has seen */
+    bool awaited;       /* its reader waits for a change */
+    int64_t changed_at; /* when it went on the list of changed ones */
+    size_t examined;    /* bytes in `sse` that the caller has seen */
     int64_t started, attempt_started, connected, last_byte; /* 0: not yet */
     struct http_request *prev, *next;                       /* all requests */
     struct http_request *changed_prev, *changed_next; /* those on the list */
@@ -133,8 +136,11 @@ struct http *http_new(const char **error);
  * to be given back as before, in any order. */
 void http_delete(struct http *h);
 
-/* False in a child after fork. */
+/* False in a child after fork, and when curl has run out of memory. */
 bool http_usable(const struct http *h);
+
+/* curl has run out of memory; this engine is only good for http_delete. */
+bool http_broken(const struct http *h);
 
 /* Starts a request: FAULT_NONE and *out, or why not (the body is freed). */
 enum http_fault http_start(struct http *h, const struct http_options *o,
@@ -166,9 +172,15 @@ struct http_request *http_changed(struct http *h);
 /* Takes `r` off the list of changed ones; true when it was on it. */
 bool http_take(struct http_request *r);
 
+/* Says whether the reader of `r` has read all and now waits for more, which
+ * http_take ends. What another reader's http_step finds for it makes the
+ * descriptor readable until it is taken. */
+void http_await(struct http_request *r, bool on);
+
 /* The descriptor to watch (-1: none), and the microseconds until http_step
- * must be called anyway (-1: when the descriptor is readable). */
-int http_fd(const struct http *h);
+ * must be called anyway (-1: when the descriptor is readable). Without a
+ * descriptor that is never long while a request is under way. */
+int http_fd(struct http *h);
 int64_t http_timeout(const struct http *h);
 
 /* How many requests are under way. */

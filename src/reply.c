@@ -415,8 +415,10 @@ static bool take_stream(lua_State *L, struct reply *r, int env)
                 http_drained(request);
                 return true;
             }
-            return sse_end(&request->sse, &ev) != SSE_EVENT ||
-                   take_event(L, r, env, &ev, true);
+            while (!r->ended && sse_end(&request->sse, &ev) == SSE_EVENT)
+                if (!take_event(L, r, env, &ev, true))
+                    return false;
+            return true;
         case SSE_LIMIT:
             failure_push(L, FAULT_LIMIT,
                          "an event of the stream is larger than "
@@ -614,6 +616,7 @@ enum reply_state reply_advance(lua_State *L, int i)
     }
     switch (r->status) {
     case REPLY_STREAMING:
+        http_await(r->request, true);
         lua_pop(L, 1);
         return REPLY_WAITS;
     case REPLY_ERROR:
@@ -640,8 +643,11 @@ enum reply_state reply_advance(lua_State *L, int i)
 void reply_step(lua_State *L, int i, int64_t us)
 {
     struct http *http = binding_http_if(L);
+    struct reply *r = lua_touserdata(L, i);
     if (http == NULL)
         return;
+    if (r->request != NULL)
+        http_await(r->request, false); /* it is read after this step */
     if (http_step(http, us)) {
         if (http_signalled(http))
             reply_close(L, i);
@@ -723,8 +729,8 @@ static int reply_wait(lua_State *L)
     struct reply *r = check(L);
     int64_t us = binding_seconds(L, 2, -1);
     lua_settop(L, 1);
-    if (r->status == REPLY_STREAMING)
-        reply_step(L, 1, us);
+    if (r->status == REPLY_STREAMING) /* what has come already is no wait */
+        reply_step(L, 1, r->request->changed ? 0 : us);
     lua_pushboolean(L, r->status != REPLY_STREAMING);
     return 1;
 }
@@ -768,9 +774,11 @@ static int reply_is_closing(lua_State *L)
 /* The pollable protocol of cqueues: pollfd, events, timeout. */
 static int reply_pollfd(lua_State *L)
 {
-    check(L);
+    struct reply *r = check(L);
     struct http *http = binding_http_if(L);
     int fd = http == NULL ? -1 : http_fd(http);
+    if (r->request != NULL) /* whoever asks is about to wait */
+        http_await(r->request, true);
     if (fd < 0)
         lua_pushnil(L);
     else
