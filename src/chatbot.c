@@ -8,17 +8,13 @@
 
 #include "failure.h"
 #include "history.h"
+#include "launch.h"
 #include "options.h"
 #include "provider.h"
 #include "reply.h"
-#include "request.h"
 #include "utf8.h"
 
 const struct binding_type chatbot_type = {"chatbot"};
-
-struct chatbot {
-    char *key; /* the api_key that was given as a string, or NULL */
-};
 
 static struct chatbot *check(lua_State *L)
 {
@@ -149,15 +145,6 @@ static bool is_busy(lua_State *L, int env)
     return r != NULL && r->status == REPLY_STREAMING;
 }
 
-/* Adds what every error table says, to the one on top. [-0, +0, m] */
-static void name_failure(lua_State *L, int route)
-{
-    lua_getfield(L, route, "provider");
-    lua_setfield(L, -2, "provider");
-    lua_getfield(L, route, "model");
-    lua_setfield(L, -2, "model");
-}
-
 /* nil and an error table, for the bot with this environment. [-0, +2, m] */
 static int return_busy(lua_State *L, int env)
 {
@@ -167,7 +154,7 @@ static int return_busy(lua_State *L, int env)
     failure_push(L, FAULT_BUSY,
                  "a reply of this bot is still under way: wait for it, or "
                  "close it");
-    name_failure(L, route);
+    launch_name(L, route);
     return 2;
 }
 
@@ -183,12 +170,12 @@ static bool make_prompt(lua_State *L)
         size_t n;
         const char *s = luaL_checklstring(L, 2, &n);
         utf8_strip(&s, &n);
-        if (n == 0) {
-            failure_push(L, FAULT_CONFIG, "the prompt is empty");
-            return false;
-        }
         lua_pushlstring(L, s, n);
         lua_replace(L, 2);
+    }
+    if (lua_rawlen(L, 2) == 0) {
+        failure_push(L, FAULT_CONFIG, "the prompt is empty");
+        return false;
     }
     lua_createtable(L, 0, 2);
     lua_pushliteral(L, "user");
@@ -199,206 +186,58 @@ static bool make_prompt(lua_State *L)
     return true;
 }
 
-/* Finds the key: *key is a copy that the caller frees, or NULL. False: an error
- * table. A function that yields is not supported. [-0, +(0|1), m] */
-static bool find_key(lua_State *L, const struct chatbot *b, int env, int route,
-                     char **key)
+/* Puts the prompt at 2 into the conversation, for the reply whose environment
+ * is at `renv`; the reply takes it out again when it fails. [-0, +0, m] */
+static void add_prompt(lua_State *L, int env, int renv)
 {
-    const char *found = b->key;
-    int top = lua_gettop(L);
-    lua_getfield(L, env, "api_key");
-    if (found == NULL && lua_isfunction(L, -1)) {
-        lua_getfield(L, route, "provider");
-        if (lua_pcall(L, 1, 1, 0) != 0) {
-            failure_push(L, FAULT_CONFIG, "the function api_key failed");
-            return false;
-        }
-        if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING) {
-            failure_push(L, FAULT_CONFIG,
-                         "the function api_key must return a string or nil");
-            return false;
-        }
-        found = lua_tostring(L, -1);
-    } else if (found == NULL) {
-        found = provider_env_key(L, route);
-    }
-    if (found != NULL && *found == '\0')
-        found = NULL;
-    if (found == NULL && provider_needs_key(L, route)) {
-        lua_getfield(L, route, "spec");
-        lua_getfield(L, -1, "api_key_env");
-        lua_rawgeti(L, -1, 1);
-        lua_getfield(L, route, "provider");
-        failure_push(L, FAULT_CONFIG,
-                     "no API key for '%s': set %s, or give api_key",
-                     lua_tostring(L, -1), lua_tostring(L, -2));
-        return false;
-    }
-    if (found != NULL && (*key = strdup(found)) == NULL) {
-        failure_push(L, FAULT_MEMORY, "not enough memory");
-        return false;
-    }
-    lua_settop(L, top);
-    return true;
-}
-
-/* Fills what does not come from Lua's stack. */
-static void fill_options(lua_State *L, const struct request_source *s,
-                         struct http_options *o)
-{
-    lua_getfield(L, s->route, "url");
-    o->url = lua_tostring(L, -1);
-    lua_getfield(L, s->options, "ca_file");
-    o->ca_file = lua_tostring(L, -1);
-    lua_getfield(L, s->options, "proxy");
-    o->proxy = lua_tostring(L, -1);
-    lua_getfield(L, s->options, "http_version");
-    o->http_version =
-        lua_isstring(L, -1) && *lua_tostring(L, -1) == '2' ? 2 : 11;
-    lua_getfield(L, s->route, "spec");
-    lua_getfield(L, -1, "loading_wait");
-    o->loading_wait = lua_toboolean(L, -1);
-    options_limits(L, s->call, s->options, &o->limits);
-    lua_pop(L, 2); /* the strings stay on the stack, and so alive */
-}
-
-/* Copies from the call and the bot to the reply's environment what the reply
- * needs to know. [-0, +0, m] */
-static void fill_reply(lua_State *L, const struct request_source *s, int env)
-{
-    static const char *const names[] = {"on_text", "wait", "verbose",
-                                        "keep_partial", "max_context_tokens"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        options_get(L, s->call, s->options, names[i]);
-        lua_setfield(L, env, names[i]);
-    }
-    lua_getfield(L, env, "verbose");
-    if (lua_isboolean(L, -1)) {
-        lua_pushinteger(L, lua_toboolean(L, -1));
-        lua_setfield(L, env, "verbose");
+    lua_getfield(L, env, "messages");
+    lua_pushvalue(L, -1);
+    lua_setfield(L, renv, "messages");
+    if (!lua_isnil(L, 2)) {
+        lua_pushvalue(L, 2);
+        lua_setfield(L, renv, "user");
+        lua_pushvalue(L, 2);
+        history_add(L, -2);
+        lua_setfield(L, renv, "replaced");
     }
     lua_pop(L, 1);
-    lua_getfield(L, s->route, "provider");
-    lua_setfield(L, env, "provider");
-    lua_getfield(L, s->route, "model");
-    lua_setfield(L, env, "asked_model");
-    lua_pushvalue(L, 1);
-    lua_setfield(L, env, "bot");
 }
 
-/* Checks the URL, adds the headers, hands all to the engine. The body's parts
- * are on top, or nil for a GET. False: an error table is on top. [-0, +n, m] */
-static bool send(lua_State *L, const struct request_source *s, int reply,
-                 char *key)
-{
-    struct http_options o = {0};
-    int body = lua_gettop(L);
-    lua_getfield(L, s->options, "allow_insecure_http");
-    bool insecure = lua_toboolean(L, -1);
-    fill_options(L, s, &o);
-    const char *wrong = provider_check_url(o.url, key != NULL, insecure);
-    if (wrong != NULL) {
-        failure_push(L, FAULT_CONFIG, "%s", wrong);
-        return false;
-    }
-    if (!request_headers(L, s, key, &o))
-        return false;
-    struct http *http = binding_http(L);
-    if (http == NULL)
-        return false;
-    compat_getenv(L, reply);
-    lua_insert(L, -2);
-    lua_setfield(L, -2, "engine");
-    if (lua_istable(L, body) && !request_join(L, body, &o)) {
-        failure_push(L, FAULT_MEMORY, "not enough memory");
-        return false;
-    }
-    bool ok = reply_start(L, reply, http, &o, key);
-    request_wipe(&o, key);
-    return ok;
-}
-
-/* bot, prompt, opts -> reply, or nil and an error table. Common to chat, stream
- * and _get. With `path` it is a GET of base_url .. path. */
+/* bot, prompt, opts -> reply, or nil and an error table. Common to stream and
+ * _get. With `path` it is a GET of base_url .. path. */
 static int start(lua_State *L, const char *path)
 {
-    enum { BOT = 1, PROMPT, OPTS, ENV, OPTIONS, ROUTE, MESSAGES, REPLY, RENV };
-    struct chatbot *b = check(L);
-    lua_settop(L, 3);
+    enum { BOT = 1, PROMPT, OPTS, ENV, ROUTE, REPLY, RENV };
+    check(L);
+    lua_settop(L, OPTS);
     if (!lua_isnil(L, OPTS)) {
         luaL_checktype(L, OPTS, LUA_TTABLE);
         options_check(L, OPTS, true);
     }
-    compat_getenv(L, BOT); /* ENV */
+    compat_getenv(L, BOT);
     if (path == NULL && is_busy(L, ENV))
         return return_busy(L, ENV);
-    lua_getfield(L, ENV, "options");
     lua_getfield(L, ENV, "route");
-    lua_getfield(L, ENV, "messages");
-    struct request_source s = {
-        .options = OPTIONS, .call = OPTS, .route = ROUTE, .messages = MESSAGES};
-    options_get(L, OPTS, OPTIONS, "stream");
-    s.max_request =
-        options_number(L, OPTS, OPTIONS, "max_request_bytes", 64 << 20);
-    s.stream = path == NULL && (lua_isnil(L, -1) || lua_toboolean(L, -1));
-    options_get(L, OPTS, OPTIONS, "replace_invalid_utf8");
-    s.replace_invalid = lua_toboolean(L, -1);
-    lua_settop(L, MESSAGES);
     if (path == NULL && !make_prompt(L)) {
-        name_failure(L, ROUTE);
+        launch_name(L, ROUTE);
         lua_pushnil(L);
         lua_insert(L, -2);
         return 2;
     }
-    struct reply *r = reply_new(L); /* REPLY */
+    struct reply *r = reply_new(L);
     r->fetch = path != NULL;
-    compat_getenv(L, REPLY); /* RENV */
-    fill_reply(L, &s, RENV);
-    char *key = NULL;
-    bool ok = find_key(L, b, ENV, ROUTE, &key), added = false;
-    if (ok && path != NULL) {
-        lua_newtable(L); /* a route of its own, to another path */
-        lua_pushnil(L);
-        while (lua_next(L, ROUTE)) {
-            lua_pushvalue(L, -2);
-            lua_insert(L, -2);
-            lua_settable(L, -4);
-        }
-        lua_getfield(L, ROUTE, "base_url");
-        lua_pushfstring(L, "%s%s", lua_tostring(L, -1), path);
-        lua_setfield(L, -3, "url");
-        lua_pop(L, 1);
-        lua_replace(L, ROUTE);
-        lua_pushnil(L); /* no body */
-    } else if (ok) {
-        if (!lua_isnil(L, PROMPT)) {
-            lua_pushvalue(L, MESSAGES);
-            lua_setfield(L, RENV, "messages");
-            lua_pushvalue(L, PROMPT);
-            lua_setfield(L, RENV, "user");
-            lua_pushvalue(L, PROMPT);
-            history_add(L, MESSAGES);
-            lua_setfield(L, RENV, "replaced");
-            added = true;
-        } else {
-            lua_pushvalue(L, MESSAGES);
-            lua_setfield(L, RENV, "messages");
-        }
-        ok = request_body(L, &s);
-    }
-    ok = ok && send(L, &s, REPLY, key);
-    if (key != NULL) {
-        memset(key, 0, strlen(key));
-        free(key);
-    }
-    if (!ok) {
-        int err = lua_gettop(L);
-        if (added) {
-            lua_getfield(L, RENV, "replaced");
-            history_rollback(L, MESSAGES, PROMPT, err + 1);
-        }
-        lua_settop(L, err);
-        name_failure(L, ROUTE);
+    compat_getenv(L, REPLY);
+    lua_pushvalue(L, BOT);
+    lua_setfield(L, RENV, "bot");
+    lua_pushvalue(L, OPTS);
+    lua_setfield(L, RENV, "call");
+    lua_pushstring(L, path);
+    lua_setfield(L, RENV, "path");
+    r->status = REPLY_STREAMING; /* from here on its finalizer cleans up */
+    if (path == NULL)
+        add_prompt(L, ENV, RENV);
+    if (!launch(L, BOT, REPLY)) {
+        reply_close(L, REPLY);
         lua_pushnil(L);
         lua_insert(L, -2);
         return 2;

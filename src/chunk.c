@@ -252,6 +252,14 @@ static void set_name(lua_State *L)
         lua_pop(L, 1);
 }
 
+/* Whether the value on top is worth keeping as call[k]. [-0, +0, -] */
+static bool is_extra(lua_State *L, const char *k)
+{
+    if (lua_type(L, -1) == LUA_TSTRING)
+        return lua_rawlen(L, -1) > 0;
+    return strcmp(k, "id") != 0;
+}
+
 /* Merges the fragment on top. [-0, +0, m] */
 static void take_tool_call(lua_State *L, int env)
 {
@@ -273,7 +281,7 @@ static void take_tool_call(lua_State *L, int env)
         lua_getfield(L, call, k);
         bool once = lua_isnil(L, -1) && strcmp(k, "index") != 0;
         lua_pop(L, 1);
-        if (once && (!lua_isstring(L, -1) || lua_rawlen(L, -1) > 0))
+        if (once && is_extra(L, k))
             lua_setfield(L, call, k);
         else
             lua_pop(L, 1);
@@ -306,6 +314,50 @@ static void take_tool_calls(lua_State *L, int env)
         lua_rawgeti(L, -1, i);
         if (lua_istable(L, -1))
             take_tool_call(L, env);
+        lua_pop(L, 1);
+    }
+}
+
+static bool is_utf8(lua_State *L, int i)
+{
+    size_t n;
+    const char *s = lua_tolstring(L, i, &n);
+    return utf8_invalid(s, n) == n;
+}
+
+/* Pushes the string on top with U+FFFD for what is not UTF-8. [-0, +1, m] */
+static void push_utf8(lua_State *L, struct reply *r)
+{
+    struct utf8 utf8 = {.len = 0};
+    size_t n;
+    const char *s = lua_tolstring(L, -1, &n);
+    r->scratch.len = 0;
+    if (utf8_feed(&utf8, s, n, &r->scratch) != BYTES_OK ||
+        utf8_finish(&utf8, &r->scratch) != BYTES_OK)
+        luaL_error(L, "not enough memory");
+    lua_pushlstring(L, r->scratch.data, r->scratch.len);
+}
+
+/* The call on top will be sent back, and JSON must be able to hold it: strings
+ * become UTF-8; keys that are not, and infinite numbers, go. [-0, +0, m] */
+static void make_sendable(lua_State *L, struct reply *r)
+{
+    luaL_checkstack(L, 6, NULL);
+    lua_pushnil(L);
+    while (lua_next(L, -2)) { /* table, key, value */
+        double x = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+        if (x - x != 0 || (lua_type(L, -2) == LUA_TSTRING && !is_utf8(L, -2))) {
+            lua_pushvalue(L, -2);
+            lua_pushnil(L);
+            lua_rawset(L, -5);
+        } else if (lua_istable(L, -1)) {
+            make_sendable(L, r);
+        } else if (lua_type(L, -1) == LUA_TSTRING && !is_utf8(L, -1)) {
+            push_utf8(L, r);
+            lua_pushvalue(L, -3); /* table, key, value, new, key */
+            lua_insert(L, -2);
+            lua_rawset(L, -5);
+        }
         lua_pop(L, 1);
     }
 }
@@ -345,6 +397,7 @@ static void finish_tool_calls(lua_State *L, struct reply *r, int env)
                         r->scratch.len);
         lua_setfield(L, -3, "arguments");
         lua_pop(L, 2);
+        make_sendable(L, r);
         if (named)
             lua_rawseti(L, top + 2, ++kept);
         else
@@ -442,7 +495,10 @@ bool chunk_merge(lua_State *L, struct reply *r, int env)
     bool error = false;
     int chunk = lua_gettop(L);
     luaL_checkstack(L, 16, NULL);
-    if (is_error(L))
+    lua_rawgeti(L, chunk, 1); /* Gemini puts its errors into an array */
+    bool listed = lua_istable(L, -1) && is_error(L);
+    lua_pop(L, 1);
+    if (listed || is_error(L))
         return api_error(L);
     keep(L, env, "id", "id", LUA_TSTRING, true);
     keep(L, env, "model", "model", LUA_TSTRING, true);
@@ -492,9 +548,21 @@ static void finish_text(lua_State *L, struct reply_text *t)
         luaL_error(L, "not enough memory");
 }
 
+static void strip(struct bytes *b)
+{
+    const char *s = b->data;
+    size_t n = b->len;
+    utf8_strip(&s, &n);
+    size_t before = (size_t)(s - b->data);
+    b->len = before + n;
+    bytes_consume(b, before);
+}
+
 void chunk_finish(lua_State *L, struct reply *r, int env)
 {
     finish_text(L, &r->text);
+    if (r->form == FORM_WHOLE && r->text.bytes.len > 0)
+        strip(&r->text.bytes);
     finish_text(L, &r->reasoning);
     finish_text(L, &r->refusal);
     lua_createtable(L, 0, 3);
@@ -505,12 +573,9 @@ void chunk_finish(lua_State *L, struct reply *r, int env)
     lua_pushvalue(L, -1);
     lua_setfield(L, env, "tool_calls");
     lua_setfield(L, -2, "tool_calls");
-    const char *s = r->text.bytes.data;
-    size_t n = r->text.bytes.len;
-    if (r->form == FORM_WHOLE)
-        utf8_strip(&s, &n);
-    if (n > 0 || !tools) {
-        lua_pushlstring(L, n > 0 ? s : "", n);
+    const struct bytes *text = &r->text.bytes;
+    if (text->len > 0 || !tools) {
+        lua_pushlstring(L, text->len > 0 ? text->data : "", text->len);
         lua_setfield(L, -2, "content");
     }
     if (r->refusal.bytes.len > 0) {

@@ -44,13 +44,15 @@ enum delta_status { DELTA_PLAIN, DELTA_OTHER };
 /* Top level: `choices` (an array of exactly one object, or empty), `id`,
  * `model` (string or null), `object` ("chat.completion.chunk" only, or "" or
  * null), `usage`, `error`, `x_groq`, `timings` (only null), any other key with
- * a value that is a string, a number, true, false or null. The choice: `index`
- * (only 0), `delta` (an object or null), `finish_reason` (string or null, not
- * "error"), `logprobs`, `usage`, `message` (only null), any other key with a
- * scalar. The delta: `content` (string or null), `role`, one of
- * `reasoning_content` and `reasoning` (string or null), `refusal`,
- * `tool_calls`, `function_call` (only null); any other key makes it DELTA_OTHER
- * unless its value is null. */
+ * a value that is a string, a number, true, false or null. `choices` must
+ * be there. The choice: `index` (only 0), `delta` (an object or null),
+ * `finish_reason` (string without escapes or null, not "error"), `logprobs`,
+ * `usage`, `message`, `error` (only null), any other key with a scalar. The
+ * delta: `content` (string or null), `role` (string or null),
+ * `reasoning_content` and `reasoning` (string or null, at most one a string);
+ * any other key makes it DELTA_OTHER unless its value is null. A key with an
+ * escape in it makes it DELTA_OTHER anywhere. What `d` holds after DELTA_OTHER
+ * has no meaning. */
 enum delta_status delta_scan(const char *json, size_t n, struct delta *d);
 
 /* Appends the text that `t` stands for. Escaped surrogate pairs become one code

@@ -101,12 +101,12 @@ static bool is_text(lua_State *L, int i)
 }
 
 /* Replaces the table on top by its field `name`; false (and nothing changed)
- * when it has none. [-0, +0, -] */
+ * when there is no text or table in it. [-0, +0, -] */
 static bool descend(lua_State *L, const char *name)
 {
     lua_pushstring(L, name);
     lua_rawget(L, -2);
-    if (lua_isnil(L, -1)) {
+    if (!is_text(L, -1) && !lua_istable(L, -1)) {
         lua_pop(L, 1);
         return false;
     }
@@ -114,12 +114,13 @@ static bool descend(lua_State *L, const char *name)
     return true;
 }
 
-/* err[to] = top[from], if it is a string or a number. */
+/* err[to] = top[from], if it is a string or, as a code may be, a number. */
 static void take(lua_State *L, int err, const char *from, const char *to)
 {
     lua_pushstring(L, from);
     lua_rawget(L, -2);
-    if (is_text(L, -1) || lua_type(L, -1) == LUA_TNUMBER)
+    if (is_text(L, -1) ||
+        (lua_type(L, -1) == LUA_TNUMBER && strcmp(to, "code") == 0))
         lua_setfield(L, err, to);
     else
         lua_pop(L, 1);

@@ -21,12 +21,16 @@
 static const char codec_key; /* registry: {decode, encode, decimal point} */
 static const char array_key; /* registry: the metatable of json_array */
 
-/* Finds the library: an instance of our own where there is `new`, with limits.
- * `vim.json` has neither `new` nor limits to set. Kept as Lua because it is
- * nothing but table look-ups that may fail. */
-static const char loader[] = "local ok, json = pcall(require, 'cjson')\n"
-                             "if not ok then json = vim and vim.json end\n"
-                             "if not json then return nil end\n"
+/* Finds the library: an instance of our own where there is `new`, with limits;
+ * later versions of Neovim have no `new` and nothing to set. In Neovim it is
+ * vim.json also where lua-cjson is installed, whose strbuf_* functions are
+ * bound to those that Neovim exports: well only while both are of one version.
+ * Kept as Lua because it is nothing but table look-ups that may fail. */
+static const char loader[] = "local ok, json = true, vim and vim.json\n"
+                             "if not json then\n"
+                             "  ok, json = pcall(require, 'cjson')\n"
+                             "end\n"
+                             "if not ok then return nil end\n"
                              "if json.new then\n"
                              "  json = json.new()\n"
                              "  json.decode_max_depth(...)\n"

@@ -183,5 +183,6 @@ void options_limits(lua_State *L, int call, int bot, struct http_limits *l)
         options_number(L, call, bot, "first_byte_timeout", 600);
     l->idle_timeout = options_number(L, call, bot, "idle_timeout", 600);
     l->timeout = options_number(L, call, bot, "timeout", 0);
-    l->max_retries = (int)options_number(L, call, bot, "max_retries", 2);
+    double retries = options_number(L, call, bot, "max_retries", 2);
+    l->max_retries = retries < 1000 ? (int)retries : 1000;
 }

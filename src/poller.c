@@ -342,13 +342,6 @@ void poller_timer(struct poller *p, int64_t at)
 
 int poller_wait(struct poller *p, struct poller_event *ev, int max, int64_t us)
 {
-    if (p->timer_at >= 0) {
-        int64_t left = p->timer_at - timers_now();
-        if (left < 0)
-            left = 0;
-        if (us < 0 || left < us)
-            us = left;
-    }
     struct pollfd *set = p->set;
     int n = poll(set, (nfds_t)p->len, to_ms(us));
     if (n < 0)

@@ -51,10 +51,12 @@ static const char *env(const char *name)
 
 enum field_kind { TEXT, FLAG, TEXTS, MAP, MODELS };
 
-static const struct {
+struct field_rule {
     const char *name;
     enum field_kind kind;
-} fields[] = {
+};
+
+static const struct field_rule fields[] = {
     {"name", TEXT},
     {"base_url", TEXT},
     {"base_url_env", TEXT},
@@ -71,7 +73,30 @@ static const struct {
     {"loading_wait", FLAG},
     {"rename", MAP},
     {"models", MODELS},
+    {NULL, TEXT},
 };
+
+static const struct field_rule model_fields[] = {
+    {"prefix", TEXTS},
+    {"rename", MAP},
+    {"omit", TEXTS},
+    {NULL, TEXT},
+};
+
+static const char *check_field(lua_State *L, const struct field_rule *rule);
+
+/* Whether all fields of the table on top are known. [-0, +0, m] */
+static bool is_model(lua_State *L)
+{
+    bool ok = true;
+    int table = lua_gettop(L);
+    lua_pushnil(L);
+    while (lua_next(L, table)) {
+        ok = ok && check_field(L, model_fields) == NULL;
+        lua_settop(L, table + 1);
+    }
+    return ok;
+}
 
 static bool is_kind(lua_State *L, enum field_kind kind)
 {
@@ -90,22 +115,44 @@ static bool is_kind(lua_State *L, enum field_kind kind)
     int value = kind == MODELS ? LUA_TTABLE : LUA_TSTRING;
     lua_pushnil(L);
     while (lua_next(L, -2)) {
-        ok = ok && lua_type(L, -2) == wanted && lua_type(L, -1) == value;
+        ok = ok && lua_type(L, -2) == wanted && lua_type(L, -1) == value &&
+             (kind != MODELS || is_model(L));
         lua_pop(L, 1);
     }
     return ok;
 }
 
-static const char *check_field(lua_State *L)
+/* What is wrong with the key and value on top, as a string that is pushed;
+ * NULL (and nothing pushed) when they fit a rule. */
+static const char *check_field(lua_State *L, const struct field_rule *rule)
 {
+    luaL_checkstack(L, 8, NULL);
     const char *name =
         lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if (strcmp(name, fields[i].name) == 0)
-            return is_kind(L, fields[i].kind)
+    for (; rule->name != NULL; rule++)
+        if (strcmp(name, rule->name) == 0)
+            return is_kind(L, rule->kind)
                        ? NULL
                        : lua_pushfstring(L, "bad value of '%s'", name);
     return lua_pushfstring(L, "unknown field '%s'", name);
+}
+
+/* Replaces the value on top by a copy, when it is a table. It has been checked,
+ * and so has no cycle. [-1, +1, m] */
+static void copy(lua_State *L)
+{
+    if (!lua_istable(L, -1))
+        return;
+    luaL_checkstack(L, 6, NULL);
+    lua_newtable(L);
+    lua_pushnil(L);
+    while (lua_next(L, -3)) { /* from, to, key, value */
+        copy(L);
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, -4);
+    }
+    lua_remove(L, -2);
 }
 
 int provider_register(lua_State *L)
@@ -130,9 +177,10 @@ int provider_register(lua_State *L)
     lua_settop(L, 4);
     lua_pushnil(L);
     while (lua_next(L, 2)) {
-        const char *wrong = check_field(L);
+        const char *wrong = check_field(L, fields);
         if (wrong != NULL)
             return luaL_argerror(L, 2, wrong);
+        copy(L);
         lua_pushvalue(L, -2);
         lua_insert(L, -2);
         lua_rawset(L, 4);

@@ -124,11 +124,35 @@ struct reply *reply_new(lua_State *L)
     return binding_new(L, &reply_type, sizeof(struct reply));
 }
 
+/* What an earlier try has left: nothing. [-0, +0, m] */
+static void forget(lua_State *L, struct reply *r, int i)
+{
+    static const char *const names[] = {
+        "id",         "model",      "usage",      "finish_reason", "logprobs",
+        "tool_calls", "tool_index", "tool_parts", "request_id",    "raw"};
+    bytes_free(&r->text.bytes);
+    bytes_free(&r->reasoning.bytes);
+    bytes_free(&r->refusal.bytes);
+    bytes_free(&r->scratch);
+    bytes_free(&r->last);
+    r->text = r->reasoning = r->refusal = (struct reply_text){.utf8.len = 0};
+    r->form = FORM_UNKNOWN;
+    r->finished = r->ended = r->named = false;
+    r->given = r->kept = 0;
+    compat_getenv(L, i);
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        lua_pushnil(L);
+        lua_setfield(L, -2, names[k]);
+    }
+    lua_pop(L, 1);
+}
+
 bool reply_start(lua_State *L, int i, struct http *http,
                  const struct http_options *o, const char *key)
 {
     struct reply *r = lua_touserdata(L, i);
     size_t max = o->limits.max_body;
+    forget(L, r, i);
     bytes_init(&r->text.bytes, max);
     bytes_init(&r->reasoning.bytes, max);
     bytes_init(&r->refusal.bytes, max);
@@ -179,6 +203,27 @@ static void name_failure(lua_State *L, int err, int env)
     lua_setfield(L, err, "model");
 }
 
+/* Asks the bot's method _failed, which may launch the reply again with other
+ * settings: true when it has. The reply stands below its environment, the error
+ * table is on top. [-0, +0, m] */
+static bool launched_again(lua_State *L, struct reply *r, int env)
+{
+    int top = lua_gettop(L);
+    bool again = false;
+    if (r->fetch || r->text.bytes.len > 0)
+        return false;
+    lua_getfield(L, env, "bot");
+    lua_getfield(L, -1, "_failed");
+    if (lua_isfunction(L, -1)) {
+        lua_insert(L, -2); /* _failed, bot */
+        lua_pushvalue(L, env - 1);
+        lua_pushvalue(L, top);
+        again = lua_pcall(L, 3, 1, 0) == 0 && lua_toboolean(L, -1);
+    }
+    lua_settop(L, top);
+    return again && r->request != NULL;
+}
+
 /* Ends the reply with the error table on top, which is kept as env.err.
  * [-1, +0, m] */
 static void end_badly(lua_State *L, struct reply *r, int env)
@@ -203,11 +248,15 @@ static void end_badly(lua_State *L, struct reply *r, int env)
     /* what is held of a started code point becomes U+FFFD, if there is room */
     utf8_finish(&r->text.utf8, &r->text.bytes);
     set_text(L, err, "partial", &r->text.bytes);
-    give_up(L, r, env);
     failure_redact_all(L, err, &r->secret);
+    drop_request(r, false);
+    if (launched_again(L, r, env)) {
+        lua_settop(L, err - 1);
+        return;
+    }
+    give_up(L, r, env);
     lua_setfield(L, env, "err");
     r->status = REPLY_ERROR;
-    drop_request(r, false);
 }
 
 static void trim(lua_State *L, int env)
@@ -282,8 +331,10 @@ static void push_http_error(lua_State *L, struct reply *r)
     push_body_error(L, r, FAULT_HTTP,
                     lua_pushfstring(L, "the server answered HTTP %d", status));
     lua_remove(L, -2);
+    const struct bytes *in = &request->sse.in;
     bool retryable =
-        status == 408 || status == 409 || status == 429 || status >= 500;
+        (status == 408 || status == 409 || status == 429 || status >= 500) &&
+        !(in->len > 0 && retry_quota(in->data, in->len));
     lua_pushboolean(L, retryable);
     lua_setfield(L, -2, "retryable");
     struct retry_failure f = {
@@ -439,6 +490,8 @@ static bool take_document(lua_State *L, struct reply *r, int env)
     const struct bytes *in = &r->request->sse.in;
     const char *s = in->data;
     size_t n = in->len;
+    if (n >= 3 && memcmp(s, "\xEF\xBB\xBF", 3) == 0)
+        s += 3, n -= 3;
     failure_redact(L, s, n, &r->secret);
     s = lua_tolstring(L, -1, &n);
     if (!json_decode(L, s, n) || !lua_istable(L, -1)) {
@@ -478,6 +531,18 @@ static bool take_document(lua_State *L, struct reply *r, int env)
     return false;
 }
 
+static bool is_event_line(const char *s, size_t n)
+{
+    static const char *const starts[] = {
+        "data:", ":", "event:", "id:", "retry:", "error:"};
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        size_t len = strlen(starts[i]);
+        if (n >= len && memcmp(s, starts[i], len) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* What the first bytes tell about the rest. False: an error table is pushed.
  * [-0, +(0|1), m] */
 static bool find_form(lua_State *L, struct reply *r)
@@ -499,13 +564,13 @@ static bool find_form(lua_State *L, struct reply *r)
         r->form = FORM_WHOLE;
         request->whole = true;
         http_drained(request);
-    } else if (stream_type || (strchr("dier:", s[i]) != NULL &&
+    } else if (stream_type || (is_event_line(s + i, n - i) &&
                                strncasecmp(type, "text/html", 9) != 0)) {
         r->form = FORM_STREAM;
         request->whole = false;
     } else {
-        if (n < EXCERPT && request->state == HTTP_RUNNING)
-            return true; /* more to show */
+        if (n - i < EXCERPT && request->state == HTTP_RUNNING)
+            return true; /* more to show, or to go by */
         push_body_error(L, r, FAULT_PROTOCOL,
                         lua_pushfstring(L,
                                         "the answer is neither JSON nor an "
@@ -595,9 +660,10 @@ enum reply_state reply_advance(lua_State *L, int i)
     struct reply *r = lua_touserdata(L, i);
     luaL_checkstack(L, 24, NULL);
     i = lua_absindex(L, i);
+    lua_pushvalue(L, i); /* the reply stands below its environment */
     compat_getenv(L, i);
     int env = lua_gettop(L);
-    if (r->status == REPLY_STREAMING) {
+    if (r->status == REPLY_STREAMING && r->request != NULL) {
         pump(L, r, env);
         if (r->status != REPLY_STREAMING)
             tell(L, i, env);
@@ -612,12 +678,13 @@ enum reply_state reply_advance(lua_State *L, int i)
         else
             lua_pop(L, 1);
         lua_remove(L, env);
+        lua_remove(L, env - 1);
         return REPLY_HAS_TEXT;
     }
     switch (r->status) {
     case REPLY_STREAMING:
         http_await(r->request, true);
-        lua_pop(L, 1);
+        lua_pop(L, 2);
         return REPLY_WAITS;
     case REPLY_ERROR:
     case REPLY_CANCELLED:
@@ -633,9 +700,10 @@ enum reply_state reply_advance(lua_State *L, int i)
             set_text(L, err, "partial", &r->text.bytes);
         }
         lua_remove(L, env);
+        lua_remove(L, env - 1);
         return REPLY_HAS_FAILED;
     default:
-        lua_pop(L, 1);
+        lua_pop(L, 2);
         return REPLY_HAS_ENDED;
     }
 }

@@ -119,10 +119,12 @@ static bool survey(lua_State *L, const struct request_source *s)
     }
     if (worst <= s->max_request)
         return true;
+    char max[32];
+    snprintf(max, sizeof max, "%.0f", s->max_request);
     failure_push(L, FAULT_LIMIT,
-                 "the request could become larger than %f bytes "
+                 "the request could become larger than %s bytes "
                  "(max_request_bytes)",
-                 (lua_Number)s->max_request);
+                 max);
     return false;
 }
 
@@ -350,14 +352,22 @@ static bool add_text(lua_State *L, struct http_options *o, const char *name,
     return add_header(L, o, name, value, strlen(value));
 }
 
-/* The option of the bot as a header. */
+/* The option of the bot as a header, for a provider that knows this header (its
+ * header_env names it). */
 static bool add_option(lua_State *L, const struct request_source *s,
                        struct http_options *o, const char *option,
                        const char *name)
 {
     lua_getfield(L, s->options, option);
     const char *value = lua_tostring(L, -1);
-    return value == NULL || add_text(L, o, name, value);
+    lua_getfield(L, s->route, "spec");
+    lua_getfield(L, -1, "header_env");
+    bool known = lua_istable(L, -1);
+    if (known) {
+        lua_getfield(L, -1, name);
+        known = lua_isstring(L, -1);
+    }
+    return value == NULL || !known || add_text(L, o, name, value);
 }
 
 static bool add_key(lua_State *L, const struct request_source *s,

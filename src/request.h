@@ -17,6 +17,7 @@ struct request_source {
     int route;    /* see provider.h */
     int messages; /* the conversation */
     bool stream;
+    bool fetch;           /* a GET without a body */
     bool replace_invalid; /* what is no UTF-8 becomes U+FFFD */
     double max_request;   /* bytes that the body may take at worst */
 };

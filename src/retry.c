@@ -236,10 +236,12 @@ double retry_asked(const struct retry_failure *f)
     return date > f->now ? (double)(date - f->now) : 0;
 }
 
-static bool is_worth_it(const struct retry_failure *f)
+bool retry_worth(const struct retry_failure *f)
 {
     struct span should = trim(f->should_retry);
 
+    if (f->quota)
+        return false;
     if (f->status == 0)
         return f->transport;
     if (equals(should, "true"))
@@ -252,7 +254,7 @@ static bool is_worth_it(const struct retry_failure *f)
 
 double retry_delay(const struct retry_failure *f)
 {
-    if (f->quota || f->attempt >= f->max_retries || !is_worth_it(f))
+    if (f->attempt >= f->max_retries || !retry_worth(f))
         return -1;
 
     double asked = retry_asked(f);

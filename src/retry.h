@@ -31,12 +31,16 @@ struct retry_failure {
     double random; /* in [0, 1) */
 };
 
+/* Whether the failure is of a kind that another try may mend, however many
+ * there were. */
+bool retry_worth(const struct retry_failure *f);
+
 /* Seconds to wait before the next try, or a negative number when there must
  * not be one. */
 double retry_delay(const struct retry_failure *f);
 
 /* The wait that the server asked for, in seconds, for the caller's information;
- * negative when it asked for none. */
+ * 0 for a date in the past, negative when it asked for none. */
 double retry_asked(const struct retry_failure *f);
 
 /* Whether an error body carries a code for an exhausted quota:

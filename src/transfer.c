@@ -4,6 +4,7 @@
 #include "transfer.h"
 
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,9 @@
 #define OPT_PROTOCOLS_STR  ((CURLoption)10318) /* 7.85.0 */
 #define OPT_PREREQFUNCTION ((CURLoption)20312) /* 7.80.0 */
 #define OPT_PREREQDATA     ((CURLoption)10313)
+#define OPT_QUICK_EXIT     ((CURLoption)322)                /* 7.87.0 */
+#define INFO_USED_PROXY    ((CURLINFO)(CURLINFO_LONG + 66)) /* 8.7.0 */
+#define RESULT_TOO_LARGE   100                              /* 8.6.0 */
 #define PREREQ_OK          0
 #define PREREQ_ABORT       1
 
@@ -35,6 +39,25 @@ static const char *const ca_places[] = {
 
 /* ---- callbacks: called inside curl, so they store and return ---- */
 
+/* Ends the transfer for a reason that curl does not know. */
+static void refuse(struct transfer *t, enum http_fault fault,
+                   const char *format, ...)
+{
+    va_list args;
+    t->fault = fault;
+    va_start(args, format);
+    vsnprintf(t->request->message, sizeof t->request->message, format, args);
+    va_end(args);
+}
+
+static void refuse_header(struct transfer *t)
+{
+    refuse(t, FAULT_LIMIT,
+           "the response headers are larger than %zu bytes "
+           "(max_header_bytes), or one line than libcurl takes",
+           t->request->options.limits.max_header);
+}
+
 /* Copies a header value without surrounding blanks, cut to fit. */
 static void keep(char *to, size_t size, const char *value, size_t n)
 {
@@ -49,8 +72,9 @@ static void keep(char *to, size_t size, const char *value, size_t n)
     to[n] = '\0';
 }
 
-static void take_header(struct http_response *resp, const char *line, size_t n)
+static void take_header(struct transfer *t, const char *line, size_t n)
 {
+    struct http_response *resp = &t->request->response;
     const struct {
         const char *name;
         char *to;
@@ -63,6 +87,7 @@ static void take_header(struct http_response *resp, const char *line, size_t n)
         {"retry-after", resp->retry_after, sizeof resp->retry_after},
         {"retry-after-ms", resp->retry_after_ms, sizeof resp->retry_after_ms},
         {"x-should-retry", resp->should_retry, sizeof resp->should_retry},
+        {"content-encoding", t->encoding, sizeof t->encoding},
     };
     const char *colon = memchr(line, ':', n);
     if (colon == NULL)
@@ -72,6 +97,38 @@ static void take_header(struct http_response *resp, const char *line, size_t n)
         if (len == strlen(known[i].name) &&
             strncasecmp(line, known[i].name, len) == 0 && !known[i].to[0])
             keep(known[i].to, known[i].size, colon + 1, n - len - 1);
+}
+
+/* The code of a status line; 0 when it is not three digits. */
+static int status_of(const char *line, size_t n)
+{
+    const char *blank = memchr(line, ' ', n);
+    size_t left = blank == NULL ? 0 : n - (size_t)(blank + 1 - line);
+    int status = 0;
+    for (size_t i = 1; i <= 3 && left >= 3; i++) {
+        if (blank[i] < '0' || blank[i] > '9')
+            return 0;
+        status = status * 10 + (blank[i] - '0');
+    }
+    return status;
+}
+
+/* The blank line has come: of a 1xx, or of the answer. */
+static void end_header(struct transfer *t)
+{
+    struct http_request *r = t->request;
+    struct http_response *resp = &r->response;
+    bool good = resp->status >= 200 && resp->status <= 299;
+    resp->header_done = resp->status >= 200;
+    r->whole =
+        !good || strncasecmp(resp->content_type, "application/json", 16) == 0;
+    t->redirected = resp->status >= 300 && resp->status < 400;
+    if (good && t->encoding[0] != '\0' &&
+        strcasecmp(t->encoding, "identity") != 0)
+        refuse(t, FAULT_PROTOCOL,
+               "the answer has the content-encoding '%s', which was not asked "
+               "for",
+               t->encoding);
 }
 
 static size_t on_header(char *line, size_t size, size_t count, void *arg)
@@ -86,27 +143,45 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
         return n; /* a trailer */
     t->header_bytes += n;
     if (t->header_bytes > r->options.limits.max_header) {
-        t->fault = FAULT_LIMIT;
-        snprintf(r->message, sizeof r->message,
-                 "the response headers are larger than %zu bytes "
-                 "(max_header_bytes)",
-                 r->options.limits.max_header);
-        return 0;
-    }
-    if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* also after a 1xx */
-        const char *blank = memchr(line, ' ', n);
+        refuse_header(t);
+    } else if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* also after 1xx */
         *resp = (struct http_response){0};
-        if (blank != NULL)
-            resp->status = atoi(blank + 1);
+        t->encoding[0] = '\0';
+        resp->status = status_of(line, n);
     } else if (n <= 2 && (line[0] == '\r' || line[0] == '\n')) {
-        resp->header_done = resp->status >= 200;
-        r->whole = resp->status < 200 || resp->status > 299 ||
-                   strncasecmp(resp->content_type, "application/json", 16) == 0;
-        t->redirected = resp->status >= 300 && resp->status < 400;
+        end_header(t);
     } else {
-        take_header(resp, line, n);
+        take_header(t, line, n);
     }
-    return n;
+    return t->fault == FAULT_NONE ? n : 0;
+}
+
+/* Sets how much `sse` may hold. Of a stream: an event, and what arrives before
+ * a pause; as much of that again may have been read and not yet be gone. */
+static void set_room(struct http_request *r, size_t n)
+{
+    const struct http_limits *l = &r->options.limits;
+    size_t spare = l->max_queue + n;
+    size_t room = r->response.status > 299 ? l->max_error
+                  : r->whole               ? l->max_body
+                                           : l->max_event + spare;
+    r->sse.max_queue = room;
+    r->sse.in.max = r->whole ? room : room + spare;
+}
+
+/* Appends, and keeps account of what the caller has seen, whatever the parser
+ * moves. */
+static enum sse_status feed(struct http_request *r, const char *data, size_t n)
+{
+    struct sse *sse = &r->sse;
+    size_t before = sse->in.len;
+    set_room(r, n);
+    enum sse_status status = sse_feed(sse, data, n);
+    if (status == SSE_MORE) {
+        size_t gone = before + n - sse->in.len;
+        r->examined -= gone < r->examined ? gone : r->examined;
+    }
+    return status;
 }
 
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
@@ -125,27 +200,22 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     }
     http_progress(r);
     const struct http_limits *limits = &r->options.limits;
-    struct sse *sse = &r->sse;
     if (r->response.status > 299) {
-        size_t left = limits->max_error - sse->in.len;
+        size_t left = limits->max_error - r->sse.in.len;
         t->capped = n > left;
-        if (sse_feed(sse, data, n < left ? n : left) != SSE_MORE)
+        if (feed(r, data, n < left ? n : left) != SSE_MORE)
             t->fault = FAULT_MEMORY;
         return t->capped || t->fault != FAULT_NONE ? 0 : n;
     }
-    if (!r->whole && sse->in.len - r->examined > limits->max_queue) {
+    if (!r->whole && r->sse.in.len - r->examined > limits->max_queue) {
         r->paused = true;
         return CURL_WRITEFUNC_PAUSE; /* curl keeps these bytes */
     }
-    sse->in.max =
-        r->whole ? limits->max_body : limits->max_event + limits->max_queue + n;
-    switch (sse_feed(sse, data, n)) {
+    switch (feed(r, data, n)) {
     case SSE_LIMIT:
-        t->fault = FAULT_LIMIT;
-        snprintf(r->message, sizeof r->message,
-                 "the response is larger than %zu bytes (%s)",
-                 r->whole ? limits->max_body : limits->max_event,
-                 r->whole ? "max_answer_bytes" : "max_event_bytes");
+        refuse(t, FAULT_LIMIT, "the response is larger than %zu bytes (%s)",
+               r->whole ? limits->max_body : limits->max_event,
+               r->whole ? "max_answer_bytes" : "max_event_bytes");
         return 0;
     case SSE_MEMORY:
         t->fault = FAULT_MEMORY;
@@ -199,18 +269,26 @@ static int on_close(void *arg, curl_socket_t fd)
 
 /* ---- setting up ---- */
 
-static bool is_loopback(const char *url)
+/* Where the host of a URL starts, and how long it is. */
+static const char *host_of(const char *url, size_t *n)
 {
     const char *host = strstr(url, "://");
-    static const char *const names[] = {"localhost", "127.", "[::1]"};
-    if (host == NULL)
-        return false;
-    host += 3;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        size_t n = strlen(names[i]);
-        if (strncasecmp(host, names[i], n) == 0)
-            return i == 1 || host[n] == ':' || host[n] == '/' || !host[n];
-    }
+    host = host == NULL ? url : host + 3;
+    const char *bracket = *host == '[' ? strchr(host, ']') : NULL;
+    *n = bracket != NULL ? (size_t)(bracket + 1 - host) : strcspn(host, ":/?#");
+    return host;
+}
+
+static bool is_loopback(const char *url)
+{
+    static const char *const names[] = {"localhost", "[::1]"};
+    size_t n;
+    const char *host = host_of(url, &n);
+    if (n > 4 && memcmp(host, "127.", 4) == 0)
+        return strspn(host, "0123456789.") >= n;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (n == strlen(names[i]) && strncasecmp(host, names[i], n) == 0)
+            return true;
     return false;
 }
 
@@ -353,6 +431,12 @@ void transfer_orphan(struct transfer *t)
     t->request = NULL;
 }
 
+bool transfer_stop_lookup(struct transfer *t)
+{
+    return t->curl->version_num >= 0x075700 &&
+           t->curl->easy_setopt(t->easy, OPT_QUICK_EXIT, 1L) == CURLE_OK;
+}
+
 /* ---- asking ---- */
 
 static int64_t info_us(const struct transfer *t, CURLINFO info)
@@ -374,7 +458,7 @@ int64_t transfer_connect_time(const struct transfer *t)
 
 static enum http_fault fault_of(CURLcode result)
 {
-    switch (result) {
+    switch ((int)result) {
     case CURLE_OK:
         return FAULT_NONE;
     case CURLE_UNSUPPORTED_PROTOCOL:
@@ -412,6 +496,8 @@ static enum http_fault fault_of(CURLcode result)
         return FAULT_TRUNCATED;
     case CURLE_OUT_OF_MEMORY:
         return FAULT_MEMORY;
+    case RESULT_TOO_LARGE:
+        return FAULT_LIMIT;
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
     case CURLE_HTTP2:
@@ -422,34 +508,90 @@ static enum http_fault fault_of(CURLcode result)
     }
 }
 
+/* Whether the connection that failed was one to a proxy. Before 8.7.0 curl only
+ * says so in its message: "Failed to connect to HOST port N ...". */
+static bool used_proxy(struct transfer *t)
+{
+    static const char start[] = "Failed to connect to ";
+    const char *url = t->request->options.url, *named = t->error;
+    long used = 0;
+    if (t->curl->version_num >= 0x080700)
+        return t->curl->easy_getinfo(t->easy, INFO_USED_PROXY, &used) ==
+                   CURLE_OK &&
+               used;
+    if (strncmp(named, start, sizeof start - 1) != 0)
+        return strstr(named, "CONNECT ") != NULL;
+    size_t n;
+    const char *host = host_of(url, &n);
+    named += sizeof start - 1;
+    if (*host == '[') { /* named without the brackets */
+        host++;
+        n -= 2;
+    }
+    return strncasecmp(named, host, n) != 0 || named[n] != ' ';
+}
+
+/* What curl's result means, where its code alone does not tell. */
+static enum http_fault find_fault(struct transfer *t, CURLcode result)
+{
+    struct http_request *r = t->request;
+    enum http_fault fault = fault_of(result);
+    bool header = t->header_bytes > 0 && !r->response.header_done;
+    if (result == CURLE_UNSUPPORTED_PROTOCOL && transfer_connect_time(t) > 0)
+        return FAULT_PROTOCOL; /* no HTTP came back */
+    if (result == CURLE_RECV_ERROR && strstr(t->error, "chunked-encoding"))
+        return FAULT_PROTOCOL;
+    if ((fault == FAULT_CONNECT || fault == FAULT_RESET ||
+         fault == FAULT_TRUNCATED) &&
+        r->connected == 0 && used_proxy(t))
+        return FAULT_PROXY;
+    /* curl before 8.6.0 calls an over-long header line "out of memory" */
+    if (result == CURLE_OUT_OF_MEMORY && header)
+        return FAULT_LIMIT;
+    return fault;
+}
+
+/* A proxy that has refused: its status is that of the failure. */
+static void judge_proxy(struct transfer *t, CURLcode result)
+{
+    struct http_request *r = t->request;
+    long reply = 0;
+    t->curl->easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &reply);
+    if (reply < 300 || r->response.status != 0 || result == CURLE_OK)
+        reply = r->response.status == 407 ? 407 : 0;
+    if (reply == 0)
+        return;
+    r->response.status = (int)reply;
+    r->response.header_done = false;
+    refuse(t, FAULT_PROXY, "the proxy answered HTTP %ld%s", reply,
+           reply == 407 ? " (it wants a user and a password)" : "");
+}
+
 void transfer_judge(struct transfer *t, CURLcode result)
 {
     struct http_request *r = t->request;
     if (t->capped && t->fault == FAULT_NONE)
         result = CURLE_OK;
+    judge_proxy(t, result);
     enum http_fault fault =
-        t->fault != FAULT_NONE ? t->fault : fault_of(result);
+        t->fault != FAULT_NONE ? t->fault : find_fault(t, result);
     const char *text =
         t->error[0] != '\0' ? t->error : t->curl->easy_strerror(result);
-    long reply = 0;
-    t->curl->easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &reply);
-    if (reply >= 300 && r->response.status == 0 && result != CURLE_OK)
-        fault = FAULT_PROXY;
-    /* curl 7.88 calls an over-long header line "out of memory" */
-    if (result == CURLE_OUT_OF_MEMORY && t->header_bytes > 0 &&
-        !r->response.header_done)
-        fault = FAULT_LIMIT;
     r->fault = fault;
     r->retryable = fault == FAULT_DNS || fault == FAULT_CONNECT ||
                    fault == FAULT_RESET || fault == FAULT_TRUNCATED ||
-                   fault == FAULT_PROXY || fault == FAULT_TIMEOUT;
-    if (fault == FAULT_NONE || t->fault == FAULT_LIMIT)
+                   fault == FAULT_TIMEOUT ||
+                   (fault == FAULT_PROXY && r->response.status < 400) ||
+                   (fault == FAULT_PROXY && r->response.status >= 500);
+    if (fault == FAULT_MEMORY)
+        snprintf(r->message, sizeof r->message, "not enough memory");
+    else if (fault == FAULT_NONE || t->fault != FAULT_NONE)
         return;
-    if (fault == FAULT_TLS)
+    else if (fault == FAULT_LIMIT)
+        refuse_header(t);
+    else if (fault == FAULT_TLS)
         snprintf(r->message, sizeof r->message, "%s (CA certificates: %s)",
                  text, t->ca_source);
-    else if (fault == FAULT_MEMORY)
-        snprintf(r->message, sizeof r->message, "not enough memory");
     else
         snprintf(r->message, sizeof r->message, "%s", text);
 }

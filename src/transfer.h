@@ -22,6 +22,7 @@ struct transfer {
     bool opened; /* a socket was asked for: the name is resolved */
     bool capped; /* enough of an error body has been read */
     bool redirected;
+    char encoding[32];     /* the content-encoding */
     enum http_fault fault; /* found in a callback */
     const char *ca_source; /* where the CA certificates come from */
     char error[CURL_ERROR_SIZE];
@@ -46,6 +47,10 @@ struct transfer *transfer_new(const struct libcurl *curl, CURLSH *share,
 
 /* The handle must have been removed from its multi handle. */
 void transfer_delete(struct transfer *t);
+
+/* Makes removing the handle not wait for the thread that looks its name up,
+ * which then ends by itself. False where libcurl cannot (before 7.87.0). */
+bool transfer_stop_lookup(struct transfer *t);
 
 /* The request has gone, but the handle cannot be removed without waiting for
  * the resolver: keep nothing, open nothing. */

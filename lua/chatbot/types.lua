@@ -1,5 +1,5 @@
 ---@meta chatbot.types
--- luacheck: no unused args
+-- luacheck: ignore 212 241
 
 -- types.lua - what an editor with the Lua language server wants to know of the
 -- module: every function, method, option and field, in LuaCATS annotations
@@ -53,10 +53,11 @@
 ---@field timeout? number the whole request, all tries included; default 0
 ---@field max_retries? integer further tries after the first; default 2
 ---@field max_event_bytes? integer one event of a stream; default 16 MiB
----@field max_answer_bytes? integer the text of an answer, or a body that is no stream; default 64 MiB
+---@field max_answer_bytes? integer an answer's text, or a body that is no stream; default 64 MiB
 ---@field max_error_bytes? integer of an error's body is read; default 64 KiB
 ---@field max_header_bytes? integer all headers of a response; default 256 KiB
 ---@field max_queue_bytes? integer undecoded bytes, above which reading pauses; default 256 KiB
+---@field max_request_bytes? integer a request's JSON, at its longest; default 64 MiB
 
 ---What a bot and a single call can both be given; a call's wins.
 ---@class chatbot.SharedOptions: chatbot.Limits
@@ -64,6 +65,7 @@
 ---@field headers? table<string, string> further headers; they replace the module's own
 ---@field wait? fun(reply: chatbot.Reply) lets a foreign scheduler go on while there is nothing
 ---@field on_text? fun(text: string) is called with each text that has arrived
+---@field replace_invalid_utf8? boolean send U+FFFD for what is not valid UTF-8
 ---@field verbose? boolean|integer 1: token usage to stderr; 2: the whole response as well
 
 ---What `chatbot.new` takes. An unknown name raises.
@@ -220,6 +222,12 @@ function chatbot.register(name, provider) end
 ---@return chatbot.ProviderInfo[]
 function chatbot.providers() end
 
+---Marks a table as a JSON array, also when it is empty, and returns it.
+---@generic T: table
+---@param list T
+---@return T
+function chatbot.array(list) end
+
 
 -- The bot ---------------------------------------------------------------------
 
@@ -268,6 +276,11 @@ function Chatbot:get_model() end
 
 ---@return chatbot.Route
 function Chatbot:get_provider() end
+
+---The option `wait` from the next request on; nil for none.
+---@param wait? fun(reply: chatbot.Reply)
+---@return chatbot.Chatbot
+function Chatbot:set_wait(wait) end
 
 ---The names of the models that the server has.
 ---@async

@@ -2,12 +2,19 @@
  * oom.c - a host whose memory fails: runs a Lua script again and again, and
  * lets the n-th allocation fail, for n = 1, 2, ... until a run needs fewer.
  *
- *   oom lua|curl SCRIPT [ARGS...]
+ *   oom lua|curl|own|gc STEP SCRIPT [ARGS...]
  *
  * `lua` fails an allocation of the Lua state, `curl` one of libcurl
- * (curl_global_init_mem). Every run must end with a result or an error of Lua,
- * give back all memory of its state, and leave the next run unharmed. The
- * script is called with a function `arm` that starts the countdown.
+ * (curl_global_init_mem), `own` one of the module's own: its core.so must have
+ * been linked with --wrap=malloc and so on, which makes it call the functions
+ * here. STEP is the distance between two n: 1 tries all. `gc` runs once, and
+ * fails every allocation of Lua at the first attempt, whereupon Lua (5.2 and
+ * later) collects all garbage and tries again: the heaviest load on whoever
+ * keeps a pointer to what is not anchored.
+ *
+ * Every run must end with a result or an error of Lua, give back all memory,
+ * and leave the next run unharmed. The script gets the functions `arm` and
+ * `disarm`, between which allocations fail.
  */
 #include <curl/curl.h>
 #include <lauxlib.h>
@@ -19,21 +26,42 @@
 
 #define MOST 200000 /* runs; a script with more allocations is too long */
 
-static long left = -1; /* allocations until one fails; -1: none does */
-static int hit;        /* one has failed in this run */
-static size_t in_use;  /* by the Lua state */
+enum mode { LUA, CURL_LIB, OWN, GC };
 
-static int fails(void)
+static const char *const names[] = {"lua", "curl", "own", "gc"};
+
+static enum mode mode;
+static long left = -1;  /* allocations until one fails; -1: none does */
+static int hit;         /* one has failed in this run */
+static size_t in_use;   /* bytes of the Lua state */
+static long own_blocks; /* of the module */
+static long curl_blocks;
+static long collections; /* in mode gc */
+static int repeated;     /* mode gc: this is the second attempt */
+static long wanted;
+
+static int fails(enum mode whose)
 {
-    if (left < 0 || left-- > 0)
+    if (whose != mode || left < 0 || left-- > 0)
         return 0;
     hit = 1;
     return 1;
 }
 
-static void *lua_alloc(void *ud, void *p, size_t old, size_t size)
+/* ---- Lua's memory ---- */
+
+static int collects(void)
 {
-    int *is_lua = ud;
+    if (mode != GC || left < 0)
+        return 0;
+    repeated = !repeated;
+    collections += repeated;
+    return repeated;
+}
+
+static void *lua_memory(void *ud, void *p, size_t old, size_t size)
+{
+    (void)ud;
     if (p == NULL)
         old = 0;
     if (size == 0) {
@@ -41,7 +69,7 @@ static void *lua_alloc(void *ud, void *p, size_t old, size_t size)
         in_use -= old;
         return NULL;
     }
-    if (size > old && *is_lua && fails()) /* shrinking never fails */
+    if (size > old && (collects() || fails(LUA))) /* shrinking never fails */
         return NULL;
     void *q = realloc(p, size);
     if (q != NULL)
@@ -49,27 +77,88 @@ static void *lua_alloc(void *ud, void *p, size_t old, size_t size)
     return q;
 }
 
+/* ---- libcurl's ---- */
+
 static void *curl_malloc(size_t n)
 {
-    return fails() ? NULL : malloc(n);
+    void *p = fails(CURL_LIB) ? NULL : malloc(n);
+    curl_blocks += p != NULL;
+    return p;
+}
+
+static void curl_freed(void *p)
+{
+    curl_blocks -= p != NULL;
+    free(p);
 }
 
 static void *curl_realloc(void *p, size_t n)
 {
-    return fails() ? NULL : realloc(p, n);
+    void *q = fails(CURL_LIB) ? NULL : realloc(p, n);
+    curl_blocks += p == NULL && q != NULL;
+    return q;
 }
 
 static void *curl_calloc(size_t n, size_t size)
 {
-    return fails() ? NULL : calloc(n, size);
+    void *p = fails(CURL_LIB) ? NULL : calloc(n, size);
+    curl_blocks += p != NULL;
+    return p;
 }
 
 static char *curl_strdup(const char *s)
 {
-    return fails() ? NULL : strdup(s);
+    char *p = fails(CURL_LIB) ? NULL : strdup(s);
+    curl_blocks += p != NULL;
+    return p;
 }
 
-static long wanted;
+/* ---- the module's, called in place of the functions without __wrap_ ---- */
+
+#if defined(__clang__)
+#pragma clang diagnostic ignored "-Wreserved-identifier"
+#endif
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+char *__wrap_strdup(const char *s);
+void __wrap_free(void *p);
+
+void *__wrap_malloc(size_t n)
+{
+    void *p = fails(OWN) ? NULL : malloc(n);
+    own_blocks += p != NULL;
+    return p;
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    void *p = fails(OWN) ? NULL : calloc(n, size);
+    own_blocks += p != NULL;
+    return p;
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+    void *q = fails(OWN) ? NULL : realloc(p, n);
+    own_blocks += p == NULL && q != NULL;
+    return q;
+}
+
+char *__wrap_strdup(const char *s)
+{
+    char *p = fails(OWN) ? NULL : strdup(s);
+    own_blocks += p != NULL;
+    return p;
+}
+
+void __wrap_free(void *p)
+{
+    own_blocks -= p != NULL;
+    free(p);
+}
+
+/* ---- runs ---- */
 
 static int arm(lua_State *L)
 {
@@ -85,65 +174,88 @@ static int disarm(lua_State *L)
     return 0;
 }
 
-/* One run; `hit` says whether the allocation was reached. Returns 0, or 1
- * when the script found something wrong (its error starts with "WRONG"). */
-static int run(int argc, char **argv, int is_lua)
+static int complain(const char *what, long n)
 {
-    hit = 0;
-    lua_State *L = lua_newstate(lua_alloc, &is_lua);
+    fprintf(stderr, "%s, allocation %ld: %ld %s\n", names[mode], wanted, n,
+            what);
+    return 1;
+}
+
+/* One run. Returns 0, or 1 when something is wrong: memory was not given back,
+ * or the script says so by an error that starts with "WRONG". */
+static int run(int argc, char **argv)
+{
     int wrong = 0;
+    hit = 0;
+    lua_State *L = lua_newstate(lua_memory, NULL);
     if (L == NULL)
         return 1;
     luaL_openlibs(L);
-    lua_pushcfunction(L, arm);
-    lua_setglobal(L, "arm");
-    lua_pushcfunction(L, disarm);
-    lua_setglobal(L, "disarm");
-    if (luaL_loadfile(L, argv[2]) != LUA_OK) {
+    lua_register(L, "arm", arm);
+    lua_register(L, "disarm", disarm);
+    if (luaL_loadfile(L, argv[3]) != 0) {
         fprintf(stderr, "%s\n", lua_tostring(L, -1));
         exit(2);
     }
-    for (int i = 3; i < argc; i++)
+    for (int i = 4; i < argc; i++)
         lua_pushstring(L, argv[i]);
-    int status = lua_pcall(L, argc - 3, 0, 0);
+    int status = lua_pcall(L, argc - 4, 0, 0);
     left = -1;
-    if (status != LUA_OK) {
+    if (status != 0) {
         const char *message = lua_tostring(L, -1);
-        if (wanted < 0 ||
-            (message != NULL && strstr(message, "WRONG") != NULL)) {
-            fprintf(stderr, "allocation %ld: %s\n", wanted, message);
+        if (wanted < 0 || message == NULL ||
+            strstr(message, "WRONG") != NULL) {
+            fprintf(stderr, "%s, allocation %ld: %s\n", names[mode], wanted,
+                    message != NULL ? message : "?");
             wrong = 1;
         }
     }
     lua_close(L);
-    if (in_use != 0) {
-        fprintf(stderr, "allocation %ld: %zu bytes were not given back\n",
-                wanted, in_use);
-        wrong = 1;
-        in_use = 0;
-    }
+    if (in_use != 0)
+        wrong = complain("bytes of Lua were not given back", (long)in_use);
+    if (own_blocks != 0)
+        wrong = complain("blocks of the module leaked", own_blocks);
+    in_use = 0;
+    own_blocks = 0;
     return wrong;
 }
 
 int main(int argc, char **argv)
 {
-    int is_lua = argc > 2 && strcmp(argv[1], "lua") == 0;
-    if (argc < 3) {
-        fprintf(stderr, "usage: oom lua|curl SCRIPT [ARGS...]\n");
+    int known = 0;
+    for (int i = 0; argc >= 4 && i < 4; i++)
+        if (strcmp(argv[1], names[i]) == 0) {
+            mode = (enum mode)i;
+            known = 1;
+        }
+    long step = argc >= 4 ? atol(argv[2]) : 0;
+    if (!known || step < 1) {
+        fprintf(stderr, "usage: oom lua|curl|own|gc STEP SCRIPT [ARGS...]\n");
         return 2;
     }
-    if (!is_lua && curl_global_init_mem(CURL_GLOBAL_DEFAULT, curl_malloc, free,
-                                        curl_realloc, curl_strdup,
-                                        curl_calloc) != CURLE_OK)
+    if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, curl_malloc, curl_freed,
+                             curl_realloc, curl_strdup,
+                             curl_calloc) != CURLE_OK)
         return 2;
     wanted = -1;
-    if (run(argc, argv, is_lua) != 0) /* none fails: loads the libraries */
-        return 2;
+    if (run(argc, argv) != 0) /* none fails: loads the libraries */
+        return 1;
+    long blocks = curl_blocks, runs = 0;
     int wrong = 0;
+    if (mode == GC) {
+        wanted = 0;
+        wrong = run(argc, argv);
+        printf("%ld full collections, %d wrong\n", collections, wrong);
+        return wrong != 0 || collections == 0;
+    }
     hit = 1;
-    for (wanted = 0; hit && wanted < MOST; wanted++)
-        wrong += run(argc, argv, is_lua);
-    printf("%s: %ld allocations failed in turn, %d wrong\n", argv[1],
-           wanted - 1, wrong);
-    return wrong > 0 || hit;
+    for (wanted = 0; hit && wanted < MOST; wanted += step, runs++) {
+        wrong += run(argc, argv);
+        /* an engine whose libcurl has run out of memory is abandoned */
+        if (mode != CURL_LIB && curl_blocks != blocks)
+            wrong += complain("blocks of libcurl leaked", curl_blocks - blocks);
+        blocks = curl_blocks;
+    }
+    printf("%ld allocations failed in turn, %d wrong\n", runs - 1, wrong);
+    return wrong > 0 || hit || runs < 2;
 }

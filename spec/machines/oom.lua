@@ -1,17 +1,102 @@
--- make oom: every allocation of Lua, and every one of libcurl, fails in turn.
--- Usage: lua spec/machines/oom.lua BINARY (built from oom.c)
+-- make oom: every allocation of Lua, of libcurl and of the module itself fails in
+-- turn; in between, every allocation of Lua collects all garbage.
+-- Usage: lua spec/machines/oom.lua BINARY [STEP] (built from oom.c)
+--
+-- STEP > 1 tries only every so many allocations.
 
 package.path = "./?.lua;./?/init.lua;" .. package.path
 local support = require "spec.support"
 
-local server = support.serve { support.sse { "Hel", "lo \\ud83d\\ude00" } }
-local text = "Hel" .. "lo \\ud83d\\ude00"
-local bad = 0
-for _, mode in ipairs { "lua", "curl" } do
-  local code = os.execute(("%s %s spec/machines/oom_script.lua %s '%s'")
-    :format(arg[1], mode, server.url, text))
-  if code ~= true and code ~= 0 then bad = bad + 1 end
+local binary, step = arg[1], tonumber(arg[2]) or 1
+local KEY = "sk-oom-canary-0123456789"
+local array = support.array
+
+local function chunk(delta, more)
+  local object = { object = "chat.completion.chunk", id = "x1", model = "m1",
+    choices = { { index = 0, delta = delta } } }
+  for name, value in pairs(more or {}) do object.choices[1][name] = value end
+  return object
 end
-server:close()
-print(("%d passed, %d failed"):format(2 - bad, bad))
-os.exit(bad == 0)
+
+local function call(fields) return { tool_calls = { fields } } end
+
+local function logprobs(token)
+  return { logprobs = { content = { { token = token, logprob = -0.5, bytes = { 1, 2 },
+    top_logprobs = { { token = token, logprob = -0.5 } } } } } }
+end
+
+local scripts = {
+  plain = support.sse { "Hel", "lo ",
+    { raw = 'data: {"choices":[{"delta":{"content":"\\ud83d"}}]}\n\n' },
+    { raw = 'data: {"choices":[{"delta":{"content":"\\ude00!"}}]}\n\n' } },
+  rich = support.sse({ { reasoning_content = "Hm" }, { reasoning = "\195\164." },
+    chunk({ content = "It is \240\159\152\128" }, logprobs "It"),
+    chunk({ content = array { { type = "text", text = " sunny" } } }, logprobs "s"),
+    "." }, { usage = true }),
+  tools = support.sse({ call { index = 0, id = "c1", type = "function",
+      ["function"] = { name = "weather", arguments = '{"city' } },
+    call { index = 0, ["function"] = { arguments = '":"\195\132s' } },
+    call { index = 0, ["function"] = { arguments = 'k"}' } } },
+    { finish_reason = "tool_calls", usage = true }),
+  whole = support.json_completion("  The whole answer.\n", { extra = { note = "x" } }),
+  slow = support.sse((function()
+    local words = {}
+    for i = 1, 12 do words[i] = "word " end
+    return words
+  end)(), { every = 0.001 }),
+  big = support.sse((function()
+    local pieces = {}
+    for i = 1, 20 do pieces[i] = ("0123456789abcdef"):rep(100) end
+    return pieces
+  end)()),
+  cut = { support.sse({ "half an", " ans" }, { finish_reason = false, done = false }),
+    { close = true } },
+  refused = support.http(401, {}, { error = { message = "bad key " .. KEY, type = "auth",
+    code = 7 } }),
+  busy = support.http(503, { ["Retry-After-Ms"] = "1" }, { detail = array { { msg = "later" } } }),
+  html = support.http(200, { ["Content-Type"] = "text/html" },
+    ("<html>%s</html>"):format(("no such page "):rep(40))),
+  event = support.sse({ "Hel", { error = { message = "overloaded " .. KEY } } },
+    { finish_reason = false }),
+  redirect = support.http(307, { Location = "http://127.0.0.1:1/" .. KEY }, ""),
+  models = support.http(200, {}, { data = array { { id = "b" }, { id = "a" } } }),
+}
+
+local stages = { "plain", "rich", "tools", "whole", "big", "read", "calls", "document",
+  "partial", "refused", "busy", "html", "event", "redirect", "callback", "coroutine",
+  "close", "key", "models", "messages" }
+
+local urls = {}
+for name, script in pairs(scripts) do
+  urls[#urls + 1] = support.quote(name .. "=" .. support.serve(script).url)
+end
+urls = table.concat(urls, " ")
+
+local sums, passed, failed, started = {}, 0, 0, support.now()
+for _, mode in ipairs { "lua", "curl", "own", "gc" } do
+  for _, stage in ipairs(stages) do
+    if not arg[3] or arg[3] == stage then
+      local child = support.spawn(("%s %s %d spec/machines/oom_script.lua %s %s"):format(
+        binary, mode, step, stage, urls))
+      local status = child:wait(300)
+      local out, err = child:output()
+      child:close()
+      local n, wrong = out:match("^(%d+) .*, (%d+) wrong")
+      sums[mode] = (sums[mode] or 0) + (tonumber(n) or 0)
+      if status == 0 and wrong == "0" then
+        passed = passed + 1
+      else
+        failed = failed + 1
+        print(("%s %s: status %s\n%s%s"):format(mode, stage, tostring(status), out,
+          err:sub(1, 4000)))
+      end
+    end
+  end
+end
+support.close_all()
+support.remove_all()
+print(("failed in turn: %d allocations of Lua, %d of libcurl, %d of the module; "
+  .. "%d full collections; %.1f s"):format(sums.lua, sums.curl, sums.own, sums.gc,
+  support.now() - started))
+print(("%d passed, %d failed"):format(passed, failed))
+os.exit(failed == 0)

@@ -100,7 +100,11 @@ function connection.close(conn)
   if conn.closed then return end
   conn.closed = true
   record(conn, "closed", { sent = conn.sent })
-  pcall(conn.con.close, conn.con)
+  if conn.writing then -- cqueues loses its way when two wait on what is closed
+    pcall(conn.con.shutdown, conn.con, "rw")
+  else
+    pcall(conn.con.close, conn.con)
+  end
 end
 
 -- Writes it all, in slices so that conn.sent tells how far it came. False when
@@ -109,7 +113,10 @@ local function write(conn, bytes)
   for first = 1, #bytes, SLICE do
     local slice = #bytes <= SLICE and bytes or bytes:sub(first, first + SLICE - 1)
     if conn.closed then return false end
+    conn.writing = true
     local ok, done, err = pcall(conn.con.write, conn.con, slice)
+    conn.writing = false
+    if conn.closed then pcall(conn.con.close, conn.con) end
     if not ok or not done then
       conn.write_error = ok and err or done
       return false

@@ -1,0 +1,149 @@
+-- One thread, many conversations: nobody waits for anybody, and no resume blocks.
+
+local chatbot = require "chatbot"
+local support = require "spec.support"
+
+local function collect()
+  support.close_all()
+  collectgarbage()
+  collectgarbage()
+  assert.equal(0, chatbot.poll(), "replies left open")
+end
+
+-- Answers a prompt "... number N ..." with N in several pieces.
+local ECHO = { lua = [[
+  local request, conn, wire = ...
+  local n = request.body:match("number (%d+)")
+  conn:play(wire.sse({ "I ", "am ", "number ", n, ", ", "あ", "." }, { every = 0.02 }))
+]] }
+
+local function bot_at(server)
+  return chatbot.new { base_url = server.url, model = "m", max_retries = 0, timeout = 30 }
+end
+
+local function expected(i) return ("I am number %d, あ."):format(i) end
+
+describe("a coroutine that is resumed every 5 ms", function()
+  after_each(collect)
+
+  -- The longest resume of one answer of 20 tokens, one each 50 ms; how many
+  -- resumes there were, and the text.
+  local function measure()
+    local tokens = {}
+    for i = 1, 20 do tokens[i] = "t" .. i .. " " end
+    local server = support.serve { support.sse(tokens, { every = 0.05 }) }
+    local bot = bot_at(server)
+    local co = coroutine.create(function() return bot:chat("hello") end)
+    local longest, count, text, result = 0, 0, "", nil
+    collectgarbage()
+    assert(support.deadline(20, function()
+      local t0 = support.now()
+      result = { coroutine.resume(co) }
+      longest = math.max(longest, support.now() - t0)
+      assert.is_true(result[1], tostring(result[2]))
+      if coroutine.status(co) == "dead" then return true end
+      count = count + 1
+      text = text .. result[2]
+    end, 0.005))
+    assert.equal(table.concat(tokens), text)
+    assert.equal(text, result[2])
+    return longest, count
+  end
+
+  it("is never blocked for longer than 2 ms", function()
+    chatbot.warmup()
+    local best, resumes = math.huge, 0
+    for _ = 1, 3 do -- other processes may take the processor away
+      local longest, count = measure()
+      if longest < best then best, resumes = longest, count end
+      if best < 0.002 then break end
+    end
+    print(("\nlongest of %d resumes: %.3f ms"):format(resumes, best * 1000))
+    assert.is_true(resumes > 100, "only " .. resumes .. " resumes")
+    assert.is_true(best < 0.002, ("blocked for %.3f ms"):format(best * 1000))
+  end)
+end)
+
+describe("200 bots at once in one thread", function()
+  after_each(collect)
+
+  it("all finish, each with its own text, in coroutines", function()
+    local server = support.serve { ECHO }
+    local bots, text, answers = {}, {}, {}
+    for i = 1, 200 do
+      local bot = bot_at(server)
+      text[i] = ""
+      bots[i] = coroutine.create(function() return bot:chat("number " .. i) end)
+    end
+    local most = 0
+    assert(support.deadline(30, function()
+      local alive = 0
+      for i, co in ipairs(bots) do
+        if coroutine.status(co) ~= "dead" then
+          local ok, piece, reply = coroutine.resume(co)
+          assert.is_true(ok, tostring(piece))
+          if coroutine.status(co) == "dead" then
+            answers[i] = assert(piece, tostring(reply))
+          else
+            alive, text[i] = alive + 1, text[i] .. piece
+          end
+        end
+      end
+      most = math.max(most, alive)
+      return alive == 0
+    end))
+    assert.equal(200, most)
+    for i = 1, 200 do
+      assert.equal(expected(i), text[i])
+      assert.equal(expected(i), answers[i])
+    end
+    assert.equal(200, #server:requests())
+  end)
+
+  it("all finish, each with its own text, by on_text and chatbot.poll", function()
+    local server = support.serve { ECHO }
+    local replies, text, bots = {}, {}, {}
+    for i = 1, 200 do
+      text[i] = ""
+      bots[i] = bot_at(server)
+      replies[i] = assert(bots[i]:stream("number " .. i, { on_text = function(piece)
+        text[i] = text[i] .. piece
+      end }))
+    end
+    assert.equal(200, chatbot.poll())
+    assert(support.deadline(30, function() return chatbot.poll(0.05) == 0 end, 0))
+    for i = 1, 200 do
+      assert.equal(expected(i), text[i])
+      assert.equal("complete", replies[i].status)
+      assert.equal(expected(i), bots[i]:get_messages()[2].content)
+    end
+  end)
+
+  it("do not hinder each other when half of them are cancelled or fail", function()
+    local server = support.serve { { lua = [[
+      local request, conn, wire = ...
+      local n = tonumber(request.body:match("number (%d+)"))
+      if n % 4 == 1 then
+        conn:play(wire.http(400, {}, { error = { message = "number " .. n } }))
+      else
+        conn:play(wire.sse({ "I am ", "number " .. n }, { every = 0.02 }))
+      end
+    ]] } }
+    local replies = {}
+    for i = 1, 200 do
+      replies[i] = assert(bot_at(server):stream("number " .. i))
+    end
+    server:wait(100, 10, "request", chatbot.poll)
+    for i = 2, 200, 4 do replies[i]:close() end
+    for i = 1, 200 do
+      local answer, err = replies[i]:result()
+      if i % 4 == 1 then
+        assert.equal("number " .. i, err.message)
+      elseif i % 4 == 2 then
+        assert.equal("cancelled", err.kind)
+      else
+        assert.equal("I am number " .. i, answer)
+      end
+    end
+  end)
+end)

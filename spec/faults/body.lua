@@ -1,0 +1,144 @@
+--- Bodies that are not what was asked for, and errors inside good answers.
+
+local wire = require "spec.support.wire"
+local bytes = require "spec.faults.bytes"
+
+local stream, event, stop, done = bytes.stream, bytes.event, bytes.STOP, bytes.DONE
+local close = { close = true }
+
+local function http(status, headers, body, opts)
+  return { wire.http(status, headers, body, opts) }
+end
+
+local JSON = { ["Content-Type"] = "application/json" }
+
+local rows = {
+  {
+    name = "204 without content",
+    serve = { { "HTTP/1.1 204 No Content\r\n\r\n" } },
+    expect = { kind = "truncated", status = 204, attempts = 1, message = "204" },
+  },
+  {
+    name = "an empty 200",
+    serve = http(200, {}, ""),
+    expect = { kind = "truncated", status = 200, attempts = 1, message = "200" },
+  },
+  {
+    name = "a 200 of HTML",
+    serve = http(200, { ["Content-Type"] = "text/html" },
+      "<html><body>Log in first, please" .. ("."):rep(500) .. "</body></html>"),
+    expect = { kind = "protocol", status = 200, attempts = 1, message = "Log in first" },
+  },
+  {
+    name = "a 200 with a JSON error",
+    serve = http(200, JSON, { error = { message = "context overflow", code = 400 } }),
+    expect = { kind = "api", status = 200, attempts = 1, message = "context overflow" },
+  },
+  {
+    name = "a 200 with a JSON text that is cut",
+    serve = { { wire.head(200, { ["Content-Type"] = "application/json",
+      ["Content-Length"] = "500" }), '{"choices":[{"message":{"content":"Hel', close } },
+    expect = { kind = "truncated", status = 200, attempts = 1 },
+  },
+  {
+    name = "a whole completion although a stream was asked for",
+    serve = { wire.json_completion("Hello") },
+    expect = { verdict = "complete", text = "Hello" },
+  },
+  {
+    name = "a stream without a content type",
+    serve = { wire.sse({ "Hello" }, { content_type = false }) },
+    expect = { verdict = "complete", text = "Hello" },
+  },
+  {
+    name = "an error object in the stream",
+    serve = { stream { event "Hel", wire.event '{"error":{"message":"overloaded","type":"x"}}',
+      done, close } },
+    expect = { kind = "api", status = 200, partial = "Hel", attempts = 1, message = "overloaded" },
+  },
+  {
+    name = "an event of the type error",
+    serve = { stream { event "Hel", 'event: error\ndata: {"error":{"message":"overloaded"}}\n\n',
+      close } },
+    expect = { kind = "api", status = 200, partial = "Hel", attempts = 1, message = "overloaded" },
+  },
+  {
+    name = "an error field in the stream",
+    serve = { stream { event "Hel", 'error: {"message":"overloaded"}\n\n', close } },
+    expect = { kind = "api", status = 200, partial = "Hel", attempts = 1, message = "overloaded" },
+  },
+  {
+    name = "an event that is not JSON",
+    serve = { stream { event "Hel", "data: upstream connect error\n\n", event "lo", stop, done,
+      close } },
+    expect = { kind = "protocol", status = 200, partial = "Hel", attempts = 1,
+      message = "upstream connect error" },
+  },
+  {
+    name = "the finish_reason error",
+    serve = { stream { event "Hel", bytes.event(nil, "error"), done, close } },
+    expect = { kind = "api", status = 200, partial = "Hel", attempts = 1 },
+  },
+  {
+    name = "the answer ends for its length",
+    serve = { stream { event "Hel", bytes.event(nil, "length"), done, close } },
+    expect = { verdict = "length", text = "Hel" },
+  },
+  {
+    name = "text after [DONE] is not read",
+    serve = { stream { event "Hello", done, event " again", stop, close } },
+    expect = { verdict = "complete", text = "Hello" },
+  },
+  {
+    name = "[DONE] with something behind it is no end",
+    serve = { stream { event "Hel", "data: [DONE]xyz\n\n", close } },
+    expect = { kind = "protocol", status = 200, partial = "Hel", attempts = 1 },
+  },
+  {
+    name = "gzip that nobody asked for",
+    serve = { { wire.head(200, { ["Content-Type"] = "text/event-stream",
+      ["Content-Encoding"] = "gzip", ["Connection"] = "close" }),
+      "\31\139\8\0\0\0\0\0\0\3" .. ("\1\2\3\255"):rep(50), close } },
+    expect = { kind = "protocol", status = 200, attempts = 1, message = "gzip" },
+  },
+  {
+    name = "the encoding identity is none",
+    serve = { wire.sse({ "Hello" }, { headers = { ["Content-Encoding"] = "identity" } }) },
+    expect = { verdict = "complete", text = "Hello" },
+  },
+  {
+    name = "an HTTP error that is compressed",
+    serve = http(400, { ["Content-Encoding"] = "gzip" }, "\31\139\8\0\0\0\0\0\0\3rubbish"),
+    expect = { kind = "http", status = 400, attempts = 1 },
+  },
+  {
+    name = "an HTTP error whose body is cut",
+    serve = { { wire.head(400, { ["Content-Length"] = "5000" }), '{"error":{"mess', close } },
+    expect = { kind = "http", status = 400, attempts = 1 },
+  },
+  {
+    name = "an HTTP error whose body stalls",
+    serve = { { wire.head(400, { ["Content-Length"] = "5000" }), '{"error":{"mess',
+      { stall = true } } },
+    options = { idle_timeout = 0.3 },
+    expect = { kind = "http", status = 400, attempts = 1 },
+  },
+  {
+    name = "an HTTP error whose body has no end",
+    serve = { { wire.head(400, { ["Connection"] = "close" }), '{"error":{"message":"bad"}}',
+      { repeat_bytes = (" "):rep(1000), times = 100000 } } },
+    expect = { kind = "http", status = 400, attempts = 1 },
+  },
+}
+
+for _, status in ipairs { 400, 401, 402, 403, 404, 413, 422, 451 } do
+  rows[#rows + 1] = {
+    name = "HTTP " .. status .. " is told and not tried again",
+    serve = { bytes.failure(status, { ["x-request-id"] = "req-1" }, "told " .. status, "c1") },
+    options = { max_retries = 2 },
+    expect = { kind = "http", status = status, attempts = 1, retryable = false, code = "c1",
+      request_id = "req-1", message = "told " .. status },
+  }
+end
+
+return rows

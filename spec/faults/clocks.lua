@@ -1,0 +1,145 @@
+--- Clocks: each time-out names its phase and is accurate to 50 ms.
+
+local wire = require "spec.support.wire"
+local bytes = require "spec.faults.bytes"
+
+local head, event = bytes.head(), bytes.event("Hel")
+local chunked = wire.head(200, {
+  { "Content-Type", "text/event-stream" }, { "Transfer-Encoding", "chunked" },
+})
+
+local function comments(n, every)
+  local steps = { bytes.head { "Connection", "close" }, event }
+  for _ = 1, n do
+    steps[#steps + 1] = { sleep = every }
+    steps[#steps + 1] = ": ping\n"
+  end
+  return steps
+end
+
+local function timeout(phase, seconds, more)
+  local expect = {
+    kind = "timeout", phase = phase, attempts = 1, retryable = phase ~= "total",
+    between = { [phase == "idle" and "since_text" or "took"] = { seconds - 0.005,
+      seconds + 0.05 } },
+  }
+  for name, value in pairs(more or {}) do expect[name] = value end
+  return expect
+end
+
+return {
+  {
+    name = "connecting hangs",
+    serve = {}, serve_opts = { accept = "full" },
+    options = { connect_timeout = 0.3 },
+    expect = timeout("connect", 0.3, { message = "connect_timeout" }),
+    saw = { requests = 0 },
+  },
+  {
+    name = "the TLS handshake stalls",
+    serve = {}, serve_opts = { tls = "stall" },
+    options = { connect_timeout = 0.35 },
+    expect = timeout("connect", 0.35),
+    saw = { requests = 0, connections = 1 },
+  },
+  {
+    name = "connecting hangs and the total time is shorter",
+    serve = {}, serve_opts = { accept = "full" },
+    options = { connect_timeout = 3, timeout = 0.25 },
+    expect = timeout("total", 0.25, { message = "timeout" }),
+    saw = { requests = 0 },
+  },
+  {
+    name = "the server accepts and never reads",
+    serve = {}, serve_opts = { accept = "never" },
+    options = { first_byte_timeout = 0.4 },
+    expect = timeout("first_byte", 0.4),
+    saw = { requests = 0 },
+  },
+  {
+    name = "nothing comes before the first byte",
+    serve = { { { stall = true } } },
+    options = { first_byte_timeout = 0.3 },
+    expect = timeout("first_byte", 0.3, { message = "first_byte_timeout" }),
+  },
+  {
+    name = "the header stalls",
+    serve = { { "HTTP/1.1 200 OK\r\nContent-Ty", { stall = true } } },
+    options = { first_byte_timeout = 0.3 },
+    expect = timeout("first_byte", 0.3),
+  },
+  {
+    name = "the header is whole and the body stalls before its first byte",
+    serve = { { chunked, { stall = true } } },
+    options = { first_byte_timeout = 0.3 },
+    expect = timeout("first_byte", 0.3, { status = 200 }),
+  },
+  {
+    name = "103 Early Hints are no first byte",
+    serve = { { "HTTP/1.1 103 Early Hints\r\n\r\n", { stall = true } } },
+    options = { first_byte_timeout = 0.3 },
+    expect = timeout("first_byte", 0.3),
+  },
+  {
+    name = "the body stalls in the middle",
+    serve = { { head, event, { stall = true } } },
+    options = { idle_timeout = 0.3 },
+    expect = timeout("idle", 0.3, { partial = "Hel", status = 200, message = "idle_timeout" }),
+  },
+  {
+    name = "the body stalls inside an event",
+    serve = { { head, event, "data: {\"choices\":[{\"del", { stall = true } } },
+    options = { idle_timeout = 0.3 },
+    expect = timeout("idle", 0.3, { partial = "Hel", status = 200 }),
+  },
+  {
+    name = "the stream stalls and is not retried",
+    serve = { { head, event, { stall = true } } },
+    options = { idle_timeout = 0.25, max_retries = 3 },
+    expect = timeout("idle", 0.25, { partial = "Hel", status = 200 }),
+  },
+  {
+    name = "comments count as life",
+    serve = { { comments(6, 0.15), bytes.STOP, bytes.DONE, { close = true } } },
+    options = { idle_timeout = 0.4 },
+    expect = { verdict = "complete", text = "Hel", between = { took = { 0.85, 1.3 } } },
+  },
+  {
+    name = "comments do not extend the total time",
+    serve = { { comments(20, 0.1), { stall = true } } },
+    options = { idle_timeout = 0.4, timeout = 0.6 },
+    expect = timeout("total", 0.6, { partial = "Hel", status = 200 }),
+  },
+  {
+    name = "the total time passes while text arrives",
+    serve = { { bytes.head { "Connection", "close" }, { send = event:rep(40),
+      chunk = #event, every = 0.05 }, { stall = true } } },
+    options = { timeout = 0.5 },
+    expect = { kind = "timeout", phase = "total", attempts = 1, retryable = false,
+      status = 200, partial = true, between = { took = { 0.5, 0.55 } } },
+    check = function(observed)
+      local n = #(observed.partial or ""):gsub("Hel", "x")
+      if n < 8 or n > 11 then return "partial: " .. tostring(observed.partial) end
+    end,
+  },
+  {
+    name = "the answer is finished and the server only keeps the connection open",
+    serve = { { head, event, bytes.STOP, bytes.DONE, { stall = true } } },
+    expect = { verdict = "complete", text = "Hel", between = { took = { 0, 0.15 } } },
+  },
+  {
+    name = "the total time includes the waits between tries",
+    own = true,
+    serve = { wire.http(503, { ["Retry-After"] = "5" }, "") },
+    options = { timeout = 0.5, max_retries = 3 },
+    expect = timeout("total", 0.5),
+  },
+  {
+    name = "a time-out before the first byte is tried again",
+    own = true,
+    serve = { { { stall = true } }, bytes.good() },
+    options = { first_byte_timeout = 0.3, max_retries = 1 },
+    expect = { verdict = "complete", text = "fine", between = { took = { 0.65, 0.95 } } },
+    saw = { requests = 2, connections = 2 },
+  },
+}

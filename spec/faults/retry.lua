@@ -1,0 +1,218 @@
+--- Retries: which failures, how long the waits are, when there is none.
+
+local wire = require "spec.support.wire"
+local bytes = require "spec.faults.bytes"
+
+local SOON = { ["Retry-After-Ms"] = "30" }
+local reset, close = { reset = true }, { close = true }
+
+local rows = {}
+
+-- Each in a child of its own, because failures of one would use up the bucket of all.
+local function add(name, serve, options, expect, saw, more)
+  local row = { name = name, own = true, serve = serve, options = options, expect = expect,
+    saw = saw }
+  for key, value in pairs(more or {}) do row[key] = value end
+  rows[#rows + 1] = row
+end
+
+local function fine(from, to)
+  return { verdict = "complete", text = "fine", between = from and { took = { from, to } } }
+end
+
+local TWO = { max_retries = 2 }
+
+for _, status in ipairs { 408, 409, 429, 500, 502, 503, 504, 529 } do
+  add(("HTTP %d, then an answer"):format(status),
+    { bytes.failure(status, SOON), bytes.good() }, TWO, fine(0.03, 0.25), { requests = 2 })
+end
+
+add("HTTP 500 until no try is left",
+  { bytes.failure(500, SOON, "first"), bytes.failure(500, SOON, "second"),
+    bytes.failure(500, SOON, "third") }, TWO,
+  { kind = "http", status = 500, attempts = 3, retryable = true, message = "third" },
+  { requests = 3 })
+
+add("max_retries = 0 tries once", { bytes.failure(503, SOON), bytes.good() },
+  { max_retries = 0 }, { kind = "http", status = 503, attempts = 1, retryable = true })
+
+add("without headers the first wait is 0.375 to 0.5 s",
+  { bytes.failure(500), bytes.good() }, TWO, fine(0.37, 0.6), { requests = 2 })
+
+add("retry-after in seconds", { bytes.failure(429, { ["Retry-After"] = "1" }), bytes.good() },
+  TWO, fine(1, 1.1), { requests = 2 })
+
+add("retry-after with a fraction", { bytes.failure(429, { ["Retry-After"] = "0.2" }),
+  bytes.good() }, TWO, fine(0.2, 0.3), { requests = 2 })
+
+add("retry-after-ms goes before retry-after", { bytes.failure(429, { ["Retry-After-Ms"] = "100",
+  ["Retry-After"] = "60" }), bytes.good() }, TWO, fine(0.1, 0.2), { requests = 2 })
+
+add("retry-after as a date", { { { lua = [[
+    local _, conn, wire = ...
+    local date = os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + 2)
+    conn:play(wire.http(429, { ["Retry-After"] = date }, ""))
+  ]] } }, bytes.good() }, TWO, fine(0.9, 2.2), { requests = 2 })
+
+for _, junk in ipairs { "soon", "-5", "1e3", "0x10", "12 s", "", "nan", "99999999999999999999" } do
+  add(("retry-after of %q counts as none"):format(junk),
+    { bytes.failure(429, { { "Retry-After", junk } }), bytes.good() }, TWO, fine(0.37, 0.6),
+    { requests = 2 })
+end
+
+add("a retry-after above 120 s is not waited for",
+  { bytes.failure(429, { ["Retry-After"] = "121" }), bytes.good() }, TWO,
+  { kind = "http", status = 429, attempts = 1, retryable = true, retry_after = 121 })
+
+add("the error tells the wait that retry-after-ms asks for",
+  { bytes.failure(429, { ["Retry-After-Ms"] = "2500" }) }, { max_retries = 0 },
+  { kind = "http", status = 429, attempts = 1, retry_after = 2.5 })
+
+add("x-should-retry: true decides over the status",
+  { bytes.failure(400, { ["X-Should-Retry"] = "true", ["Retry-After-Ms"] = "30" }),
+    bytes.good() }, TWO, fine(0.03, 0.25), { requests = 2 })
+
+add("x-should-retry: false decides over the status",
+  { bytes.failure(503, { ["X-Should-Retry"] = "false", ["Retry-After-Ms"] = "30" }),
+    bytes.good() }, TWO, { kind = "http", status = 503, attempts = 1 })
+
+for _, code in ipairs { "insufficient_quota", "billing_hard_limit_reached" } do
+  add(code .. " is not tried again",
+    { bytes.failure(429, SOON, "You exceeded your current quota", code), bytes.good() }, TWO,
+    { kind = "http", status = 429, attempts = 1, code = code })
+end
+
+add("RST instead of an answer, then an answer", { reset, bytes.good() }, TWO, fine(0.37, 0.6),
+  { requests = 2, connections = 2 })
+add("FIN instead of an answer, then an answer", { close, bytes.good() }, TWO, fine(0.37, 0.6),
+  { requests = 2, connections = 2 })
+
+add("a refused connection until no try is left", nil, function(_, t)
+  return { max_retries = 1, base_url = ("http://127.0.0.1:%d/v1"):format(t.extra.port) }
+end, { kind = "connect", attempts = 2, retryable = true, between = { took = { 0.37, 0.6 } } },
+  nil, { prepare = function() return { port = require("spec.support").dead_port() } end })
+
+add("a refused connection, then an answer", { bytes.good() }, function(_, t)
+  return { max_retries = 2, base_url = ("http://127.0.0.1:%d/v1"):format(t.extra.port) }
+end, fine(0.37, 0.7), { requests = 0 }, {
+  prepare = function() -- the server of this scenario comes to its port late
+    return { port = require("spec.support").dead_port() }
+  end,
+  client = function(t)
+    local socket = require "socket"
+    local reply = t:bot():stream("hello")
+    t:pause(0.1)
+    local listener = assert(socket.bind("127.0.0.1", ("%d"):format(t.extra.port)))
+    listener:settimeout(0)
+    local done, observed, started = false, nil, require("spec.support.process").now() - 0.1
+    local other = coroutine.create(function() observed = t:follow(reply) done = true end)
+    local con
+    while not done do
+      assert(coroutine.resume(other))
+      con = con or listener:accept()
+      if con and con ~= true then
+        con:settimeout(1)
+        repeat local line = con:receive("*l") until line == "" or not line
+        for _, step in ipairs(bytes.good()) do con:send(step.send) end
+        con:settimeout(0)
+        t.con, con = con, true
+      end
+      t:pause()
+    end
+    observed.took = require("spec.support.process").now() - started
+    return observed
+  end,
+})
+
+add("no try after a 2xx header, for a reset",
+  { bytes.stream { { sleep = 0.02 }, reset }, bytes.good() }, TWO,
+  { kind = "reset", status = 200, attempts = 1, retryable = true })
+add("no try after a 2xx header, for an empty stream",
+  { bytes.stream { close }, bytes.good() }, TWO,
+  { kind = "truncated", status = 200, attempts = 1 })
+add("no try after text",
+  { bytes.stream { bytes.event "Hel", { sleep = 0.02 }, reset }, bytes.good() }, TWO,
+  { kind = "reset", status = 200, attempts = 1, partial = "Hel" })
+add("no try after a redirect",
+  { wire.http(307, { Location = "http://127.0.0.1:9/" }, ""), bytes.good() }, TWO,
+  { kind = "redirect", status = 307, attempts = 1 })
+
+add("close() ends the wait at once, and no further request comes",
+  { bytes.failure(503, { ["Retry-After-Ms"] = "300" }), bytes.good() }, TWO,
+  { kind = "cancelled", between = { close_took = { 0, 0.005 }, took = { 0, 0.01 } } },
+  { requests = 1 }, { client = function(t)
+    local now = require("spec.support.process").now
+    local reply = t:bot():stream("hello")
+    local limit = now() + 0.15
+    while now() < limit do
+      reply:poll()
+      t:pause()
+    end
+    local before = now()
+    reply:close()
+    local after = now()
+    local observed = t:follow(reply)
+    observed.close_took, observed.took = after - before, now() - before
+    t:pause(0.4)
+    return observed
+  end })
+
+add("a coroutine is never blocked while it waits",
+  { bytes.failure(503, { ["Retry-After-Ms"] = "400" }), bytes.good() }, TWO,
+  { text = "fine", between = { longest = { 0, 0.03 }, turns = { 50, 1e6 } } },
+  { requests = 2 }, { client = function(t)
+    local process = require "spec.support.process"
+    local bot, answer, reply = t:bot(), nil, nil
+    local chat = coroutine.create(function() answer, reply = bot:chat("hello") end)
+    local longest, turns = 0, 0
+    while coroutine.status(chat) ~= "dead" do
+      local before = process.now()
+      assert(coroutine.resume(chat))
+      longest = math.max(longest, process.now() - before)
+      turns = turns + 1
+      process.sleep(0.002)
+    end
+    return { text = answer, longest = longest, turns = turns,
+      message = not answer and tostring(reply) or nil }
+  end })
+
+add("an outage: after 5 failures there are no more tries",
+  { bytes.failure(503, { ["Retry-After-Ms"] = "5" }) }, TWO,
+  { kind = "http", status = 503, attempts = 1, tries = "3 2 1 1" },
+  { requests = 7 }, { client = function(t)
+    local bot, tries, observed = t:bot(), {}, nil
+    for i = 1, 4 do
+      observed = t:talk(bot)
+      tries[i] = ("%d"):format(observed.attempts)
+    end
+    observed.tries = table.concat(tries, " ")
+    return observed
+  end })
+
+local LOADING = bytes.failure(503, nil, "Loading model", "unavailable")
+
+local function local_server(urls, more)
+  require("chatbot").register("localtest", { base_url = urls.main.url, loading_wait = true })
+  local options = { provider = "localtest", base_url = urls.main.url, max_retries = 0 }
+  for name, value in pairs(more) do options[name] = value end
+  return options
+end
+
+add("a local server that loads its model is waited for",
+  { LOADING, LOADING, bytes.good() }, function(urls)
+    return local_server(urls, { first_byte_timeout = 4 })
+  end, fine(0.9, 1.3), { requests = 3 })
+
+add("a local server that loads is waited for within the first-byte time",
+  { LOADING }, function(urls)
+    return local_server(urls, { first_byte_timeout = 1.2 })
+  end, { kind = "http", status = 503, attempts = 1, message = "Loading model",
+    between = { took = { 0.9, 1.25 } } }, { requests = 3 })
+
+add("a local server that loads and then hangs is given up within the first-byte time",
+  { LOADING, { { stall = true } } }, function(urls)
+    return local_server(urls, { first_byte_timeout = 1 })
+  end, { kind = "timeout", phase = "first_byte", attempts = 1,
+    between = { took = { 0.99, 1.06 } } }, { requests = 2 })
+
+return rows

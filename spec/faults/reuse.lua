@@ -1,0 +1,135 @@
+--- Connections that are kept alive, and what may have happened to them meanwhile.
+
+local wire = require "spec.support.wire"
+local bytes = require "spec.faults.bytes"
+
+local function twice(pause, call)
+  return function(t)
+    local bot = t:bot()
+    local first = t:talk(bot, call)
+    if first.kind then return first end
+    t:pause(pause or 0.05)
+    return t:talk(bot, call)
+  end
+end
+
+local fine = { verdict = "complete", text = "fine" }
+local close = { close = true }
+
+local rows = {
+  {
+    name = "a second request takes the same connection",
+    serve = { bytes.good() }, client = twice(),
+    expect = fine, saw = { requests = 2, connections = 1 },
+  },
+  {
+    name = "a second request takes the same TLS connection",
+    serve = { bytes.good() }, serve_opts = { tls = "good" }, client = twice(),
+    expect = fine, saw = { requests = 2, connections = 1 },
+  },
+  {
+    name = "another bot takes the same connection",
+    serve = { bytes.good() },
+    client = function(t)
+      t:talk(t:bot())
+      t:pause(0.05)
+      return t:talk(t:bot { model = "other" })
+    end,
+    expect = fine, saw = { requests = 2, connections = 1 },
+  },
+  {
+    name = "an HTTP error leaves the connection usable",
+    serve = { bytes.failure(400), bytes.good() },
+    client = function(t)
+      local bot = t:bot()
+      t:talk(bot)
+      t:pause(0.02)
+      return t:talk(bot)
+    end,
+    expect = fine, saw = { requests = 2, connections = 1 },
+  },
+  {
+    name = "the server has closed the connection meanwhile",
+    serve = { { bytes.good(), close }, bytes.good() }, client = twice(0.1),
+    expect = fine, saw = { requests = 2, connections = 2 },
+  },
+  {
+    name = "the server has closed the TLS connection meanwhile",
+    serve = { { bytes.good(), close }, bytes.good() }, serve_opts = { tls = "good" },
+    client = twice(0.1),
+    expect = fine, saw = { requests = 2, connections = 2 },
+  },
+  {
+    name = "the server has reset the connection meanwhile",
+    serve = { { bytes.good(), { reset = true } }, bytes.good() }, client = twice(0.1),
+    expect = fine, saw = { requests = 2, connections = 2 },
+  },
+  {
+    name = "the server closes while the second request is on its way",
+    serve = { { bytes.good(), { expect_request = 1 }, { reset = true } }, bytes.good() },
+    client = twice(),
+    expect = fine, saw = { requests = 3, connections = 2 },
+  },
+  {
+    name = "a reply that was closed in the middle does not poison the next",
+    serve = { { bytes.stream { bytes.event "Hel" }, { stall = true } }, bytes.good() },
+    client = function(t)
+      local bot = t:bot()
+      local reply = bot:stream("hello")
+      t:until_true(2, function() return reply:poll() end)
+      reply:close()
+      return t:talk(bot)
+    end,
+    expect = fine, saw = { requests = 2, connections = 2 },
+  },
+  {
+    name = "bytes that come with the end of an answer do not reach the next",
+    serve = { { wire.sse { "first" }, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad" },
+      bytes.good() },
+    client = twice(0.1),
+    expect = fine, saw = { requests = 2 },
+  },
+  {
+    name = "bytes that come after the end of an answer do not reach the next",
+    serve = { { wire.sse { "first" }, { sleep = 0.03 },
+      "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad" }, bytes.good() },
+    client = twice(0.1),
+    expect = fine, saw = { requests = 2, connections = 2 },
+  },
+  {
+    name = "what the server still sends after [DONE] is thrown away",
+    serve = { { wire.sse({ "first" }, { cut = true }), { sleep = 0.03 },
+      { send = "5\r\n: xx\n\r\n0\r\n\r\n" } }, bytes.good() },
+    client = function(t)
+      local bot = t:bot()
+      t:talk(bot)
+      t:pause(0.15)
+      return t:talk(bot)
+    end,
+    expect = fine, saw = { requests = 2, connections = 1 },
+  },
+  {
+    name = "a server that sends without end after [DONE] is left",
+    serve = { { wire.sse({ "first" }, { cut = true }), { repeat_bytes = "5\r\n: xx\n\r\n",
+      times = 1000000, every = 0.001 } }, bytes.good() },
+    client = function(t)
+      local bot = t:bot()
+      t:talk(bot)
+      t:pause(0.3)
+      return t:talk(bot)
+    end,
+    expect = fine, saw = { requests = 2, connections = 2 },
+  },
+  {
+    name = "Connection: close is obeyed",
+    serve = { { wire.sse({ "fine" }, { headers = { Connection = "close" } }),
+      { wait_close = 2 } } },
+    client = twice(0.1),
+    expect = fine, saw = { requests = 2, connections = 2 },
+  },
+}
+
+-- libcurl keeps four idle connections for each request under way: no neighbours here.
+for _, row in ipairs(rows) do row.own = true end
+
+return rows

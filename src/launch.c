@@ -1,0 +1,242 @@
+/*
+ * launch.c - see launch.h.
+ */
+#include "launch.h"
+
+#include <string.h>
+
+#include "binding.h"
+#include "failure.h"
+#include "options.h"
+#include "provider.h"
+#include "reply.h"
+#include "request.h"
+
+/* Where things stand on the stack, counted from a base. */
+struct stack {
+    int bot, reply;
+    int env;  /* of the bot */
+    int renv; /* of the reply */
+    int route;
+    struct request_source source;
+};
+
+void launch_name(lua_State *L, int route)
+{
+    lua_getfield(L, route, "provider");
+    lua_setfield(L, -2, "provider");
+    lua_getfield(L, route, "model");
+    lua_setfield(L, -2, "model");
+}
+
+/* Whether the two routes lead to the same server. [-0, +0, m] */
+static bool same_server(lua_State *L, int a, int b)
+{
+    lua_getfield(L, a, "base_url");
+    lua_getfield(L, b, "base_url");
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
+/* Finds the key and pushes a userdata with a copy of it, or nil: never a Lua
+ * string, which would outlive its use. A key that was given goes only to the
+ * server it was given for. False: an error table. [-0, +1, m] */
+static bool push_key(lua_State *L, const struct stack *s)
+{
+    const struct chatbot *b = lua_touserdata(L, s->bot);
+    int top = lua_gettop(L);
+    const char *found = NULL;
+    lua_getfield(L, s->env, "api_key");
+    lua_getfield(L, s->env, "route");
+    if (b->key != NULL && same_server(L, s->route, top + 2)) {
+        found = b->key;
+    } else if (lua_isfunction(L, top + 1)) {
+        lua_settop(L, top + 1);
+        lua_getfield(L, s->route, "provider");
+        if (lua_pcall(L, 1, 1, 0) != 0) {
+            failure_push(L, FAULT_CONFIG, "the function api_key failed");
+            return false;
+        }
+        if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING) {
+            failure_push(L, FAULT_CONFIG,
+                         "the function api_key must return a string or nil");
+            return false;
+        }
+        found = lua_tostring(L, -1);
+    } else {
+        found = provider_env_key(L, s->route);
+    }
+    if (found != NULL && *found == '\0')
+        found = NULL;
+    if (found == NULL && provider_needs_key(L, s->route)) {
+        lua_getfield(L, s->route, "spec");
+        lua_getfield(L, -1, "api_key_env");
+        lua_rawgeti(L, -1, 1);
+        lua_getfield(L, s->route, "provider");
+        failure_push(L, FAULT_CONFIG,
+                     "no API key for '%s': set %s, or give api_key",
+                     lua_tostring(L, -1), lua_tostring(L, -2));
+        return false;
+    }
+    if (found != NULL) {
+        size_t n = strlen(found) + 1;
+        memcpy(lua_newuserdata(L, n), found, n);
+    } else {
+        lua_pushnil(L);
+    }
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+    return true;
+}
+
+/* Fills what the engine has to know. The strings stay alive in the tables. */
+static void fill_options(lua_State *L, const struct request_source *s,
+                         struct http_options *o)
+{
+    int top = lua_gettop(L);
+    lua_getfield(L, s->route, "url");
+    o->url = lua_tostring(L, -1);
+    lua_getfield(L, s->options, "ca_file");
+    o->ca_file = lua_tostring(L, -1);
+    lua_getfield(L, s->options, "proxy");
+    o->proxy = lua_tostring(L, -1);
+    lua_getfield(L, s->options, "http_version");
+    o->http_version =
+        lua_isstring(L, -1) && *lua_tostring(L, -1) == '2' ? 2 : 11;
+    lua_getfield(L, s->route, "spec");
+    lua_getfield(L, -1, "loading_wait");
+    o->loading_wait = lua_toboolean(L, -1);
+    options_limits(L, s->call, s->options, &o->limits);
+    lua_settop(L, top);
+}
+
+/* Copies what the reply needs to know of the options. [-0, +0, m] */
+static void fill_reply(lua_State *L, const struct stack *s)
+{
+    static const char *const names[] = {"on_text", "wait", "verbose",
+                                        "keep_partial", "max_context_tokens"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        options_get(L, s->source.call, s->source.options, names[i]);
+        lua_setfield(L, s->renv, names[i]);
+    }
+    lua_getfield(L, s->renv, "verbose");
+    if (lua_isboolean(L, -1)) {
+        lua_pushinteger(L, lua_toboolean(L, -1));
+        lua_setfield(L, s->renv, "verbose");
+    }
+    lua_pop(L, 1);
+    lua_getfield(L, s->route, "provider");
+    lua_setfield(L, s->renv, "provider");
+    lua_getfield(L, s->route, "model");
+    lua_setfield(L, s->renv, "asked_model");
+}
+
+/* Pushes a copy of the route with another path behind its base URL. */
+static void push_path_route(lua_State *L, int route, int path)
+{
+    lua_newtable(L);
+    lua_pushnil(L);
+    while (lua_next(L, route)) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_settable(L, -4);
+    }
+    lua_getfield(L, route, "base_url");
+    lua_pushfstring(L, "%s%s", lua_tostring(L, -1), lua_tostring(L, path));
+    lua_setfield(L, -3, "url");
+    lua_pop(L, 1);
+}
+
+/* Pushes what the request is made of, in the order of `struct stack`. */
+static void push_sources(lua_State *L, struct stack *s)
+{
+    int top = lua_gettop(L);
+    compat_getenv(L, s->bot);
+    s->env = top + 1;
+    compat_getenv(L, s->reply);
+    s->renv = top + 2;
+    lua_getfield(L, s->renv, "route");
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_getfield(L, s->env, "route");
+    }
+    s->route = top + 3;
+    lua_getfield(L, s->renv, "path");
+    if (lua_isstring(L, -1)) {
+        push_path_route(L, s->route, top + 4);
+        lua_replace(L, s->route);
+    }
+    bool fetch = lua_isstring(L, top + 4);
+    lua_settop(L, s->route);
+    lua_getfield(L, s->env, "options");
+    lua_getfield(L, s->renv, "call");
+    lua_getfield(L, s->env, "messages");
+    s->source = (struct request_source){.route = s->route,
+                                        .options = top + 4,
+                                        .call = top + 5,
+                                        .messages = top + 6,
+                                        .fetch = fetch};
+    options_get(L, top + 5, top + 4, "stream");
+    s->source.stream = !fetch && (lua_isnil(L, -1) || lua_toboolean(L, -1));
+    options_get(L, top + 5, top + 4, "replace_invalid_utf8");
+    s->source.replace_invalid = lua_toboolean(L, -1);
+    s->source.max_request =
+        options_number(L, top + 5, top + 4, "max_request_bytes", 64 << 20);
+    lua_settop(L, top + 6);
+}
+
+/* The body's parts and the key are on top. False: an error table is pushed. */
+static bool send(lua_State *L, const struct stack *s)
+{
+    struct http_options o = {0};
+    int key_at = lua_gettop(L), body = key_at - 1;
+    char *key = lua_touserdata(L, key_at);
+    lua_getfield(L, s->source.options, "allow_insecure_http");
+    bool insecure = lua_toboolean(L, -1);
+    fill_options(L, &s->source, &o);
+    const char *wrong = provider_check_url(o.url, key != NULL, insecure);
+    if (wrong != NULL) {
+        failure_push(L, FAULT_CONFIG, "%s", wrong);
+        return false;
+    }
+    if (!request_headers(L, &s->source, key, &o))
+        return false;
+    struct http *http = binding_http(L);
+    if (http == NULL)
+        return false;
+    lua_setfield(L, s->renv, "engine");
+    if (!s->source.fetch && !request_join(L, body, &o)) {
+        failure_push(L, FAULT_MEMORY, "not enough memory");
+        return false;
+    }
+    bool ok = reply_start(L, s->reply, http, &o, key);
+    request_wipe(&o, key);
+    if (key != NULL)
+        memset(key, 0, strlen(key));
+    return ok;
+}
+
+bool launch(lua_State *L, int bot, int reply)
+{
+    int top = lua_gettop(L);
+    struct stack s = {.bot = lua_absindex(L, bot),
+                      .reply = lua_absindex(L, reply)};
+    luaL_checkstack(L, 40, NULL);
+    push_sources(L, &s);
+    fill_reply(L, &s);
+    bool ok = true;
+    if (s.source.fetch)
+        lua_pushnil(L);
+    else
+        ok = request_body(L, &s.source);
+    ok = ok && push_key(L, &s) && send(L, &s);
+    if (!ok) {
+        launch_name(L, s.route);
+        lua_replace(L, top + 1);
+        lua_settop(L, top + 1);
+        return false;
+    }
+    lua_settop(L, top);
+    return true;
+}
