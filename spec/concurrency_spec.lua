@@ -14,12 +14,17 @@ end
 local ECHO = { lua = [[
   local request, conn, wire = ...
   local n = request.body:match("number (%d+)")
+  conn:sleep(0.8) -- until all of them are there
   conn:play(wire.sse({ "I ", "am ", "number ", n, ", ", "あ", "." }, { every = 0.02 }))
 ]] }
 
 local function bot_at(server)
   return chatbot.new { base_url = server.url, model = "m", max_retries = 0, timeout = 30 }
 end
+
+-- Seconds that a resume may take. Where a tool is loaded into the process
+-- (valgrind, a sanitizer), all code is slower by a factor that is not ours.
+local LIMIT = os.getenv("LD_PRELOAD") and 0.05 or 0.002
 
 local function expected(i) return ("I am number %d, あ."):format(i) end
 
@@ -56,11 +61,11 @@ describe("a coroutine that is resumed every 5 ms", function()
     for _ = 1, 3 do -- other processes may take the processor away
       local longest, count = measure()
       if longest < best then best, resumes = longest, count end
-      if best < 0.002 then break end
+      if best < LIMIT then break end
     end
     print(("\nlongest of %d resumes: %.3f ms"):format(resumes, best * 1000))
     assert.is_true(resumes > 100, "only " .. resumes .. " resumes")
-    assert.is_true(best < 0.002, ("blocked for %.3f ms"):format(best * 1000))
+    assert.is_true(best < LIMIT, ("blocked for %.3f ms"):format(best * 1000))
   end)
 end)
 

@@ -251,9 +251,13 @@ describe("id and retry", function()
   end)
 end)
 
--- Kilobytes of this process that are in memory.
+-- Under a sanitizer or valgrind, time and memory are not the module's own.
+local instrumented = (os.getenv("LD_PRELOAD") or "") ~= ""
+
+-- Kilobytes of this process that are in memory, where that can be known.
 local function resident()
-  return tonumber((support.read_file("/proc/self/status") or ""):match("VmRSS:%s*(%d+)"))
+  local status = not instrumented and support.read_file("/proc/self/status") or ""
+  return tonumber(status:match("VmRSS:%s*(%d+)"))
 end
 
 local function chat(pieces, opts)
@@ -272,7 +276,7 @@ describe("the cost of a stream", function()
     local clock = os.clock()
     local answer = assert(chat { ("data: " .. c"a" .. "\n\n"):rep(20000) .. DONE })
     assert.equal(("a"):rep(20000), answer)
-    assert.is_true(os.clock() - clock < 3)
+    assert.is_true(os.clock() - clock < (instrumented and 60 or 3))
   end)
 
   it("is in proportion to the bytes of one line in many reads", function()

@@ -102,6 +102,20 @@ static void set_messages(lua_State *L, int messages, int from, int arg)
     history_assign(L, messages, from);
 }
 
+/* Gives a new bot's environment the weak table for its reply, so that a lost
+ * reply is collected, and the totals of usage. [-0, +0, m] */
+static void set_active(lua_State *L, int env)
+{
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_setfield(L, env, "active");
+    lua_newtable(L);
+    lua_setfield(L, env, "totals");
+}
+
 int chatbot_new(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -124,12 +138,7 @@ int chatbot_new(lua_State *L)
     lua_setfield(L, 3, "messages");
     find_route(L, 3, 4, 1);
     lua_setfield(L, 3, "options");
-    lua_newtable(L); /* active: weak, so that a lost reply is collected */
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "v");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_setfield(L, 3, "active");
+    set_active(L, 3);
     set_key(L, b, 3, 1);
     lua_settop(L, 2);
     return 1;
@@ -207,9 +216,9 @@ static void add_prompt(lua_State *L, int env, int renv)
  * _get. With `path` it is a GET of base_url .. path. */
 static int start(lua_State *L, const char *path)
 {
-    enum { BOT = 1, PROMPT, OPTS, ENV, ROUTE, REPLY, RENV };
+    enum { BOT = 1, PROMPT, OPTS, MODEL, ENV, ROUTE, REPLY, RENV };
     check(L);
-    lua_settop(L, OPTS);
+    lua_settop(L, MODEL);
     if (!lua_isnil(L, OPTS)) {
         luaL_checktype(L, OPTS, LUA_TTABLE);
         options_check(L, OPTS, true);
@@ -217,7 +226,17 @@ static int start(lua_State *L, const char *path)
     compat_getenv(L, BOT);
     if (path == NULL && is_busy(L, ENV))
         return return_busy(L, ENV);
-    lua_getfield(L, ENV, "route");
+    if (lua_isnil(L, MODEL)) {
+        lua_getfield(L, ENV, "route");
+    } else {
+        lua_pushnil(L);
+        if (!provider_route(L, MODEL, ENV + 1, ENV + 1)) {
+            lua_pushnil(L);
+            lua_insert(L, -2);
+            return 2;
+        }
+        lua_remove(L, ENV + 1);
+    }
     if (path == NULL && !make_prompt(L)) {
         launch_name(L, ROUTE);
         lua_pushnil(L);
@@ -233,6 +252,10 @@ static int start(lua_State *L, const char *path)
     lua_setfield(L, RENV, "call");
     lua_pushstring(L, path);
     lua_setfield(L, RENV, "path");
+    if (!lua_isnil(L, MODEL)) {
+        lua_pushvalue(L, ROUTE);
+        lua_setfield(L, RENV, "route");
+    }
     r->status = REPLY_STREAMING; /* from here on its finalizer cleans up */
     if (path == NULL)
         add_prompt(L, ENV, RENV);
@@ -255,6 +278,7 @@ static int start(lua_State *L, const char *path)
     return 1;
 }
 
+/* bot:stream(prompt [, opts [, model]]): the model is for this reply only. */
 static int chatbot_stream(lua_State *L)
 {
     return start(L, NULL);
@@ -332,6 +356,78 @@ static int chatbot_chat(lua_State *L)
 }
 
 #endif
+
+/* bot:_relaunch(reply, opts [, model]): a reply that has ended, or failed
+ * before its first text, asks again, with other settings. -> true, or nil, err
+ */
+static int chatbot_relaunch(lua_State *L)
+{
+    enum { BOT = 1, REPLY, OPTS, MODEL, RENV };
+    check(L);
+    struct reply *r = binding_check(L, REPLY, &reply_type);
+    lua_settop(L, MODEL);
+    compat_getenv(L, REPLY);
+    if (!lua_isnil(L, MODEL)) {
+        lua_pushnil(L);
+        if (!provider_route(L, MODEL, RENV + 1, RENV + 1)) {
+            lua_pushnil(L);
+            lua_insert(L, -2);
+            return 2;
+        }
+        lua_setfield(L, RENV, "route");
+        lua_settop(L, RENV);
+    }
+    lua_pushvalue(L, OPTS);
+    lua_setfield(L, RENV, "call");
+    enum reply_status before = r->status;
+    if (!launch(L, BOT, REPLY)) {
+        r->status = before;
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* bot:_env(): what the Lua side keeps with a bot. No key is in it. */
+static int chatbot_env(lua_State *L)
+{
+    check(L);
+    compat_getenv(L, 1);
+    return 1;
+}
+
+/* bot:_clone(): a bot with the same settings, key included, and a copy of the
+ * conversation. */
+static int chatbot_clone(lua_State *L)
+{
+    struct chatbot *from = check(L);
+    static const char *const same[] = {"route", "api_key", "extra"};
+    lua_settop(L, 1);
+    compat_getenv(L, 1);                                          /* 2 */
+    struct chatbot *b = binding_new(L, &chatbot_type, sizeof *b); /* 3 */
+    compat_getenv(L, 3);                                          /* 4 */
+    lua_newtable(L);                                              /* 5 */
+    lua_getfield(L, 2, "options");                                /* 6 */
+    copy_options(L, 6, 5);
+    lua_pushvalue(L, 5);
+    lua_setfield(L, 4, "options");
+    lua_newtable(L); /* 7 */
+    lua_getfield(L, 2, "messages");
+    history_assign(L, 7, 8);
+    lua_settop(L, 7);
+    lua_setfield(L, 4, "messages");
+    for (int i = 0; i < 3; i++) {
+        lua_getfield(L, 2, same[i]);
+        lua_setfield(L, 4, same[i]);
+    }
+    set_active(L, 4);
+    if (from->key != NULL && (b->key = strdup(from->key)) == NULL)
+        luaL_error(L, "not enough memory");
+    lua_settop(L, 3);
+    return 1;
+}
 
 /* ---- the rest ---- */
 
@@ -518,6 +614,9 @@ void chatbot_open(lua_State *L)
         {"set_wait", chatbot_set_wait},
         {"get_provider", chatbot_get_provider},
         {"_get", chatbot_get},
+        {"_relaunch", chatbot_relaunch},
+        {"_env", chatbot_env},
+        {"_clone", chatbot_clone},
         {NULL, NULL},
     };
     binding_type(L, &chatbot_type, meta, methods);

@@ -149,6 +149,30 @@ static int core_json_decode(lua_State *L)
     return 2;
 }
 
+/* base64(bytes) -> text (RFC 4648, section 4) */
+static int core_base64(lua_State *L)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "abcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t n;
+    const char *s = luaL_checklstring(L, 1, &n);
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (size_t i = 0; i < n; i += 3) {
+        unsigned long v = (unsigned long)(unsigned char)s[i] << 16;
+        if (i + 1 < n)
+            v |= (unsigned long)(unsigned char)s[i + 1] << 8;
+        if (i + 2 < n)
+            v |= (unsigned long)(unsigned char)s[i + 2];
+        luaL_addchar(&b, digits[v >> 18]);
+        luaL_addchar(&b, digits[v >> 12 & 63]);
+        luaL_addchar(&b, i + 1 < n ? digits[v >> 6 & 63] : '=');
+        luaL_addchar(&b, i + 2 < n ? digits[v & 63] : '=');
+    }
+    luaL_pushresult(&b);
+    return 1;
+}
+
 /* array(table) -> the table, which is a JSON array also when it is empty. */
 static int core_array(lua_State *L)
 {
@@ -169,12 +193,16 @@ int luaopen_chatbot_core(lua_State *L)
         {"register", provider_register},
         {"providers", provider_list},
         {"array", core_array},
+        {"base64", core_base64},
         {"interrupts", core_interrupts},
         {"curl_version", core_curl_version},
         {"json_encode", core_json_encode},
         {"json_decode", core_json_decode},
         {NULL, NULL},
     };
+#if LUA_VERSION_NUM >= 502
+    luaL_checkversion(L); /* what dlopen lets pass, as Lua 5.5 would 5.4's */
+#endif
     compat_getkey(L, &core_key);
     if (lua_istable(L, -1)) /* loaded anew: bots of before keep their types */
         return 1;

@@ -401,6 +401,8 @@ static const char *top_member(struct scan *s, const char *p, struct key key)
     if (IS(key, "usage") || IS(key, "error") || IS(key, "x_groq") ||
         IS(key, "timings"))
         return null(p, s->last);
+    if (IS(key, "obfuscation") && *p == '"')
+        return string(p, s->last, &s->d->padding);
     return scalar(p, s->last);
 }
 
@@ -411,15 +413,21 @@ static inline void clear(struct delta_text *text)
     text->escaped = false;
 }
 
-enum delta_status delta_scan(const char *json, size_t n, struct delta *d)
+static void clear_all(struct delta *d)
 {
-    struct scan s = {.d = d, .seen = 0};
-
     clear(&d->content);
     clear(&d->reasoning);
     clear(&d->finish_reason);
     clear(&d->id);
     clear(&d->model);
+    clear(&d->padding);
+}
+
+enum delta_status delta_scan(const char *json, size_t n, struct delta *d)
+{
+    struct scan s = {.d = d, .seen = 0};
+
+    clear_all(d);
 
     while (n > 0 && (json[n - 1] == ' ' || json[n - 1] == '\n' ||
                      json[n - 1] == '\r' || json[n - 1] == '\t'))
@@ -431,6 +439,74 @@ enum delta_status delta_scan(const char *json, size_t n, struct delta *d)
     const char *p = members(&s, skip_to(json, '{'), top_member);
     return p != NULL && p > s.last && (s.seen & SEEN_CHOICES) ? DELTA_PLAIN
                                                               : DELTA_OTHER;
+}
+
+/* Shapes */
+
+void delta_learn(struct delta_shape *shape, const char *json, size_t n,
+                 const struct delta *d)
+{
+    bool reasoning = d->reasoning.s != NULL && d->reasoning.n > 0;
+    const struct delta_text *text = reasoning ? &d->reasoning : &d->content;
+    const struct delta_text *padding = &d->padding;
+
+    shape->text = shape->padding = 0;
+    if (text->s == NULL || d->finish_reason.n > 0 || json[n - 1] != '}' ||
+        (reasoning && d->content.n > 0))
+        return;
+    shape->text = (size_t)(text->s - json);
+    shape->text_end = shape->text + text->n;
+    shape->reasoning = reasoning;
+    shape->len = n;
+    if (padding->s > text->s) {
+        shape->padding = (size_t)(padding->s - json);
+        shape->padding_end = shape->padding + padding->n;
+    }
+}
+
+/* Whether the bytes from `p` to `end` begin with `n` bytes at `text`. */
+static inline bool begins(const char *p, const char *end, const char *text,
+                          size_t n)
+{
+    return (size_t)(end - p) >= n && memcmp(p, text, n) == 0;
+}
+
+/* The bytes that are the same make the same tokens as before, and a string
+ * takes the place of a string, so what delta_scan said then holds again. */
+bool delta_same(struct delta_shape *shape, const char *before, const char *json,
+                size_t n, struct delta *d)
+{
+    struct delta_text text, padding = {.s = NULL};
+    const char *p = json, *end = json + n;
+    size_t from = shape->text;
+
+    if (from == 0 || n == 0 || end[-1] != '}' || !begins(p, end, before, from))
+        return false;
+    p = string(p + from - 1, end - 1, &text);
+    if (p == NULL)
+        return false;
+    from = shape->text_end + 1;
+    if (shape->padding > 0) {
+        size_t between = shape->padding - from;
+        if (!begins(p, end, before + from, between))
+            return false;
+        p = string(p + between - 1, end - 1, &padding);
+        if (p == NULL)
+            return false;
+        from = shape->padding_end + 1;
+    }
+    if (shape->len - from != (size_t)(end - p) ||
+        memcmp(p, before + from, shape->len - from) != 0)
+        return false;
+    shape->text_end = (size_t)(text.s - json) + text.n;
+    if (shape->padding > 0) {
+        shape->padding = (size_t)(padding.s - json);
+        shape->padding_end = shape->padding + padding.n;
+    }
+    shape->len = n;
+    clear_all(d);
+    *(shape->reasoning ? &d->reasoning : &d->content) = text;
+    return true;
 }
 
 /* Escapes */

@@ -37,6 +37,7 @@ struct delta {
     struct delta_text finish_reason;
     struct delta_text id;
     struct delta_text model;
+    struct delta_text padding; /* `obfuscation`: random, without a meaning */
 };
 
 enum delta_status { DELTA_PLAIN, DELTA_OTHER };
@@ -55,9 +56,30 @@ enum delta_status { DELTA_PLAIN, DELTA_OTHER };
  * has no meaning. */
 enum delta_status delta_scan(const char *json, size_t n, struct delta *d);
 
+/* What an event has in common with the one before: in nearly every stream all
+ * but its text, and padding behind it. Offsets into that event. */
+struct delta_shape {
+    size_t text, text_end;       /* inside the quotes; text 0: not known */
+    size_t padding, padding_end; /* the same; padding 0: there is none */
+    size_t len;
+    bool reasoning; /* the text is reasoning */
+};
+
+/* Learns the shape of a chunk that delta_scan found DELTA_PLAIN. */
+void delta_learn(struct delta_shape *shape, const char *json, size_t n,
+                 const struct delta *d);
+
+/* Whether `json` is `before`, of which `shape` was learned, but for the strings
+ * in its places. Then it is DELTA_PLAIN, `d` has its text alone (id and model
+ * are those of before), and `shape` is now that of `json`. Says false where
+ * delta_scan might say more, and changes nothing then. */
+bool delta_same(struct delta_shape *shape, const char *before, const char *json,
+                size_t n, struct delta *d);
+
 /* Appends the text that `t` stands for. Escaped surrogate pairs become one code
  * point, a lone half its three-byte form (see utf8.h), which utf8_feed joins or
- * replaces. `t` must come from delta_scan. */
+ * replaces. `t` must come from delta_scan or
+ * delta_same. */
 enum bytes_status delta_unescape(const struct delta_text *t, struct bytes *out);
 
 /* Rewrites escapes of lone surrogate halves (\ud83d without its partner) in a

@@ -65,14 +65,18 @@ void history_add(lua_State *L, int list)
     }
 }
 
-void history_rollback(lua_State *L, int list, int message, int replaced)
+void history_rollback(lua_State *L, int list, int message, int replaced,
+                      bool tail)
 {
-    for (int i = length(L, list); i > 0; i--) {
+    int n = length(L, list);
+    for (int i = n; i > 0; i--) {
         lua_rawgeti(L, list, i);
         bool ours = lua_rawequal(L, -1, message);
         lua_pop(L, 1);
         if (!ours)
             continue;
+        if (tail)
+            remove_range(L, list, i + 1, n - i);
         if (lua_isnil(L, replaced)) {
             remove_range(L, list, i, 1);
         } else {
@@ -174,11 +178,13 @@ static double weight(lua_State *L, int list, int first, int last)
     return sum;
 }
 
-int history_trim(lua_State *L, int list, double tokens, double max)
+void history_trim(lua_State *L, int list, double tokens, double max)
 {
-    int dropped = 0;
+    int count = 0;
     list = lua_absindex(L, list);
     double per_byte = tokens / weight(L, list, 1, length(L, list));
+    lua_newtable(L);
+    int dropped = lua_gettop(L);
     while (tokens > max) {
         int first = first_exchange(L, list), n = length(L, list);
         int next = first + 1;
@@ -187,8 +193,14 @@ int history_trim(lua_State *L, int list, double tokens, double max)
         if (next > n)
             break; /* the last exchange stays */
         tokens -= per_byte * weight(L, list, first, next - 1);
+        for (int i = first; i < next; i++) {
+            lua_rawgeti(L, list, i);
+            lua_rawseti(L, dropped, ++count);
+        }
         remove_range(L, list, first, next - first);
-        dropped += next - first;
     }
-    return dropped;
+    if (count == 0) {
+        lua_pop(L, 1);
+        lua_pushnil(L);
+    }
 }

@@ -18,9 +18,11 @@
  * m] */
 void history_add(lua_State *L, int list);
 
-/* Takes the message at `message` out of the list again and puts `replaced`
- * back in its place, if that is no nil. [-0, +0, -] */
-void history_rollback(lua_State *L, int list, int message, int replaced);
+/* Takes the message at `message` out of the list again, with all that follows
+ * it when `tail` is set, and puts `replaced` back in its place, if that is no
+ * nil. [-0, +0, -] */
+void history_rollback(lua_State *L, int list, int message, int replaced,
+                      bool tail);
 
 /* Appends the message on top: [-1, +0, m] */
 void history_append(lua_State *L, int list);
@@ -43,7 +45,7 @@ void history_reset(lua_State *L, int list);
 /* Drops the oldest exchanges (a user message and what answers it; never the
  * system messages, never the last exchange) until `tokens`, what the server
  * counted for the whole, would be at most `max`, going by the length of the
- * texts. Returns how many messages went. [-0, +0, m] */
-int history_trim(lua_State *L, int list, double tokens, double max);
+ * texts. Pushes the list of the messages that went, or nil. [-0, +1, m] */
+void history_trim(lua_State *L, int list, double tokens, double max);
 
 #endif

@@ -44,7 +44,7 @@ struct http {
     bool watched;    /* the descriptor was handed out */
     int64_t curl_at; /* when curl wants to be called; -1: not */
     pid_t pid;
-    bool broken;     /* curl ran out of memory: see break_down */
+    bool broken; /* curl ran out of memory: see break_down */
     unsigned long random;
 };
 

@@ -77,6 +77,8 @@ static bool push_key(lua_State *L, const struct stack *s)
         failure_push(L, FAULT_CONFIG,
                      "no API key for '%s': set %s, or give api_key",
                      lua_tostring(L, -1), lua_tostring(L, -2));
+        lua_pushliteral(L, "no_api_key");
+        lua_setfield(L, -2, "code");
         return false;
     }
     if (found != NULL) {
@@ -114,8 +116,13 @@ static void fill_options(lua_State *L, const struct request_source *s,
 /* Copies what the reply needs to know of the options. [-0, +0, m] */
 static void fill_reply(lua_State *L, const struct stack *s)
 {
-    static const char *const names[] = {"on_text", "wait", "verbose",
-                                        "keep_partial", "max_context_tokens"};
+    static const char *const names[] = {"on_text",
+                                        "wait",
+                                        "verbose",
+                                        "keep_partial",
+                                        "max_context_tokens",
+                                        "on_reasoning",
+                                        "on_trim"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         options_get(L, s->source.call, s->source.options, names[i]);
         lua_setfield(L, s->renv, names[i]);
@@ -126,6 +133,8 @@ static void fill_reply(lua_State *L, const struct stack *s)
         lua_setfield(L, s->renv, "verbose");
     }
     lua_pop(L, 1);
+    lua_getfield(L, s->env, "totals");
+    lua_setfield(L, s->renv, "totals");
     lua_getfield(L, s->route, "provider");
     lua_setfield(L, s->renv, "provider");
     lua_getfield(L, s->route, "model");

@@ -46,6 +46,8 @@ static const struct {
     {"headers", TABLE, BOTH},
     {"wait", FUNCTION, BOTH},
     {"on_text", FUNCTION, BOTH},
+    {"on_reasoning", FUNCTION, BOTH},
+    {"on_trim", FUNCTION, FOR_BOT},
     {"verbose", VERBOSE, BOTH},
     {"connect_timeout", SECONDS, BOTH},
     {"first_byte_timeout", SECONDS, BOTH},

@@ -53,14 +53,14 @@ static void drop_request(struct reply *r, bool complete)
 }
 
 /* Makes the conversation what it was before the prompt. [-0, +0, -] */
-static void rollback(lua_State *L, int env)
+static void rollback(lua_State *L, const struct reply *r, int env)
 {
     int top = lua_gettop(L);
     lua_getfield(L, env, "messages");
     lua_getfield(L, env, "user");
     lua_getfield(L, env, "replaced");
     if (lua_istable(L, top + 1) && lua_istable(L, top + 2))
-        history_rollback(L, top + 1, top + 2, top + 3);
+        history_rollback(L, top + 1, top + 2, top + 3, r->committed);
     lua_settop(L, top);
 }
 
@@ -79,7 +79,7 @@ static void give_up(lua_State *L, struct reply *r, int env)
         lua_setfield(L, -2, "content");
         history_append(L, top + 2);
     } else {
-        rollback(L, env);
+        rollback(L, r, env);
     }
     lua_settop(L, top);
 }
@@ -138,7 +138,7 @@ static void forget(lua_State *L, struct reply *r, int i)
     r->text = r->reasoning = r->refusal = (struct reply_text){.utf8.len = 0};
     r->form = FORM_UNKNOWN;
     r->finished = r->ended = r->named = false;
-    r->given = r->kept = 0;
+    r->given = r->kept = r->reasoning_given = 0;
     compat_getenv(L, i);
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         lua_pushnil(L);
@@ -268,9 +268,31 @@ static void trim(lua_State *L, int env)
         lua_getfield(L, top + 2, "total_tokens");
         double total = lua_tonumber(L, -1), max = lua_tonumber(L, top + 1);
         lua_getfield(L, env, "messages");
-        if (total > max)
+        if (total > max) {
             history_trim(L, -1, total, max);
+            lua_setfield(L, env, "dropped");
+        }
     }
+    lua_settop(L, top);
+}
+
+/* Adds what the server counted to the totals of the bot. [-0, +0, m] */
+static void count_usage(lua_State *L, int env)
+{
+    static const char *const names[] = {"prompt_tokens", "completion_tokens",
+                                        "total_tokens"};
+    int top = lua_gettop(L);
+    lua_getfield(L, env, "usage");
+    lua_getfield(L, env, "totals");
+    if (lua_istable(L, top + 1) && lua_istable(L, top + 2))
+        for (int i = 0; i < 3; i++) {
+            lua_getfield(L, top + 1, names[i]);
+            lua_getfield(L, top + 2, names[i]);
+            double sum = lua_tonumber(L, -1) + lua_tonumber(L, -2);
+            lua_pushinteger(L, (lua_Integer)sum);
+            lua_setfield(L, top + 2, names[i]);
+            lua_pop(L, 2);
+        }
     lua_settop(L, top);
 }
 
@@ -287,6 +309,8 @@ static void end_well(lua_State *L, struct reply *r, int env)
         lua_insert(L, -2);
         history_append(L, -2);
         lua_pop(L, 1);
+        r->committed = true;
+        count_usage(L, env);
         trim(L, env);
     }
     r->status = r->fetch ? REPLY_COMPLETE : chunk_status(L, env);
@@ -387,6 +411,39 @@ static void push_event_error(lua_State *L, struct reply *r, const char *s,
     lua_settop(L, err);
 }
 
+/* Keeps the event for `raw`, and to know the next one by it. Without memory
+ * there is none. */
+static void keep_last(struct reply *r, const char *s, size_t n, size_t same)
+{
+    r->last.len = same;
+    if (bytes_append(&r->last, s + same, n - same) != BYTES_OK)
+        r->last.len = r->shape.text = 0;
+}
+
+/* Decodes what delta.c does not know, and merges it. [-0, +(0|1), m] */
+static bool take_other(lua_State *L, struct reply *r, int env, const char *s,
+                       size_t n, bool last)
+{
+    failure_redact(L, s, n, &r->secret);
+    size_t len;
+    const char *text = lua_tolstring(L, -1, &len);
+    if (!json_decode(L, text, len) || !lua_istable(L, -1)) {
+        if (last) { /* cut: the verdict is that of the stream */
+            lua_pop(L, 2);
+            return true;
+        }
+        lua_pop(L, 1);
+        failure_excerpt(L, text, len, EXCERPT);
+        failure_push(L, FAULT_PROTOCOL,
+                     "an event of the stream is not JSON: %s",
+                     lua_tostring(L, -1));
+        return false;
+    }
+    lua_remove(L, -2);
+    r->event_len = n;
+    return chunk_merge(L, r, env);
+}
+
 /* One JSON text of the stream. False: an error table is pushed. `last`: the
  * stream ended inside this event. [-0, +(0|1), m] */
 static bool take_json(lua_State *L, struct reply *r, int env, const char *s,
@@ -394,9 +451,19 @@ static bool take_json(lua_State *L, struct reply *r, int env, const char *s,
 {
     struct delta d;
     bool was = r->finished;
-    enum http_fault fault;
-    if (delta_scan(s, n, &d) == DELTA_PLAIN) {
-        fault = chunk_plain(L, r, env, &d);
+    size_t same = r->shape.text;
+    bool plain = delta_same(&r->shape, r->last.data, s, n, &d);
+    if (!plain) {
+        plain = delta_scan(s, n, &d) == DELTA_PLAIN;
+        same = r->shape.text = 0;
+        if (plain)
+            delta_learn(&r->shape, s, n, &d);
+    }
+    if (!plain) {
+        if (!take_other(L, r, env, s, n, last))
+            return false;
+    } else {
+        enum http_fault fault = chunk_plain(L, r, env, &d);
         if (fault != FAULT_NONE) {
             failure_push(L, fault,
                          fault == FAULT_LIMIT
@@ -404,31 +471,10 @@ static bool take_json(lua_State *L, struct reply *r, int env, const char *s,
                              : "not enough memory");
             return false;
         }
-    } else {
-        failure_redact(L, s, n, &r->secret);
-        size_t len;
-        const char *text = lua_tolstring(L, -1, &len);
-        if (!json_decode(L, text, len) || !lua_istable(L, -1)) {
-            if (last) { /* cut: the verdict is that of the stream */
-                lua_pop(L, 2);
-                return true;
-            }
-            lua_pop(L, 1);
-            failure_excerpt(L, text, len, EXCERPT);
-            failure_push(L, FAULT_PROTOCOL,
-                         "an event of the stream is not JSON: %s",
-                         lua_tostring(L, -1));
-            return false;
-        }
-        lua_remove(L, -2);
-        r->event_len = n;
-        if (!chunk_merge(L, r, env))
-            return false;
     }
     if (r->finished && !was && !last)
         http_idle(r->request, GRACE);
-    r->last.len = 0;
-    bytes_append(&r->last, s, n); /* for `raw`; without memory there is none */
+    keep_last(r, s, n, same);
     return true;
 }
 
@@ -652,7 +698,30 @@ static void tell(lua_State *L, int i, int env)
         lua_pushvalue(L, top + 1);
         lua_call(L, 2, 0);
     }
+    lua_getfield(L, env, "dropped");
+    lua_getfield(L, env, "on_trim");
+    if (lua_istable(L, -2) && lua_isfunction(L, -1)) {
+        lua_pushvalue(L, -2);
+        lua_call(L, 1, 0);
+    }
     lua_settop(L, top);
+}
+
+/* Hands new reasoning to on_reasoning, when there is such an option. */
+static void tell_reasoning(lua_State *L, struct reply *r, int i, int env)
+{
+    const struct bytes *b = &r->reasoning.bytes;
+    if (b->len == r->reasoning_given)
+        return;
+    lua_getfield(L, env, "on_reasoning");
+    if (lua_isfunction(L, -1)) {
+        lua_pushlstring(L, b->data + r->reasoning_given,
+                        b->len - r->reasoning_given);
+        lua_insert(L, -2);
+        r->reasoning_given = b->len;
+        call_on_text(L, i);
+    }
+    lua_pop(L, 1);
 }
 
 enum reply_state reply_advance(lua_State *L, int i)
@@ -668,6 +737,7 @@ enum reply_state reply_advance(lua_State *L, int i)
         if (r->status != REPLY_STREAMING)
             tell(L, i, env);
     }
+    tell_reasoning(L, r, i, env);
     size_t n = r->text.bytes.len - r->given;
     if (n > 0) {
         lua_pushlstring(L, r->text.bytes.data + r->given, n);
@@ -875,6 +945,31 @@ static int reply_timeout(lua_State *L)
     return 1;
 }
 
+/* reply:_env(): what the Lua side keeps with a reply. No key is in it. */
+static int reply_env(lua_State *L)
+{
+    check(L);
+    compat_getenv(L, 1);
+    return 1;
+}
+
+/* reply:_reject(message): an answer that is whole, but not what was asked for:
+ * the conversation is as it was before. */
+static int reply_reject(lua_State *L)
+{
+    struct reply *r = check(L);
+    const char *message = luaL_checkstring(L, 2);
+    compat_getenv(L, 1);
+    int env = lua_gettop(L);
+    rollback(L, r, env);
+    failure_push(L, FAULT_PROTOCOL, "%s", message);
+    name_failure(L, env + 1, env);
+    set_text(L, env + 1, "partial", &r->text.bytes);
+    lua_setfield(L, env, "err");
+    r->status = REPLY_ERROR;
+    return 0;
+}
+
 /* reply:_waiter(): the function that was given as `wait`, or nil. */
 static int reply_waiter(lua_State *L)
 {
@@ -905,8 +1000,9 @@ static int push_bytes(lua_State *L, const struct bytes *b, bool empty)
 static int reply_index(lua_State *L)
 {
     static const char *const in_env[] = {
-        "usage", "finish_reason", "logprobs",  "tool_calls", "message",
-        "id",    "model",         "request_id"};
+        "usage",    "finish_reason", "logprobs",   "tool_calls", "message",
+        "id",       "model",         "request_id", "provider",   "parsed",
+        "adjusted", "tried"};
     struct reply *r = check(L);
     lua_pushvalue(L, 2);
     lua_rawget(L, lua_upvalueindex(1));
@@ -963,7 +1059,8 @@ void reply_open(lua_State *L)
         {"close", reply_close_method}, {"is_closing", reply_is_closing},
         {"pollfd", reply_pollfd},      {"events", reply_events},
         {"timeout", reply_timeout},    {"_answer", reply_answer},
-        {"_waiter", reply_waiter},     {NULL, NULL},
+        {"_waiter", reply_waiter},     {"_env", reply_env},
+        {"_reject", reply_reject},     {NULL, NULL},
     };
     lua_newtable(L); /* the list of replies with an on_text */
     lua_createtable(L, 0, 1);

@@ -13,6 +13,7 @@
 
 #include "binding.h"
 #include "bytes.h"
+#include "delta.h"
 #include "redact.h"
 #include "utf8.h"
 
@@ -48,12 +49,15 @@ struct reply {
     bool ended;    /* [DONE] was seen: nothing after it counts */
     bool named;    /* id and model are known */
     struct reply_text text, reasoning, refusal;
-    size_t given;         /* bytes of `text` that were handed out */
-    struct bytes scratch; /* an unescaped piece */
-    struct bytes last;    /* the last event, for `raw` */
-    struct redact secret; /* the key, that the server may echo */
-    size_t kept;          /* bytes that went into Lua tables */
-    size_t event_len;     /* of the event that is being merged */
+    bool committed; /* a message of ours is in the conversation */
+    size_t given;   /* bytes of `text` that were handed out */
+    size_t reasoning_given;
+    struct bytes scratch;     /* an unescaped piece */
+    struct bytes last;        /* the last event, for `raw` */
+    struct delta_shape shape; /* of `last` */
+    struct redact secret;     /* the key, that the server may echo */
+    size_t kept;              /* bytes that went into Lua tables */
+    size_t event_len;         /* of the event that is being merged */
     int http_status, attempts;
 };
 

@@ -167,9 +167,9 @@ static bool add_call_fields(lua_State *L, const struct request_source *s,
     lua_pushnil(L);
     while (lua_next(L, s->call)) {
         const char *name = lua_tostring(L, -2);
-        bool temperature = strcmp(name, "temperature") == 0;
-        if ((options_known(name) && !temperature) ||
-            (temperature && !lua_toboolean(L, -1))) {
+        bool ours = strcmp(name, "temperature") == 0 ||
+                    strcmp(name, "stream_options") == 0;
+        if (ours ? !lua_toboolean(L, -1) : options_known(name)) {
             lua_pop(L, 1);
             continue;
         }

@@ -58,15 +58,20 @@ static void refuse_header(struct transfer *t)
            t->request->options.limits.max_header);
 }
 
-/* Copies a header value without surrounding blanks, cut to fit. */
+/* Copies a header value without surrounding blanks. One that does not fit is
+ * cut at its first semicolon, or dropped: the half of an echoed key would
+ * no longer be known for one. */
 static void keep(char *to, size_t size, const char *value, size_t n)
 {
     while (n > 0 && (*value == ' ' || *value == '\t'))
         value++, n--;
     while (n > 0 && (unsigned char)value[n - 1] <= ' ')
         n--;
+    const char *semicolon = n < size ? NULL : memchr(value, ';', n);
+    if (semicolon != NULL)
+        n = (size_t)(semicolon - value);
     if (n >= size)
-        n = size - 1;
+        n = 0;
     for (size_t i = 0; i < n; i++) /* printable ASCII only */
         to[i] = value[i] >= 0x20 && value[i] < 0x7F ? value[i] : '?';
     to[n] = '\0';
@@ -541,9 +546,10 @@ static enum http_fault find_fault(struct transfer *t, CURLcode result)
         return FAULT_PROTOCOL; /* no HTTP came back */
     if (result == CURLE_RECV_ERROR && strstr(t->error, "chunked-encoding"))
         return FAULT_PROTOCOL;
-    if ((fault == FAULT_CONNECT || fault == FAULT_RESET ||
-         fault == FAULT_TRUNCATED) &&
-        r->connected == 0 && used_proxy(t))
+    if (transfer_connect_time(t) == 0 &&
+        (fault == FAULT_RESET || /* there was only CONNECT to reset */
+         ((fault == FAULT_CONNECT || fault == FAULT_TRUNCATED) &&
+          used_proxy(t))))
         return FAULT_PROXY;
     /* curl before 8.6.0 calls an over-long header line "out of memory" */
     if (result == CURLE_OUT_OF_MEMORY && header)

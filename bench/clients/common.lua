@@ -46,7 +46,7 @@ function M.report(more)
     end
     line = line .. (" p50 %.0f p99 %.0f"):format(at(0.5), at(0.99))
   end
-  print(line .. (more and " " .. more or ""))
+  io.stdout:write(line, more and " " .. more or "", "\n")
 end
 
 return M

@@ -2,7 +2,7 @@
 --
 --   stream URL STREAMS   reads streams to their ends
 --   event URL            one stream, every event decoded for the user (on_event)
---   twice URL [CA]       two requests, one after the other
+--   twice URL [CA]       two requests, one after the other, each of one event
 --   poll URL STREAMS MS [BUDGET]   poll(0) in a loop: the longest
 --   hold URL CA          the longest step of a loop, TLS included, after warmup
 --   garbage URL          bytes of garbage of polls that return nothing
@@ -10,13 +10,11 @@
 --   require              loads the module and does nothing
 
 local mode, url, arg1, arg2, arg3 = ...
-if mode == "require" then
-  require "chatbot"
-  return
-end
-local chatbot = require "chatbot"
 local common = require "common"
 local now = common.now
+local began = now()
+local chatbot = require "chatbot"
+local loaded = now() - began
 
 local function new(more)
   local opts = { model = "m", base_url = url, api_key = "bench", ca_file = arg1 }
@@ -65,14 +63,16 @@ function modes.event()
 end
 
 function modes.twice()
-  local took = {}
+  local took, connection = {}, {}
   chatbot.warmup()
   for i = 1, 2 do
-    local began = now()
-    assert(new():chat("Hello"))
-    took[i] = now() - began
+    local start_at = now()
+    local text = assert(new():chat("Hello"))
+    took[i] = now() - start_at
+    connection[i] = text:match("^%d+")
   end
-  print(("first %.0f second %.0f"):format(took[1], took[2]))
+  print(("first %.0f second %.0f same %d"):format(took[1], took[2],
+    connection[1] == connection[2] and 1 or 0))
 end
 
 function modes.poll()
@@ -121,7 +121,7 @@ function modes.garbage()
     if reply:poll() == nil then quiet = quiet + 1 end
     chatbot.poll(0)
   end
-  print(("polls %.0f bytes %.0f"):format(quiet, (collectgarbage("count") - before) * 1024))
+  print(("each %.2f"):format((collectgarbage("count") - before) * 1024 / quiet))
 end
 
 function modes.history()
@@ -149,6 +149,10 @@ function modes.history()
     out[turn] = ("begin%.0f %.0f longest%.0f %.0f"):format(turn, begin, turn, longest)
   end
   print(table.concat(out, " "))
+end
+
+modes["require"] = function()
+  print(("us %.0f"):format(loaded))
 end
 
 modes[mode]()

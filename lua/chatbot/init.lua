@@ -4,7 +4,22 @@
 -- what is better said in Lua: waiting, iterating, and `chat` where Lua itself
 -- cannot resume a C function (5.1, 5.2, LuaJIT). Types are in types.lua.
 
-local core = require "chatbot.core"
+-- A binary that was built for another Lua has symbols that this one lacks, or
+-- is refused by luaopen_chatbot_core. Either message says little by itself.
+local function load_core()
+  local ok, core = pcall(require, "chatbot.core")
+  if ok then return core end
+  local problem = tostring(core)
+  if problem:find("symbol.-luaL?_%l") or problem:find("version mismatch", 1, true)
+    or problem:find("incompatible numeric types", 1, true) then
+    local name = jit and "luajit" or "lua" .. _VERSION:match("%d+%.%d+")
+    problem = ("chatbot.core was built for another Lua; this is %s, for which `make LUA=%s` "
+      .. "builds it (%s)"):format(jit and "LuaJIT" or _VERSION, name, problem)
+  end
+  error(problem, 0)
+end
+
+local core = load_core()
 
 ---@class chatbot
 local M = { _VERSION = "chatbot 0.1.0" }

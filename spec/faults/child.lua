@@ -35,10 +35,12 @@ function Client:options(more)
   if type(own) == "function" then own = own(self.urls, self) end
   for name, value in pairs(own or {}) do options[name] = value end
   for name, value in pairs(more or {}) do options[name] = value end
-  if options.base_url and options.base_url:find("^https") then
+  if tostring(options.base_url):find("^https") then
     if options.ca_file == nil then options.ca_file = self.ca_file end
   end
-  if not options.ca_file then options.ca_file = nil end -- false: none
+  for name in pairs { ca_file = 1, api_key = 1, base_url = 1 } do -- false: none
+    if not options[name] then options[name] = nil end
+  end
   return options
 end
 

@@ -7,8 +7,9 @@
 --   options   of chatbot.new, or a function of (urls) that returns them; call: of stream
 --   client    function(t) run by the child in place of a plain `stream` and `poll`, see
 --             child.lua; what it returns is merged into what was observed
+--   at_start  function(servers), when all have their ports
 --   own       true: a child of its own, for what needs an engine, an environment (env: a
---             table, or a function of (urls)) or a command (wrap: sh text before Lua)
+--             table, or a function of (urls, extra, key)) or a command (wrap: sh text)
 --   prepare   function() -> table, run here before the child; the child has it as t.extra
 --   expect    what the client must observe: each field is compared; a list means one of
 --             them, {min, max} under `between` a range, `message` is contained
@@ -86,7 +87,7 @@ local function start_child(group, jobs)
   for i, job in ipairs(jobs) do
     input.jobs[i] = { index = job.index, urls = job.urls, extra = job.extra }
     local more = job.scenario.env
-    if type(more) == "function" then more = more(job.urls, job.extra) end
+    if type(more) == "function" then more = more(job.urls, job.extra, key) end
     for name, value in pairs(more or {}) do env[name] = value end
     wrap = job.scenario.wrap or wrap
   end
@@ -124,6 +125,9 @@ local function end_child(child)
   local rest = out:gsub("@@([^\n]*)\n", function(line)
     local observed = json.decode(line)
     found[observed.index] = observed
+    if secret.find(key, line) then
+      observed.leaks[#observed.leaks + 1] = "what the client observed"
+    end
     return ""
   end)
   local trouble = {}
@@ -131,7 +135,7 @@ local function end_child(child)
     trouble[1] = "the child ended with " .. tostring(status or "a time-out") .. ": "
       .. err:sub(1, 400)
   end
-  if secret.find(key, out .. err) then trouble[#trouble + 1] = "the key was written" end
+  if secret.find(key, rest .. err) then trouble[#trouble + 1] = "the key was written" end
   local files = new_files(child.dir)
   if files ~= "" then trouble[#trouble + 1] = "files were made: " .. files end
   for _, job in ipairs(child.jobs) do
@@ -298,6 +302,7 @@ local function prepare(scenario, index)
   local job = { scenario = scenario, index = index, problems = {} }
   if scenario.prepare then job.extra = scenario.prepare() end
   job.servers, job.urls = start_servers(scenario)
+  if scenario.at_start then scenario.at_start(job.servers) end
   return job
 end
 

@@ -35,9 +35,10 @@ static long left = -1;  /* allocations until one fails; -1: none does */
 static int hit;         /* one has failed in this run */
 static size_t in_use;   /* bytes of the Lua state */
 static long own_blocks; /* of the module */
+static long abandoned;  /* in mode curl */
 static long curl_blocks;
 static long collections; /* in mode gc */
-static int repeated;     /* mode gc: this is the second attempt */
+static int repeated;     /* the next attempt is the second one */
 static long wanted;
 
 static int fails(enum mode whose)
@@ -48,13 +49,25 @@ static int fails(enum mode whose)
     return 1;
 }
 
+/* Lua 5.2 and later try again at once, after a collection; that fails, too. */
+static int lua_fails(void)
+{
+    if (repeated) {
+        repeated = 0;
+        return 1;
+    }
+    int failed = fails(LUA);
+    repeated = failed && LUA_VERSION_NUM >= 502;
+    return failed;
+}
+
 /* ---- Lua's memory ---- */
 
 static int collects(void)
 {
     if (mode != GC || left < 0)
         return 0;
-    repeated = !repeated;
+    repeated = !repeated; /* the second attempt succeeds */
     collections += repeated;
     return repeated;
 }
@@ -69,7 +82,7 @@ static void *lua_memory(void *ud, void *p, size_t old, size_t size)
         in_use -= old;
         return NULL;
     }
-    if (size > old && (collects() || fails(LUA))) /* shrinking never fails */
+    if (size > old && (collects() || lua_fails())) /* shrinking never fails */
         return NULL;
     void *q = realloc(p, size);
     if (q != NULL)
@@ -213,10 +226,15 @@ static int run(int argc, char **argv)
     lua_close(L);
     if (in_use != 0)
         wrong = complain("bytes of Lua were not given back", (long)in_use);
-    if (own_blocks != 0)
+    /* An engine whose libcurl has run out of memory cannot be freed: what
+     * libcurl knows of the module is abandoned with it. */
+    if (mode == CURL_LIB && hit && own_blocks > 0 && own_blocks <= 2)
+        abandoned += own_blocks;
+    else if (own_blocks != 0)
         wrong = complain("blocks of the module leaked", own_blocks);
     in_use = 0;
     own_blocks = 0;
+    repeated = 0;
     return wrong;
 }
 
@@ -251,11 +269,12 @@ int main(int argc, char **argv)
     hit = 1;
     for (wanted = 0; hit && wanted < MOST; wanted += step, runs++) {
         wrong += run(argc, argv);
-        /* an engine whose libcurl has run out of memory is abandoned */
         if (mode != CURL_LIB && curl_blocks != blocks)
             wrong += complain("blocks of libcurl leaked", curl_blocks - blocks);
         blocks = curl_blocks;
     }
+    if (abandoned > 0)
+        printf("%ld blocks abandoned\n", abandoned);
     printf("%ld allocations failed in turn, %d wrong\n", runs - 1, wrong);
     return wrong > 0 || hit || runs < 2;
 }

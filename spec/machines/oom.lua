@@ -81,7 +81,8 @@ for _, mode in ipairs { "lua", "curl", "own", "gc" } do
       local status = child:wait(300)
       local out, err = child:output()
       child:close()
-      local n, wrong = out:match("^(%d+) .*, (%d+) wrong")
+      if os.getenv("V") then print(mode, stage, support.now() - started, out) end
+      local n, wrong = out:match("(%d+) [%a ]+, (%d+) wrong")
       sums[mode] = (sums[mode] or 0) + (tonumber(n) or 0)
       if status == 0 and wrong == "0" then
         passed = passed + 1
