@@ -62,9 +62,9 @@ struct server {
     struct stream *first, *last; /* paced streams, the next one due first */
     struct stream *crowd;        /* those that wait for the others */
     long waiting, ids;
-    char *flood; /* a ready-made write of `flood_batch` events */
-    size_t flood_len;
-    long flood_batch;
+    char *flood, *chunk; /* of `room` bytes: events, and a chunk of them */
+    size_t room;
+    long tokens;
 };
 
 static struct server s;
@@ -118,20 +118,26 @@ static size_t chunk(char *to, const char *data, size_t n)
     return len + n + 2;
 }
 
-static void make_flood(long batch)
+/* Makes a write of `n` events, each anew as a real server does: about two
+ * million a second, so that a client that is faster has to wait, and is not
+ * charged for the kernel's work of the sender. */
+static size_t make_flood(long n)
 {
-    char one[1024];
-    size_t n = event(one, sizeof one, "\"content\":\" token\"", "null");
-    char *all = malloc((size_t)batch * n);
-    free(s.flood);
-    s.flood = malloc((size_t)batch * n + 32);
-    if (all == NULL || s.flood == NULL)
-        die("malloc");
-    for (long i = 0; i < batch; i++)
-        memcpy(all + (size_t)i * n, one, n);
-    s.flood_len = chunk(s.flood, all, (size_t)batch * n);
-    s.flood_batch = batch;
-    free(all);
+    char delta[64];
+    size_t room = (size_t)n * 512 + 64, len = 0;
+    if (room > s.room) {
+        s.room = room;
+        s.flood = realloc(s.flood, room);
+        s.chunk = realloc(s.chunk, room);
+        if (s.flood == NULL || s.chunk == NULL)
+            die("realloc");
+    }
+    for (long i = 0; i < n; i++) {
+        print(delta, sizeof delta, "\"content\":\" %05ld\"",
+              s.tokens++ % 100000);
+        len += event(s.flood + len, room - len, delta, "null");
+    }
+    return chunk(s.chunk, s.flood, len);
 }
 
 /* ---- connections ---- */
@@ -241,9 +247,8 @@ static bool send_batch(struct stream *c)
     long n = c->left < c->batch ? c->left : c->batch;
     c->left -= n;
     if (c->period == 0) {
-        if (s.flood_batch != n)
-            make_flood(n);
-        return write_all(c, s.flood, s.flood_len);
+        size_t all_len = make_flood(n);
+        return write_all(c, s.chunk, all_len);
     }
     print(delta, sizeof delta, "\"content\":\"%ld:%lld \"", c->id,
           (long long)now());

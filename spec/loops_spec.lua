@@ -55,7 +55,8 @@ describe("the example for", function()
     local name, library, luas = row[1], row[2], row[3]
     for _, lua in ipairs(luas) do
       if concerns(lua) then
-        it(("%s runs two chats at once under %s, and the loop goes on"):format(name, lua), function()
+        local what = "%s runs two chats at once under %s, and the loop goes on"
+        it(what:format(name, lua), function()
           local server = support.serve { { { lua = ANSWER } } }
           local env = builds.env(lua)
           env.BASE_URL = server.url

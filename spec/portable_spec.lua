@@ -175,3 +175,60 @@ describe("without epoll and kqueue", function()
     assert.is_true((server:wait(1, 5, "peer closed")))
   end)
 end)
+
+-- Debian has no libkqueue, so that the kqueue branch cannot run here. This is no
+-- more than a compiler's opinion of it, by the types that the manuals document.
+local EVENT_H = [[
+  #ifndef SYS_EVENT_H
+  #define SYS_EVENT_H
+  #include <stdint.h>
+  #include <time.h>
+  #define EVFILT_READ (-1)
+  #define EVFILT_WRITE (-2)
+  #define EVFILT_SIGNAL (-6)
+  #define EVFILT_TIMER (-7)
+  #define EV_ADD 1
+  #define EV_DELETE 2
+  #define EV_ONESHOT 16
+  #define EV_ERROR 16384
+  struct kevent { %s };
+  #define EV_SET(kev, a, b, c, d, e, f) do { \
+    struct kevent *k_ = (kev); k_->ident = (a); k_->filter = (b); k_->flags = (c); \
+    k_->fflags = (d); k_->data = (e); k_->udata = (f); } while (0)
+  int kqueue(void);
+  int kevent(int, const struct kevent *, int, struct kevent *, int, const struct timespec *);
+  #endif
+]]
+
+local KEVENTS = {
+  FreeBSD = "uintptr_t ident; short filter; unsigned short flags; unsigned int fflags;"
+    .. " int64_t data; void *udata; uint64_t ext[4];",
+  macOS = "uintptr_t ident; int16_t filter; uint16_t flags; uint32_t fflags; intptr_t data;"
+    .. " void *udata;",
+  OpenBSD = "uintptr_t ident; short filter; unsigned short flags; unsigned int fflags;"
+    .. " int64_t data; void *udata;",
+}
+
+describe("with kqueue", function()
+  after_each(support.remove_all)
+
+  for system, fields in pairs(KEVENTS) do
+    for _, compiler in ipairs { "gcc", "clang" } do
+      it(("the poller is without a warning of %s by the types of %s"):format(compiler, system),
+        function()
+          local dir = support.tmpdir()
+          os.execute("mkdir " .. dir .. "/sys")
+          support.write_file(dir .. "/sys/event.h", EVENT_H:format(fields))
+          local child = support.spawn(compiler
+            .. " -std=c11 -D_GNU_SOURCE -DPOLLER_KQUEUE -isystem " .. dir
+            .. " -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Werror"
+            .. " -fsyntax-only src/poller.c")
+          local status = child:wait(30)
+          local out, err = child:output()
+          child:close()
+          assert.equal("", out .. err)
+          assert.equal(0, status)
+        end)
+    end
+  end
+end)

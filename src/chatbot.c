@@ -604,8 +604,10 @@ void chatbot_open(lua_State *L)
     static const luaL_Reg methods[] = {
 #if COMPAT_YIELDS
         {"chat", chatbot_chat},
+        {"_chat", chatbot_chat}, /* under these names the Lua side finds */
 #endif
         {"stream", chatbot_stream},
+        {"_stream", chatbot_stream}, /* what it wraps */
         {"get_messages", chatbot_get_messages},
         {"set_messages", chatbot_set_messages},
         {"reset", chatbot_reset},

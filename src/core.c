@@ -101,8 +101,8 @@ static int core_curl_version(lua_State *L)
     return 1;
 }
 
-/* warmup() -> true: loads libcurl and starts the engine, so that the first
- * request does not have to. */
+/* warmup() -> true: loads libcurl and the JSON module and starts the engine, so
+ * that the first request does not have to. */
 static int core_warmup(lua_State *L)
 {
     if (binding_http(L) == NULL) {
@@ -110,7 +110,11 @@ static int core_warmup(lua_State *L)
         lua_insert(L, -2);
         return 2;
     }
+    lua_settop(L, 0);
     lua_pushboolean(L, 1);
+    if (!json_encode(L, 1))
+        return failure_return(L, FAULT_CONFIG, "%s", lua_tostring(L, -1));
+    lua_settop(L, 1);
     return 1;
 }
 

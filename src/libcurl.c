@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #ifdef __APPLE__
@@ -33,11 +34,16 @@ static void load(void)
     __typeof__(&curl_global_init) global_init;
     __typeof__(&curl_version_info) version_info;
     void *handle = NULL;
-    for (size_t i = 0; handle == NULL && i < sizeof names / sizeof *names; i++)
+    for (size_t i = 0; handle == NULL && i < sizeof names / sizeof *names;
+         i++) {
         handle = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+        if (handle == NULL && i == 0) /* not there, or no descriptor for it */
+            snprintf(lib.reason, sizeof lib.reason,
+                     "the libcurl shared library cannot be loaded: %s",
+                     dlerror());
+    }
     if (handle == NULL) {
-        lib.error =
-            "the libcurl shared library (libcurl.so.4) is not installed";
+        lib.error = lib.reason;
         return;
     }
     look_up(handle, "curl_global_init", &global_init);

@@ -16,6 +16,7 @@
 
 struct libcurl {
     const char *error; /* why it could not be loaded; NULL when it was */
+    char reason[160];  /* the text of `error`, when the system gave it */
     unsigned int version_num;
     const char *version;     /* "7.88.1" */
     const char *ssl_version; /* "OpenSSL/3.0.11" */

@@ -36,6 +36,7 @@
 
 #define BATCH 64 /* events taken from the kernel at once */
 
+#ifndef POLLER_KQUEUE
 /* `us` rounded up to milliseconds, as poll and epoll_wait take them. */
 static int to_ms(int64_t us)
 {
@@ -45,6 +46,7 @@ static int to_ms(int64_t us)
         us = (int64_t)86400 * 1000000;
     return (int)((us + 999) / 1000);
 }
+#endif
 
 #if defined(POLLER_EPOLL)
 
@@ -278,6 +280,10 @@ int poller_signals(struct poller *p, bool on)
     if (on == p->signals)
         return 0;
     int error = change(p, SIGINT, EVFILT_SIGNAL, on ? EV_ADD : EV_DELETE, 0);
+    sigset_t pending;
+    int number;
+    if (!on && sigpending(&pending) == 0 && sigismember(&pending, SIGINT) == 1)
+        sigwait(&set, &number); /* the filter saw it, but it still waits */
     if (error == 0)
         error = pthread_sigmask(on ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
     if (error == 0) {

@@ -218,7 +218,9 @@ static bool launched_again(lua_State *L, struct reply *r, int env)
         lua_insert(L, -2); /* _failed, bot */
         lua_pushvalue(L, env - 1);
         lua_pushvalue(L, top);
+        r->torn = false; /* it may look at the reply */
         again = lua_pcall(L, 3, 1, 0) == 0 && lua_toboolean(L, -1);
+        r->torn = true;
     }
     lua_settop(L, top);
     return again && r->request != NULL;
@@ -299,22 +301,26 @@ static void count_usage(lua_State *L, int env)
 /* The answer is whole: it becomes a message. [-0, +0, m] */
 static void end_well(lua_State *L, struct reply *r, int env)
 {
+    enum reply_status status = REPLY_COMPLETE;
     if (r->request->response.request_id[0] != '\0') {
         lua_pushstring(L, r->request->response.request_id);
         lua_setfield(L, env, "request_id");
     }
     if (!r->fetch) {
         chunk_finish(L, r, env); /* message */
+        status = chunk_status(L, env);
         lua_getfield(L, env, "messages");
         lua_insert(L, -2);
         history_append(L, -2);
         lua_pop(L, 1);
         r->committed = true;
+    }
+    r->status = status;
+    drop_request(r, true);
+    if (!r->fetch) {
         count_usage(L, env);
         trim(L, env);
     }
-    r->status = r->fetch ? REPLY_COMPLETE : chunk_status(L, env);
-    drop_request(r, true);
 }
 
 /* Pushes the error table for a body that came with an HTTP error, or with 2xx
@@ -732,8 +738,16 @@ enum reply_state reply_advance(lua_State *L, int i)
     lua_pushvalue(L, i); /* the reply stands below its environment */
     compat_getenv(L, i);
     int env = lua_gettop(L);
-    if (r->status == REPLY_STREAMING && r->request != NULL) {
-        pump(L, r, env);
+    if (r->status == REPLY_STREAMING && (r->request != NULL || r->torn)) {
+        bool torn = r->torn;
+        r->torn = true;
+        if (torn) { /* an event may be lost: what is left is not the answer */
+            failure_push(L, FAULT_MEMORY, "not enough memory");
+            end_badly(L, r, env);
+        } else {
+            pump(L, r, env);
+        }
+        r->torn = false;
         if (r->status != REPLY_STREAMING)
             tell(L, i, env);
     }
@@ -741,8 +755,8 @@ enum reply_state reply_advance(lua_State *L, int i)
     size_t n = r->text.bytes.len - r->given;
     if (n > 0) {
         lua_pushlstring(L, r->text.bytes.data + r->given, n);
-        r->given = r->text.bytes.len;
         lua_getfield(L, env, "on_text");
+        r->given += n;
         if (lua_isfunction(L, -1))
             call_on_text(L, i);
         else
@@ -753,7 +767,8 @@ enum reply_state reply_advance(lua_State *L, int i)
     }
     switch (r->status) {
     case REPLY_STREAMING:
-        http_await(r->request, true);
+        if (r->request != NULL)
+            http_await(r->request, true);
         lua_pop(L, 2);
         return REPLY_WAITS;
     case REPLY_ERROR:
@@ -953,16 +968,19 @@ static int reply_env(lua_State *L)
     return 1;
 }
 
-/* reply:_reject(message): an answer that is whole, but not what was asked for:
- * the conversation is as it was before. */
+/* reply:_reject(message | err): an answer that is whole, but not what was asked
+ * for: the conversation is as it was before. */
 static int reply_reject(lua_State *L)
 {
     struct reply *r = check(L);
-    const char *message = luaL_checkstring(L, 2);
+    lua_settop(L, 2);
     compat_getenv(L, 1);
     int env = lua_gettop(L);
     rollback(L, r, env);
-    failure_push(L, FAULT_PROTOCOL, "%s", message);
+    if (lua_istable(L, 2))
+        lua_pushvalue(L, 2);
+    else
+        failure_push(L, FAULT_PROTOCOL, "%s", luaL_checkstring(L, 2));
     name_failure(L, env + 1, env);
     set_text(L, env + 1, "partial", &r->text.bytes);
     lua_setfield(L, env, "err");
@@ -1055,12 +1073,19 @@ void reply_open(lua_State *L)
         {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
-        {"poll", reply_poll},          {"wait", reply_wait},
-        {"close", reply_close_method}, {"is_closing", reply_is_closing},
-        {"pollfd", reply_pollfd},      {"events", reply_events},
-        {"timeout", reply_timeout},    {"_answer", reply_answer},
-        {"_waiter", reply_waiter},     {"_env", reply_env},
-        {"_reject", reply_reject},     {NULL, NULL},
+        {"poll", reply_poll},
+        {"_poll", reply_poll},
+        {"wait", reply_wait},
+        {"close", reply_close_method},
+        {"is_closing", reply_is_closing},
+        {"pollfd", reply_pollfd},
+        {"events", reply_events},
+        {"timeout", reply_timeout},
+        {"_answer", reply_answer},
+        {"_waiter", reply_waiter},
+        {"_env", reply_env},
+        {"_reject", reply_reject},
+        {NULL, NULL},
     };
     lua_newtable(L); /* the list of replies with an on_text */
     lua_createtable(L, 0, 1);

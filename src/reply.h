@@ -48,6 +48,7 @@ struct reply {
     bool finished; /* finish_reason or [DONE] was seen: complete */
     bool ended;    /* [DONE] was seen: nothing after it counts */
     bool named;    /* id and model are known */
+    bool torn;     /* reading was left by an error (of memory) midway */
     struct reply_text text, reasoning, refusal;
     bool committed; /* a message of ours is in the conversation */
     size_t given;   /* bytes of `text` that were handed out */

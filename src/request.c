@@ -338,7 +338,8 @@ static bool add_table(lua_State *L, struct http_options *o, bool env)
             n = value == NULL ? 0 : strlen(value);
         }
         luaL_checkstack(L, 8, "headers");
-        if (n > 0 && !add_header(L, o, lua_tostring(L, top - 1), value, n))
+        if ((n > 0 || !env) &&
+            !add_header(L, o, lua_tostring(L, top - 1), value, n))
             return false;
         /* the line must stay, below the key that lua_next needs on top */
         lua_pushvalue(L, top - 1);

@@ -3,6 +3,7 @@
  */
 #include "transfer.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -40,8 +41,11 @@ static const char *const ca_places[] = {
 /* ---- callbacks: called inside curl, so they store and return ---- */
 
 /* Ends the transfer for a reason that curl does not know. */
-static void refuse(struct transfer *t, enum http_fault fault,
-                   const char *format, ...)
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+static void
+refuse(struct transfer *t, enum http_fault fault, const char *format, ...)
 {
     va_list args;
     t->fault = fault;
@@ -255,13 +259,15 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose,
     if (t->request == NULL)
         return CURL_SOCKET_BAD;
 #ifdef SOCK_CLOEXEC
-    return socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
+    int fd =
+        socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
 #else
     int fd = socket(addr->family, addr->socktype, addr->protocol);
     if (fd >= 0)
         fcntl(fd, F_SETFD, FD_CLOEXEC);
-    return fd;
 #endif
+    t->no_socket = fd < 0 ? errno : 0;
+    return fd;
 }
 
 /* Also when a child holds a copy of the descriptor, the server sees the end. */
@@ -595,6 +601,8 @@ void transfer_judge(struct transfer *t, CURLcode result)
         return;
     else if (fault == FAULT_LIMIT)
         refuse_header(t);
+    else if (t->no_socket == EMFILE || t->no_socket == ENFILE)
+        refuse(t, fault, "too many open files");
     else if (fault == FAULT_TLS)
         snprintf(r->message, sizeof r->message, "%s (CA certificates: %s)",
                  text, t->ca_source);

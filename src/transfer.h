@@ -19,8 +19,9 @@ struct transfer {
     struct curl_slist *headers;
     struct http_request *request; /* NULL: orphaned, nothing is kept */
     size_t header_bytes;
-    bool opened; /* a socket was asked for: the name is resolved */
-    bool capped; /* enough of an error body has been read */
+    int no_socket; /* the errno of a socket that could not be had */
+    bool opened;   /* a socket was asked for: the name is resolved */
+    bool capped;   /* enough of an error body has been read */
     bool redirected;
     char encoding[128];    /* the content-encoding */
     enum http_fault fault; /* found in a callback */

@@ -51,15 +51,14 @@ end
 
 local function start_talking(guest, prompt)
   guest.said, guest.lines = "", nil
-  guest.thread = coroutine.create(speak)
-  guest.prompt = prompt
+  guest.thread = coroutine.create(function() speak(guest, prompt) end)
 end
 
 -- Once a frame: lets a guest take what has arrived.
 local function go_on(guest)
   if not guest.thread then return end
   local before = guest.said
-  local ok, err = coroutine.resume(guest.thread, guest, guest.prompt)
+  local ok, err = coroutine.resume(guest.thread)
   if not ok then
     guest.said = guest.said .. "\n(" .. tostring(err) .. ")"
   end

@@ -24,7 +24,6 @@ local core = load_core()
 ---@class chatbot
 local M = { _VERSION = "chatbot 0.1.0" }
 
-M.new = core.new
 M.poll = core.poll
 M.pollfd = core.pollfd
 M.timeout = core.timeout
@@ -57,7 +56,22 @@ local function pause(reply)
   end
 end
 
+-- Loaded when a bot or a call first asks for what is in it.
+local function ask() return require "chatbot.ask" end
+
 local Reply = core.reply
+local c_poll = Reply._poll
+
+---Does what can be done now, without waiting.
+---@return string? text what has arrived since the last call
+---@return "wait"|"done"|chatbot.Error|nil state when there is no text
+function Reply:poll()
+  local text, state = c_poll(self)
+  if state ~= "done" then return text, state end
+  local env = self:_env()
+  if env.handlers or env.structured then return ask().finish(self) end
+  return nil, "done"
+end
 
 ---Iterates over the text as it arrives; raises the error table on failure.
 ---@async
@@ -80,11 +94,14 @@ end
 ---@return string? answer
 ---@return chatbot.Reply|chatbot.Error
 function Reply:result()
-  while self.status == "streaming" do
+  while true do
     local text, state = self:poll()
-    if not text and state == "wait" then pause(self) end
+    if state == "wait" then
+      pause(self)
+    elseif not text then
+      return self:_answer()
+    end
   end
-  return self:_answer()
 end
 
 -- What `verbose` writes: the token usage (1), the whole response (2).
@@ -104,22 +121,101 @@ end
 
 local Chatbot = core.chatbot
 
--- The same loop as in chatbot.c, for a Lua that cannot resume a C function.
-if not Chatbot.chat then
-  function Chatbot:chat(prompt, opts)
-    local reply, err = self:stream(prompt, opts)
-    if not reply then return nil, err end
-    local wait, async = reply:_waiter(), yieldable()
-    while true do
-      local text, state = reply:poll()
-      if not text and state ~= "wait" then return reply:_answer() end
-      if async and not wait then
-        yield(text or "")
-      elseif not text then
-        pause(reply)
-      end
+local c_stream, c_chat = Chatbot._stream, Chatbot._chat
+
+local function with_parts(prompt)
+  return type(prompt) == "table" and require("chatbot.parts").normalise(prompt) or prompt
+end
+
+---Asks, and returns at once.
+---@param prompt string|table|nil nil: goes on with the conversation as it is
+---@param opts? chatbot.CallOptions
+---@return chatbot.Reply?
+---@return chatbot.Error?
+function Chatbot:stream(prompt, opts)
+  prompt = with_parts(prompt)
+  if ask().concerns(self, opts) then return ask().stream(self, prompt, opts) end
+  return c_stream(self, prompt, opts)
+end
+
+-- The same loop as in chatbot.c, for a Lua that cannot resume a C function and
+-- for replies that take more than one request.
+local function drive(self, prompt, opts)
+  local reply, err = self:stream(prompt, opts)
+  if not reply then return nil, err end
+  local wait, async = reply:_waiter(), yieldable()
+  while true do
+    local text, state = reply:poll()
+    if not text and state ~= "wait" then return reply:_answer() end
+    if async and not wait then
+      yield(text or "")
+    elseif not text then
+      pause(reply)
     end
   end
+end
+
+---Asks, and waits for the answer; in a coroutine it yields the text as it
+---arrives ("" when there is none yet) instead of blocking.
+---@async
+---@param prompt string|table|nil
+---@param opts? chatbot.CallOptions
+---@return string? answer
+---@return chatbot.Reply|chatbot.Error
+function Chatbot:chat(prompt, opts)
+  if not c_chat or ask().concerns(self, opts) then return drive(self, prompt, opts) end
+  return c_chat(self, with_parts(prompt), opts)
+end
+
+-- Called by reply.c when a reply fails before its first text: true when it has
+-- been asked again.
+function Chatbot:_failed(reply, err)
+  return ask().failed(self, reply, err)
+end
+
+---Answers a call of a tool that the caller runs; then bot:chat() goes on.
+---@param id string of the call
+---@param value any a string as it is, anything else as JSON
+function Chatbot:tool_result(id, value)
+  local content = value
+  if type(value) ~= "string" then
+    local problem
+    content, problem = core.json_encode(value)
+    if not content then error("the result cannot be sent: " .. problem, 2) end
+  end
+  local messages = self:get_messages()
+  messages[#messages + 1] = { role = "tool", tool_call_id = id, content = content }
+  return self
+end
+
+---A bot of its own with the same settings and a copy of the conversation.
+---@return chatbot.Chatbot
+function Chatbot:fork()
+  return self:_clone()
+end
+
+---Takes the last exchange (a prompt and all that answers it) out again.
+---@return table[]? messages that were taken out, nil when there was none
+function Chatbot:undo()
+  local messages, removed = self:get_messages(), nil
+  for i = #messages, 1, -1 do
+    if messages[i].role == "user" then
+      removed = {}
+      for k = i, #messages do removed[#removed + 1] = messages[k] end
+      for k = #messages, i, -1 do messages[k] = nil end
+      break
+    end
+  end
+  return removed
+end
+
+---What the servers counted for this bot so far.
+---@return { prompt_tokens: integer, completion_tokens: integer, total_tokens: integer }
+function Chatbot:get_usage()
+  local totals = self:_env().totals
+  return { prompt_tokens = totals.prompt_tokens or 0,
+    completion_tokens = totals.completion_tokens or 0,
+    total_tokens = totals.total_tokens or 0 }
 end
 
 ---The names of the models that the server has.
@@ -141,6 +237,95 @@ function Chatbot:models(opts)
   end
   table.sort(names)
   return names
+end
+
+---@param options chatbot.Options
+---@return chatbot.Chatbot
+function M.new(options)
+  if type(options) ~= "table" then return core.new(options) end
+  local models = options.model
+  local rest, extra = ask().split(options)
+  if type(models) == "table" then
+    rest.model = models[1]
+    extra = extra or {}
+    extra.models = models
+  end
+  local bot = core.new(rest)
+  bot:_env().extra = extra
+  return bot
+end
+
+---@param source string
+---@param opts? { detail?: string, max_bytes?: integer }
+---@return table? part
+---@return string? problem
+function M.image(source, opts)
+  return require("chatbot.parts").image(source, opts)
+end
+
+---@param bot chatbot.Chatbot
+---@param path string
+---@return true?
+---@return string? problem
+function M.save(bot, path)
+  return require("chatbot.memory").save(bot, path)
+end
+
+---@param path string
+---@param options? chatbot.Options in place of those that were saved
+---@return chatbot.Chatbot?
+---@return string? problem
+function M.load(path, options)
+  local saved, problem = require("chatbot.memory").load(path)
+  if not saved then return nil, problem end
+  for name, value in pairs(options or {}) do saved[name] = value end
+  return M.new(saved)
+end
+
+-- Advances all, until `enough` says so.
+local function advance(replies, enough)
+  while true do
+    local waiting
+    for i, reply in ipairs(replies) do
+      local text, state = reply:poll()
+      if text or state == "wait" then
+        waiting = reply
+      elseif enough(i) then
+        return
+      end
+    end
+    if not waiting then return end
+    pause(waiting)
+  end
+end
+
+---Waits for all replies to end.
+---@async
+---@param replies chatbot.Reply[]
+---@return { answer: string?, reply: chatbot.Reply, err: chatbot.Error? }[] in the same order
+function M.all(replies)
+  advance(replies, function() return false end)
+  local results = {}
+  for i, reply in ipairs(replies) do
+    local answer, other = reply:_answer()
+    results[i] = { answer = answer, reply = reply, err = not answer and other or nil }
+  end
+  return results
+end
+
+---Waits for the first reply to end, well or badly; the others go on.
+---@async
+---@param replies chatbot.Reply[]
+---@return integer? index nil when there are none
+---@return string? answer
+---@return chatbot.Reply|chatbot.Error
+function M.race(replies)
+  local first
+  advance(replies, function(i)
+    first = i
+    return true
+  end)
+  if first then return first, replies[first]:_answer() end
 end
 
 return M

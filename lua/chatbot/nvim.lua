@@ -39,7 +39,7 @@ local function disarm()
   armed = nil
 end
 
--- At the end of the VimLeavePre: what is left open would keep Neovim waiting.
+-- What is left open would keep Neovim from leaving.
 local function leave()
   for reply in pairs(streams) do reply:close() end
   for waiter in pairs(parked) do waiter.reply:close() end
@@ -108,17 +108,32 @@ local function finish(reply, stream)
   end
 end
 
+-- What poll says of a reply that has ended, or that nobody else advances. One
+-- that has ended may go on: with a tool's result, with another model.
+local function advance(reply)
+  local text, state
+  repeat
+    text, state = reply:poll()
+  until not (text and reply:is_closing())
+  return state
+end
+
 local function deliver(reply, stream)
   if stream.busy then return end -- its callback called vim.wait(): not yet
   stream.busy = true
-  if not stream.on_text then reply:poll() end
+  local state
+  if reply:is_closing() or not stream.on_text then state = advance(reply) end
   while stream.text[1] do
     local text = table.concat(stream.text)
     stream.text = {}
     if not call(stream.on_text, text, reply) then reply:close() end
   end
   stream.busy = nil
-  if reply:is_closing() and streams[reply] then finish(reply, stream) end
+  if state and state ~= "wait" then
+    finish(reply, stream)
+  elseif reply:is_closing() then
+    wake() -- it ended meanwhile
+  end
 end
 
 ---Asks, and hands over the answer piece by piece. The callbacks run in the main
@@ -218,9 +233,11 @@ end
 function M.wait(reply)
   local thread, main = coroutine.running()
   local waiter = setmetatable({ reply = reply, thread = thread }, Waiter)
-  if not known[reply] or not armed then
+  if not known[reply] then
     known[reply] = true
-    wake()
+    wake() -- what started it may have read what is for others
+  elseif not armed then
+    watch()
   end
   if not thread or main then return block(waiter) end
   local function suspend(resume)

@@ -383,6 +383,123 @@ static void survives_random_changes(void)
     }
 }
 
+/* What delta_same says of `after` must be what delta_scan says, and what is
+ * learned on the way what delta_learn learns. True when it said yes. */
+static bool check_same(const char *before, size_t m, const char *after,
+                       size_t n)
+{
+    struct delta_shape shape = {0}, again = {0};
+    struct delta d, whole;
+
+    if (delta_scan(before, m, &d) != DELTA_PLAIN)
+        return false;
+    delta_learn(&shape, before, m, &d);
+    const char *kept = guard_copy(before, m);
+    if (!delta_same(&shape, kept, guard_copy_to(1, after, n), n, &d))
+        return false;
+    CHECK(delta_scan(after, n, &whole) == DELTA_PLAIN);
+    const struct delta_text *t = &d.content, *w = &whole.content;
+    if (shape.reasoning) {
+        CHECK(w->n == 0);
+        t = &d.reasoning;
+        w = &whole.reasoning;
+    } else {
+        CHECK(whole.reasoning.n == 0);
+    }
+    CHECK(t->escaped == w->escaped && test_same(t->s, t->n, w->s, w->n));
+    CHECK(d.finish_reason.s == NULL && whole.finish_reason.n == 0);
+    delta_learn(&again, after, n, &whole);
+    CHECK(again.text == shape.text || w->n == 0);
+    CHECK(w->n == 0 || (again.text_end == shape.text_end &&
+                        again.padding == shape.padding && again.len == n));
+    return true;
+}
+
+static void knows_the_next_event_by_the_last(void)
+{
+    static const struct {
+        const char *before, *after;
+        bool same;
+    } ROWS[] = {
+        {DELTA("{\"content\":\" a\"}"), DELTA("{\"content\":\" word\"}"), true},
+        {DELTA("{\"content\":\"a\"}"), DELTA("{\"content\":\"\"}"), true},
+        {DELTA("{\"content\":\"\"}"), DELTA("{\"content\":\"a\"}"), true},
+        {DELTA("{\"content\":\"a\"}"), DELTA("{\"content\":\"\\\"\"}"), true},
+        {DELTA("{\"content\":\"a\"}"), DELTA("{\"content\":\"\\x\"}"), false},
+        {DELTA("{\"content\":\"a\"}"), DELTA("{\"content\":\"b}"), false},
+        {DELTA("{\"content\":\"a\"}"), DELTA("{\"content\":null}"), false},
+        {DELTA("{\"content\":\"a\"}"),
+         DELTA("{\"content\":\"a\",\"content\":\"b\"}"), false},
+        {DELTA("{\"content\":\"a\"}"),
+         DELTA("{\"role\":\"assistant\",\"content\":\"a\"}"), false},
+        {DELTA("{\"reasoning\":\"a\"}"), DELTA("{\"reasoning\":\"b\"}"), true},
+        {DELTA("{\"content\":\"\",\"reasoning\":\"a\"}"),
+         DELTA("{\"content\":\"\",\"reasoning\":\"bc\"}"), true},
+        {DELTA("{\"content\":\"x\",\"reasoning\":\"a\"}"),
+         DELTA("{\"content\":\"x\",\"reasoning\":\"a\"}"), false},
+        {"{\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"obfuscation\":"
+         "\"x\"}",
+         "{\"choices\":[{\"delta\":{\"content\":\"bc\"}}],\"obfuscation\":"
+         "\"yz\\n\"}",
+         true},
+        {"{\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"obfuscation\":"
+         "\"x\"}",
+         "{\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"obfuscation\":\"x\","
+         "\"error\":1}",
+         false},
+        {"{\"obfuscation\":\"x\",\"choices\":[{\"delta\":{\"content\":\"a\"}}]"
+         "}",
+         "{\"obfuscation\":\"x\",\"choices\":[{\"delta\":{\"content\":\"b\"}}]"
+         "}",
+         true},
+        {"{\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":"
+         "\"stop\"}]}",
+         "{\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":"
+         "\"stop\"}]}",
+         false},
+        {"{\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"\"}]"
+         "}",
+         "{\"choices\":[{\"delta\":{\"content\":\"b\"},\"finish_reason\":\"\"}]"
+         "}",
+         true},
+    };
+
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        const char *after = ROWS[i].after;
+        size_t m = strlen(ROWS[i].before), n = strlen(after);
+        test_case = after;
+        CHECK(check_same(ROWS[i].before, m, after, n) == ROWS[i].same);
+        for (size_t k = 0; k < n; k++)
+            CHECK(!check_same(ROWS[i].before, m, after, k));
+    }
+    test_case = "";
+}
+
+static void never_takes_another_for_the_same(void)
+{
+    static const char BYTES[] = "{}[]\",:\\u0n -.eE\t\x80\xFF";
+    char copy[1024];
+    int same = 0;
+
+    for (int round = 0; round < 100000; round++) {
+        const char *in =
+            PLAIN[test_random() % (sizeof PLAIN / sizeof *PLAIN)].in;
+        size_t m = strlen(in), n = m;
+        memcpy(copy, in, n);
+        for (uint32_t k = test_random() % 3; k > 0; k--) {
+            size_t at = test_random() % n;
+            if (test_random() % 2 == 0) {
+                copy[at] = BYTES[test_random() % (sizeof BYTES - 1)];
+            } else { /* longer by one byte */
+                memmove(copy + at + 1, copy + at, n - at);
+                n++;
+            }
+        }
+        same += check_same(in, m, copy, n);
+    }
+    CHECK(same > 1000);
+}
+
 static void unescape_keeps_the_limit(void)
 {
     static const char TEXT[] = "ab\\u3042\\ud83d\\ude00\\n";
@@ -490,6 +607,8 @@ int main(void)
     refuses_nul_anywhere();
     reads_strings_of_any_length();
     survives_random_changes();
+    knows_the_next_event_by_the_last();
+    never_takes_another_for_the_same();
     unescape_keeps_the_limit();
     repairs_lone_halves();
     halves_meet_across_chunks();

@@ -7,15 +7,16 @@
 --   options   of chatbot.new, or a function of (urls) that returns them; call: of stream
 --   client    function(t) run by the child in place of a plain `stream` and `poll`, see
 --             child.lua; what it returns is merged into what was observed
---   at_start  function(servers), when all have their ports
+--   at_start  function(servers, extra), when all have their ports; finish(extra)
 --   own       true: a child of its own, for what needs an engine, an environment (env: a
---             table, or a function of (urls, extra, key)) or a command (wrap: sh text)
+--             table, or a function of (urls, extra, key)) or another command (wrap:
+--             words before Lua's, or sh text that ends in a semicolon; a function of (extra))
 --   prepare   function() -> table, run here before the child; the child has it as t.extra
 --   expect    what the client must observe: each field is compared; a list means one of
 --             them, {min, max} under `between` a range, `message` is contained
---   saw       what "main" must have seen: requests (default 1), connections
+--   saw       what "main" must have seen: requests, connections; default: one request
 --   check     function(observed, servers) -> nil or a problem, run here
---   skip      a reason, or nil
+--   skip      a reason, or a function that returns one or nil
 --
 -- Every scenario has the same random API key, and after each one everything that the
 -- child has written, and all that servers other than "main" have read, is searched for it.
@@ -90,6 +91,7 @@ local function start_child(group, jobs)
     if type(more) == "function" then more = more(job.urls, job.extra, key) end
     for name, value in pairs(more or {}) do env[name] = value end
     wrap = job.scenario.wrap or wrap
+    if type(wrap) == "function" then wrap = wrap(job.extra) end
   end
   env.HOME = env.HOME or dir .. "/work"
   env.TMPDIR = dir .. "/work"
@@ -98,8 +100,10 @@ local function start_child(group, jobs)
   local command = ("%s %s %s"):format(support.interpreter(),
     support.quote(root .. "/spec/faults/child.lua"), group)
   local started = support.now()
-  if wrap ~= "" then
+  if wrap:find(";$") then
     command = "sh -c " .. support.quote(wrap .. " exec " .. command)
+  elseif wrap ~= "" then
+    command = wrap .. " " .. command
   end
   return {
     jobs = jobs, dir = dir, started = started,
@@ -214,7 +218,7 @@ end
 
 local function check_servers(job)
   local scenario, problems = job.scenario, job.problems
-  local saw = scenario.saw or {}
+  local saw = scenario.saw or { requests = 1 }
   for name, server in pairs(job.servers) do
     local requests = server:requests()
     for _, request in ipairs(requests) do
@@ -224,8 +228,8 @@ local function check_servers(job)
       end
     end
     if name == "main" then
-      local wanted = saw.requests or 1
-      if wanted ~= #requests then
+      local wanted = saw.requests
+      if wanted and wanted ~= #requests then
         problems[#problems + 1] = ("requests: expected %d, the server saw %d"):format(
           wanted, #requests)
       end
@@ -298,11 +302,16 @@ function run.scenarios(name)
   return require("spec.faults." .. name)
 end
 
+local function skipped(scenario)
+  if type(scenario.skip) == "function" then return scenario.skip() end
+  return scenario.skip
+end
+
 local function prepare(scenario, index)
   local job = { scenario = scenario, index = index, problems = {} }
   if scenario.prepare then job.extra = scenario.prepare() end
   job.servers, job.urls = start_servers(scenario)
-  if scenario.at_start then scenario.at_start(job.servers) end
+  if scenario.at_start then scenario.at_start(job.servers, job.extra) end
   return job
 end
 
@@ -315,8 +324,8 @@ function run.group(group, pattern)
   for i, scenario in ipairs(run.scenarios(group)) do
     if pattern and not scenario.name:find(pattern) then
       results[i] = { name = scenario.name, skipped = "not asked for" }
-    elseif scenario.skip then
-      results[i] = { name = scenario.name, skipped = scenario.skip }
+    elseif skipped(scenario) then
+      results[i] = { name = scenario.name, skipped = skipped(scenario) }
     elseif scenario.own then
       batches[#batches + 1] = { { scenario, i } }
     else

@@ -50,6 +50,13 @@ end
 local scenarios = {}
 local function scenario(name, fn) scenarios[#scenarios + 1] = { name = name, fn = fn } end
 
+-- First of all: each failure further down makes another try less likely.
+scenario("retries", function()
+  local late = { http(503, { ["Retry-After-Ms"] = "5" }, { error = "later" }), sse(WORDS) }
+  local answer, problem = new(support.serve(late), { max_retries = 2 }):chat("x")
+  equal(STORY, answer, tostring(problem))
+end)
+
 -- Recorded answers, whole and in random pieces.
 local function read(file)
   return assert(support.read_file("spec/fixtures/wire/" .. file))
@@ -189,10 +196,7 @@ scenario("streams that break", function()
   fails("connect", new { url = "http://127.0.0.1:" .. support.dead_port() .. "/v1" }:chat("x"))
 end)
 
-scenario("errors and retries", function()
-  local late = { http(503, { ["Retry-After-Ms"] = "5" }, { error = "later" }), sse(WORDS) }
-  local answer, problem = new(support.serve(late), { max_retries = 2 }):chat("x")
-  equal(STORY, answer, tostring(problem))
+scenario("errors", function()
   local key = "sk-secret-of-the-core"
   local echo = http(401, {}, { error = { message = "no key " .. key } })
   local err = fails("http", new(support.serve { echo }, { api_key = key }):chat("x"))

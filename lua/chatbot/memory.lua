@@ -1,0 +1,64 @@
+-- memory.lua - conversations that outlive the program: saving and loading. Never
+-- a key: a bot that is loaded finds its key as a new one does.
+
+local core = require "chatbot.core"
+
+local M = {}
+
+local FORMAT = "chatbot conversation 1"
+
+-- What is kept beside the messages: settings that are plain values.
+local kept = { "model", "provider", "base_url", "temperature", "max_context_tokens",
+  "keep_partial", "stream" }
+
+---Writes the conversation and settings of a bot to a file, at once or not at all.
+---@param bot chatbot.Chatbot
+---@param path string
+---@return true?
+---@return string? problem
+function M.save(bot, path)
+  local options, settings = bot:_env().options, {}
+  for _, name in ipairs(kept) do settings[name] = options[name] end
+  local messages = core.array {} -- a copy, since marking changes the table
+  for i, message in ipairs(bot:get_messages()) do messages[i] = message end
+  local text, problem = core.json_encode {
+    format = FORMAT, settings = settings, messages = messages,
+  }
+  if not text then return nil, problem end
+  local temporary = ("%s.%d.tmp"):format(path, os.time() % 100000)
+  local file
+  file, problem = io.open(temporary, "wb")
+  if not file then return nil, problem end
+  local ok = file:write(text, "\n")
+  ok = file:close() and ok
+  if not ok then
+    os.remove(temporary)
+    return nil, "the file could not be written: " .. temporary
+  end
+  ok, problem = os.rename(temporary, path) -- POSIX: replaces the old file at once
+  if not ok then os.remove(temporary) end
+  return ok, problem
+end
+
+---Reads a conversation back.
+---@param path string
+---@return table? options for chatbot.new
+---@return string? problem
+function M.load(path)
+  local file, problem = io.open(path, "rb")
+  if not file then return nil, problem end
+  local text = file:read("*a")
+  file:close()
+  local value
+  value, problem = core.json_decode(text)
+  if type(value) ~= "table" or value.format ~= FORMAT or type(value.messages) ~= "table"
+    or type(value.settings) ~= "table" then
+    return nil, ("%s is no saved conversation%s"):format(path, problem and ": " .. problem or "")
+  end
+  local options = {}
+  for _, name in ipairs(kept) do options[name] = value.settings[name] end
+  options.messages = value.messages
+  return options
+end
+
+return M

@@ -1,0 +1,57 @@
+-- parts.lua - parts of a prompt beside text: images.
+
+local core = require "chatbot.core"
+
+local M = {}
+
+local MAX = 20 * 1024 * 1024 -- bytes of an image, unless opts say otherwise
+
+-- The type by the first bytes, as in the WHATWG MIME Sniffing standard, 6.1.
+local function sniff(bytes)
+  if bytes:sub(1, 8) == "\137PNG\r\n\26\n" then return "image/png" end
+  if bytes:sub(1, 3) == "\255\216\255" then return "image/jpeg" end
+  if bytes:find("^GIF8[79]a") then return "image/gif" end
+  if bytes:sub(1, 4) == "RIFF" and bytes:sub(9, 12) == "WEBP" then return "image/webp" end
+  if bytes:sub(1, 2) == "BM" and #bytes > 26 then return "image/bmp" end
+end
+
+---A part for a prompt: { "What is this?", chatbot.image("cat.png") }
+---@param source string a URL (http, https, data), the bytes of an image, or a file's path
+---@param opts? { detail?: string, max_bytes?: integer }
+---@return table? part
+---@return string? problem
+function M.image(source, opts)
+  opts = opts or {}
+  local url
+  if source:find("^https?://") or source:find("^data:image/") then
+    url = source
+  else
+    local max, bytes = opts.max_bytes or MAX, source
+    if not sniff(bytes) then
+      local file, problem = io.open(source, "rb")
+      if not file then return nil, problem end
+      bytes = file:read(max + 1) or ""
+      file:close()
+    end
+    local kind = sniff(bytes)
+    if not kind then return nil, "this is no PNG, JPEG, GIF, WebP or BMP image" end
+    if #bytes > max then
+      return nil, ("the image is larger than %d bytes (max_bytes)"):format(max)
+    end
+    url = ("data:%s;base64,%s"):format(kind, core.base64(bytes))
+  end
+  return { type = "image_url", image_url = { url = url, detail = opts.detail } }
+end
+
+---A prompt's list of parts, with strings as parts of type "text".
+---@param list (string|table)[]
+---@return table[]
+function M.normalise(list)
+  local out = {}
+  for i, part in ipairs(list) do
+    out[i] = type(part) == "string" and { type = "text", text = part } or part
+  end
+  return out
+end
+
+return M
