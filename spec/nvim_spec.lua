@@ -169,6 +169,20 @@ describe("in Neovim", function()
       assert.equal("[null]", result.null)
     end)
 
+    it("does with a vim.json that has neither `new` nor options", function()
+      local result = run([[
+        vim.json = { encode = vim.json.encode, decode = vim.json.decode }
+        local core = require "chatbot.core"
+        record("null", core.json_decode('{"a":null}').a == nil)
+        record("empty", core.json_encode { properties = {}, required = core.array {} })
+        finish()
+      ]])
+      assert.is_true(result.null)
+      assert.same({ properties = {}, required = {} }, json.decode(result.empty))
+      assert.truthy(result.empty:find('"properties":{}', 1, true))
+      assert.truthy(result.empty:find('"required":[]', 1, true))
+    end)
+
     -- lua-cjson exports functions that have names of Neovim's own.
     for name, cpath in pairs {
       ["by itself"] = NOWHERE,
@@ -257,27 +271,85 @@ describe("in Neovim", function()
     it("watches one descriptor for all replies, from the first to the last", function()
       local server = support.serve { support.sse({ "a", "b", "c" }, { every = 0.05 }) }
       local result = run([[
-        local nvim, left = require "chatbot.nvim", 5
+        local nvim, left, most = require "chatbot.nvim", 5, 0
         record("before", watched())
+        uv.new_timer():start(2, 2, function() most = math.max(most, (watched())) end)
         local function ended()
           left = left - 1
-          if left > 0 then return record("during", select(2, watched())) end
+          if left > 0 then return end
+          record("most", most)
           vim.schedule(function()
-            record("after", watched())
+            local now, made = watched()
+            record("after", now)
+            record("made", made)
             finish()
           end)
         end
-        local polls = 0
         for _ = 1, left do
-          nvim.stream(new_bot(), "hi", { on_done = ended, on_error = error,
-            on_text = function() polls = math.max(polls, watched()) end })
+          nvim.stream(new_bot(), "hi", { on_done = ended, on_error = error })
         end
-        vim.defer_fn(function() record("connecting", watched()) end, 20)
       ]], { given = { url = server.url } })
       assert.equal(0, result.before)
-      assert.equal(1, result.connecting)
-      assert.equal(1, result.during)
+      assert.equal(1, result.most)
       assert.equal(0, result.after)
+      assert.equal(1, result.made)
+    end)
+
+    it("gives a whole answer, or none, as it comes", function()
+      local server = support.serve { support.json_completion("Hello"),
+        support.sse { "" } }
+      local result = run([[
+        local nvim, texts = require "chatbot.nvim", {}
+        nvim.stream(new_bot(), "hi", { stream = false,
+          on_text = function(text) texts[#texts + 1] = text end,
+          on_done = function(answer)
+            record("whole", answer)
+            record("texts", texts)
+            nvim.stream(new_bot(), "hi", {
+              on_text = function(text) texts[#texts + 1] = text end,
+              on_done = function(none)
+                record("none", none)
+                record("count", #texts)
+                finish()
+              end,
+            })
+          end,
+        })
+      ]], { given = { url = server.url } })
+      assert.equal("Hello", result.whole)
+      assert.same({ "Hello" }, result.texts)
+      assert.equal("", result.none)
+      assert.equal(1, result.count)
+    end)
+
+    it("runs tools and goes on with their results", function()
+      local server = support.serve {
+        support.json_completion("", { finish_reason = "tool_calls", message = { tool_calls = { {
+          id = "c1", type = "function", ["function"] = { name = "line", arguments = '{"n":1}' },
+        } } } }),
+        support.sse { "It says ", "hello." },
+      }
+      local result = run([[
+        vim.api.nvim_buf_set_lines(0, 0, -1, true, { "hello" })
+        local ends = 0
+        require("chatbot.nvim").stream(new_bot(), "What is in line 1?", {
+          tools = { { name = "line", call = function(args)
+            return vim.api.nvim_buf_get_lines(0, args.n - 1, args.n, true)[1]
+          end } },
+          on_text = function() end,
+          on_error = function(err) error(tostring(err)) end,
+          on_done = function(answer)
+            record("answer", answer)
+            ends = ends + 1
+            record("ends", ends)
+            vim.defer_fn(finish, 50)
+          end,
+        })
+      ]], { given = { url = server.url } })
+      assert.equal("It says hello.", result.answer)
+      assert.equal(1, result.ends)
+      local messages = server:requests()[2].json.messages
+      assert.equal("hello", messages[#messages].content)
     end)
 
     for _, case in ipairs {
@@ -651,6 +723,26 @@ describe("in Neovim", function()
       ]], { given = { url = server.url } })
       assert.equal("ab", result.answer)
       assert.is_true(result.ticks > 5, result.ticks)
+    end)
+  end)
+
+  describe("a caller outside of any coroutine", function()
+    it("can stop waiting with CTRL-C", function()
+      local server = support.serve { { support.sse({ "one" },
+        { finish_reason = false, done = false, cut = true }), { wait_close = 8 } } }
+      local result = run([[
+        local bot = require("chatbot.nvim").attach(new_bot())
+        uv.new_timer():start(300, 0, function() vim.api.nvim_input("<C-c>") end)
+        local answer, err = bot:chat("hi")
+        record("answer", answer == nil)
+        record("kind", err.kind)
+        record("partial", err.partial)
+        finish()
+      ]], { given = { url = server.url } })
+      assert.is_true(result.answer)
+      assert.equal("cancelled", result.kind)
+      assert.equal("one", result.partial)
+      assert.is_true(server:wait(1, 5, "peer closed"))
     end)
   end)
 

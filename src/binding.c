@@ -7,12 +7,15 @@
 
 #include "failure.h"
 
+#define BUDGET 1000 /* us that a poll may take */
+
 struct engine {
     struct http *http; /* NULL: closed */
 };
 
 static const struct binding_type engine_type = {"chatbot.engine"};
 static const char engine_key;
+static const char budget_key; /* registry: microseconds, when set */
 
 void binding_type(lua_State *L, const struct binding_type *type,
                   const luaL_Reg *meta, const luaL_Reg *methods)
@@ -115,6 +118,27 @@ struct http *binding_http(lua_State *L)
         failure_push(L, FAULT_CONFIG, "%s", error);
     }
     return e->http;
+}
+
+int64_t binding_budget(lua_State *L)
+{
+    compat_getkey(L, &budget_key);
+    int64_t us = lua_isnil(L, -1) ? BUDGET : (int64_t)lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return us;
+}
+
+void binding_set_budget(lua_State *L, int64_t us)
+{
+    lua_pushnumber(L, (lua_Number)us);
+    compat_setkey(L, &budget_key);
+}
+
+int64_t binding_milliseconds(lua_State *L, int i)
+{
+    double ms = luaL_checknumber(L, i);
+    luaL_argcheck(L, ms > 0 && ms <= 1e9, i, "not a number of milliseconds");
+    return (int64_t)(ms * 1000);
 }
 
 int64_t binding_seconds(lua_State *L, int i, double none)

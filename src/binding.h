@@ -43,6 +43,16 @@ struct http *binding_http(lua_State *L);
 /* The engine when it is there already, NULL when not. [-0, +0, -] */
 struct http *binding_http_if(lua_State *L);
 
+/* The microseconds that a poll may take, a default that can be set. Reading
+ * from the network and decoding get three eighths each, because what has been
+ * begun is finished. [-0, +0, m] */
+#define BUDGET_PART(budget) ((budget)*3 / 8)
+int64_t binding_budget(lua_State *L);
+void binding_set_budget(lua_State *L, int64_t us);
+
+/* Milliseconds of a budget to microseconds. Raises. */
+int64_t binding_milliseconds(lua_State *L, int i);
+
 /* Seconds (nil: `none`) to microseconds. Raises when it is no number. */
 int64_t binding_seconds(lua_State *L, int i, double none);
 

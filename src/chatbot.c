@@ -202,14 +202,30 @@ static void add_prompt(lua_State *L, int env, int renv)
     lua_getfield(L, env, "messages");
     lua_pushvalue(L, -1);
     lua_setfield(L, renv, "messages");
-    if (!lua_isnil(L, 2)) {
-        lua_pushvalue(L, 2);
-        lua_setfield(L, renv, "user");
-        lua_pushvalue(L, 2);
-        history_add(L, -2);
-        lua_setfield(L, renv, "replaced");
+    int messages = lua_gettop(L);
+    /* a reply that was lost, whose finalizer has not run yet (5.1 clears weak
+     * tables before that) */
+    lua_getfield(L, env, "pending");
+    if (lua_istable(L, -1)) {
+        lua_getfield(L, -1, "settled");
+        if (!lua_toboolean(L, -1))
+            history_undo(L, messages, messages + 1, false);
     }
-    lua_pop(L, 1);
+    lua_settop(L, messages);
+    if (!lua_isnil(L, 2)) {
+        lua_createtable(L, 0, 3); /* see reply.h */
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "settled");
+        lua_pushvalue(L, 2);
+        lua_setfield(L, -2, "user");
+        lua_pushvalue(L, 2);
+        history_add(L, messages);
+        lua_setfield(L, -2, "replaced");
+        lua_pushvalue(L, -1);
+        lua_setfield(L, env, "pending");
+        lua_setfield(L, renv, "pending");
+    }
+    lua_settop(L, messages - 1);
 }
 
 /* bot, prompt, opts -> reply, or nil and an error table. Common to stream and
@@ -307,7 +323,7 @@ static int chat_loop(lua_State *L, int status, lua_KContext context)
         lua_settop(L, WAIT);
         if (r->status == REPLY_STREAMING)
             reply_step(L, REPLY, 0);
-        switch (reply_advance(L, REPLY)) {
+        switch (reply_advance(L, REPLY, reply_deadline(L))) {
         case REPLY_HAS_TEXT:
             if (lua_isnil(L, WAIT) && compat_isyieldable(L))
                 return lua_yieldk(L, 1, context, chat_loop);

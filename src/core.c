@@ -25,21 +25,40 @@ EXPORT int luaopen_chatbot_core(lua_State *L);
 
 static const char core_key; /* registry: the module, once it is open */
 
-/* poll([seconds]) -> how many replies are under way. Waits up to `seconds`
- * (default 0) for something to happen, does it, and calls on_text. */
+/* poll([seconds [, {budget = ms}]]) -> how many replies are under way. Waits up
+ * to `seconds` (default 0) for something to happen, does it for as long as the
+ * budget says, and calls on_text. */
 static int core_poll(lua_State *L)
 {
-    int64_t us = binding_seconds(L, 1, 0);
+    int64_t us = binding_seconds(L, 1, 0), budget = -1;
     struct http *http = binding_http_if(L);
+    if (!lua_isnoneornil(L, 2)) {
+        luaL_checktype(L, 2, LUA_TTABLE);
+        lua_settop(L, 2);
+        lua_getfield(L, 2, "budget");
+        if (!lua_isnil(L, 3))
+            budget = binding_milliseconds(L, 3);
+    }
+    if (budget < 0)
+        budget = binding_budget(L);
     lua_settop(L, 0);
     if (http == NULL) {
         lua_pushinteger(L, 0);
         return 1;
     }
-    if (http_step(http, us) && !http_signalled(http))
+    if (http_step(http, us, BUDGET_PART(budget)) && !http_signalled(http))
         binding_hooks(L);
-    reply_dispatch(L, http);
+    reply_dispatch(L, http, timers_now() + BUDGET_PART(budget));
     lua_pushinteger(L, (lua_Integer)http_active(http));
+    return 1;
+}
+
+/* budget([ms]) -> ms: what a poll may take when it is not told otherwise. */
+static int core_budget(lua_State *L)
+{
+    if (!lua_isnoneornil(L, 1))
+        binding_set_budget(L, binding_milliseconds(L, 1));
+    lua_pushnumber(L, (lua_Number)binding_budget(L) / 1000);
     return 1;
 }
 
@@ -101,8 +120,8 @@ static int core_curl_version(lua_State *L)
     return 1;
 }
 
-/* warmup() -> true: loads libcurl and the JSON module and starts the engine, so
- * that the first request does not have to. */
+/* warmup() -> true: loads libcurl, the CA certificates and the JSON module and
+ * starts the engine, so that the first request does not have to. */
 static int core_warmup(lua_State *L)
 {
     if (binding_http(L) == NULL) {
@@ -110,6 +129,7 @@ static int core_warmup(lua_State *L)
         lua_insert(L, -2);
         return 2;
     }
+    http_warm(binding_http_if(L));
     lua_settop(L, 0);
     lua_pushboolean(L, 1);
     if (!json_encode(L, 1))
@@ -191,6 +211,7 @@ int luaopen_chatbot_core(lua_State *L)
     static const luaL_Reg functions[] = {
         {"new", chatbot_new},
         {"poll", core_poll},
+        {"budget", core_budget},
         {"pollfd", core_pollfd},
         {"timeout", core_timeout},
         {"warmup", core_warmup},

@@ -65,26 +65,30 @@ void history_add(lua_State *L, int list)
     }
 }
 
-void history_rollback(lua_State *L, int list, int message, int replaced,
-                      bool tail)
+void history_undo(lua_State *L, int list, int pending, bool tail)
 {
-    int n = length(L, list);
-    for (int i = n; i > 0; i--) {
+    int n = length(L, list), top = lua_gettop(L);
+    lua_getfield(L, pending, "user");
+    lua_getfield(L, pending, "replaced");
+    for (int i = n; i > 0 && lua_istable(L, top + 1); i--) {
         lua_rawgeti(L, list, i);
-        bool ours = lua_rawequal(L, -1, message);
+        bool ours = lua_rawequal(L, -1, top + 1);
         lua_pop(L, 1);
         if (!ours)
             continue;
         if (tail)
             remove_range(L, list, i + 1, n - i);
-        if (lua_isnil(L, replaced)) {
+        if (lua_isnil(L, top + 2))
             remove_range(L, list, i, 1);
-        } else {
-            lua_pushvalue(L, replaced);
+        else
             lua_rawseti(L, list, i);
-        }
-        return;
+        break;
     }
+    lua_settop(L, top);
+    lua_pushnil(L);
+    lua_setfield(L, pending, "user"); /* existing fields: no allocation */
+    lua_pushnil(L);
+    lua_setfield(L, pending, "replaced");
 }
 
 const char *history_check(lua_State *L, int i)

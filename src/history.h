@@ -3,7 +3,7 @@
  * Lua table that the user may read and change at any time.
  *
  * A prompt is added when a request starts and taken out again, by identity,
- * when it fails. Nothing here throws but for memory, and history_rollback not
+ * when it fails. Nothing here throws but for memory, and history_undo not
  * even for that, because finalizers call it.
  */
 #ifndef CHATBOT_HISTORY_H
@@ -18,11 +18,11 @@
  * m] */
 void history_add(lua_State *L, int list);
 
-/* Takes the message at `message` out of the list again, with all that follows
- * it when `tail` is set, and puts `replaced` back in its place, if that is no
- * nil. [-0, +0, -] */
-void history_rollback(lua_State *L, int list, int message, int replaced,
-                      bool tail);
+/* Takes a prompt out of the list again, with all that follows it when `tail`
+ * is set, and puts what it replaced in its place. `pending` is a table {user =
+ * the message, replaced = that or nil, settled}, and is empty afterwards.
+ * [-0, +0, -] */
+void history_undo(lua_State *L, int list, int pending, bool tail);
 
 /* Appends the message on top: [-1, +0, m] */
 void history_append(lua_State *L, int list);

@@ -20,8 +20,9 @@
 #include "poller.h"
 #include "retry.h"
 #include "transfer.h"
+#include "warm.h"
 
-#define EVENTS       64      /* taken from the poller at once */
+#define EVENTS       4       /* taken from the poller at once */
 #define PASSES       16      /* of curl's timer in one step */
 #define LINGER       1000000 /* us a complete request may still take */
 #define LOADING_WAIT 0.5     /* s between two tries while a model loads */
@@ -95,11 +96,14 @@ struct guard {
 static void guard_sigpipe(struct guard *g)
 {
     sigset_t set;
-    sigpending(&set);
-    g->pending = sigismember(&set, SIGPIPE);
+    g->pending = false;
     sigemptyset(&set);
     sigaddset(&set, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &set, &g->old);
+    if (sigismember(&g->old, SIGPIPE)) { /* else none can be pending */
+        sigpending(&set);
+        g->pending = sigismember(&set, SIGPIPE);
+    }
 }
 
 static void unguard_sigpipe(const struct guard *g)
@@ -150,6 +154,17 @@ struct http *http_new(const char **error)
     curl->multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
     *error = NULL;
     return h;
+}
+
+void http_warm(struct http *h)
+{
+    struct guard guard;
+    if (!http_usable(h))
+        return;
+    guard_sigpipe(&guard);
+    warm_tls(h->curl, h->multi);
+    unguard_sigpipe(&guard);
+    h->curl_at = timers_now(); /* others may have ended meanwhile */
 }
 
 bool http_usable(const struct http *h)
@@ -242,6 +257,19 @@ void http_await(struct http_request *r, bool on)
     r->awaited = on;
     if (on && h != NULL && http_usable(h))
         poller_timer(&h->poller, wake_at(h));
+}
+
+void http_again(struct http_request *r)
+{
+    if (r->http == NULL)
+        return;
+    mark_changed(r);
+    http_await(r, true);
+}
+
+struct http_request *http_oldest(const struct http *h)
+{
+    return h->changed;
 }
 
 /* ---- requests ---- */
@@ -522,9 +550,17 @@ static bool try_again(struct http_request *r)
     return true;
 }
 
-/* The transfer is over: what does it mean? */
+/* The transfer is over: what does it mean? Of a stale connection nothing: the
+ * request has not been sent. */
 static void transfer_done(struct http_request *r, CURLcode result)
 {
+    if (r->transfer->stale && !r->detached) {
+        drop_transfer(r);
+        r->attempts--;
+        r->fresh = true;
+        start_attempt(r);
+        return;
+    }
     transfer_judge(r->transfer, result);
     if (!try_again(r)) {
         if (r->fault == FAULT_NONE && r->response.status < 300)
@@ -764,33 +800,45 @@ static void abandon(struct http *h)
     h->active = 0;
 }
 
-bool http_step(struct http *h, int64_t us)
+/* Work is done in small portions, because the kernel puts what it has handed
+ * out behind what waits: so nothing starves, however early the budget ends. */
+bool http_step(struct http *h, int64_t us, int64_t budget)
 {
     struct poller_event events[EVENTS];
     struct guard guard;
-    bool interrupted = false;
+    bool interrupted, more, guarded = false;
+    int64_t stop = -1; /* when the budget is spent */
     if (!http_usable(h)) {
         abandon(h);
         return false;
     }
-    int64_t end = us < 0 ? INT64_MAX : timers_now() + us;
-    guard_sigpipe(&guard);
-    for (;;) {
-        int64_t now = timers_now(), at = earliest(h);
+    int64_t now = timers_now(), end = us < 0 ? INT64_MAX : now + us;
+    do {
+        int64_t at = earliest(h);
         int64_t wait = h->happened || h->active == 0 ? 0 : end - now;
         if (at >= 0 && at - now < wait)
             wait = at - now;
         int n = poller_wait(&h->poller, events, EVENTS, wait > 0 ? wait : 0);
         interrupted = n < 0;
+        now = timers_now();
+        if (stop < 0 && n > 0)
+            stop = now + budget;
+        if (!guarded && (n > 0 || (at >= 0 && at <= now))) {
+            guard_sigpipe(&guard);
+            guarded = true;
+        }
         for (int i = 0; i < n; i++)
             act(h, events[i].fd, events[i].events);
-        run_timers(h);
-        if (h->happened || interrupted || h->active == 0 || timers_now() >= end)
-            break;
-    }
+        if (guarded)
+            run_timers(h);
+        now = timers_now();
+        more = n == EVENTS && now < stop;
+    } while (!interrupted && h->active > 0 &&
+             (more || (!h->happened && now < end)));
     h->happened = false;
     poller_timer(&h->poller, wake_at(h));
-    unguard_sigpipe(&guard);
+    if (guarded)
+        unguard_sigpipe(&guard);
     return interrupted;
 }
 
@@ -805,6 +853,8 @@ int64_t http_timeout(const struct http *h)
     int64_t at = earliest(h);
     if (!http_usable(h))
         return -1;
+    if (h->happened)
+        return 0;
     int64_t left = at < 0 ? -1 : at - timers_now();
     if (h->poller.fd < 0 && h->active > 0 && (at < 0 || left > INTERVAL))
         return INTERVAL;

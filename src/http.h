@@ -112,6 +112,7 @@ struct http_request {
     struct transfer *transfer;
     struct timer timer;
     bool waiting;  /* for the next try */
+    bool fresh;    /* no kept connection for this one */
     bool loading;  /* the server has said that it loads its model */
     bool detached; /* given back; ends by itself */
     bool changed, paused;
@@ -135,6 +136,9 @@ struct http *http_new(const char **error);
 /* Ends everything. Requests that callers still hold become HTTP_CLOSED and are
  * to be given back as before, in any order. */
 void http_delete(struct http *h);
+
+/* Does now what the first TLS connection would do otherwise, see warm.h. */
+void http_warm(struct http *h);
 
 /* False in a child after fork, and when curl has run out of memory. */
 bool http_usable(const struct http *h);
@@ -162,9 +166,18 @@ void http_drained(struct http_request *r);
 void http_idle(struct http_request *r, double seconds);
 
 /* Waits up to `us` microseconds (-1: without limit) for something to happen
- * and does it. True when a signal ended the wait. Returns as soon as a request
- * has changed. */
-bool http_step(struct http *h, int64_t us);
+ * and does it, for `budget` microseconds: what is left then is still ready at
+ * the next step, which begins with others. True when a signal ended the wait.
+ * Returns as soon as a request has changed. */
+bool http_step(struct http *h, int64_t us, int64_t budget);
+
+/* The caller has not read all that has arrived for `r`, and will go on: the
+ * next step does not wait. */
+void http_again(struct http_request *r);
+
+/* The request that has been on the list of changed ones for longest, or NULL.
+ */
+struct http_request *http_oldest(const struct http *h);
 
 /* Takes out a request that has changed since it was taken out last, or NULL. */
 struct http_request *http_changed(struct http *h);

@@ -215,6 +215,8 @@ static bool send(lua_State *L, const struct stack *s)
     if (http == NULL)
         return false;
     lua_setfield(L, s->renv, "engine");
+    reply_forget(L, s->reply);
+    /* from here on nothing throws, because the body would be lost */
     if (!s->source.fetch && !request_join(L, body, &o)) {
         failure_push(L, FAULT_MEMORY, "not enough memory");
         return false;

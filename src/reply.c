@@ -22,6 +22,7 @@
 
 #define GRACE   5.0 /* s to wait for usage and [DONE] after finish_reason */
 #define EXCERPT 200 /* printable bytes of a body that is no answer */
+#define AT_ONCE 16  /* events between two looks at the clock */
 
 const struct binding_type reply_type = {"chatbot.reply"};
 static const char list_key; /* registry: address of the struct -> userdata */
@@ -57,11 +58,22 @@ static void rollback(lua_State *L, const struct reply *r, int env)
 {
     int top = lua_gettop(L);
     lua_getfield(L, env, "messages");
-    lua_getfield(L, env, "user");
-    lua_getfield(L, env, "replaced");
-    if (lua_istable(L, top + 1) && lua_istable(L, top + 2))
-        history_rollback(L, top + 1, top + 2, top + 3, r->committed);
+    lua_getfield(L, env, "pending");
+    if (lua_istable(L, top + 1) && lua_istable(L, top + 2)) {
+        history_undo(L, top + 1, top + 2, r->committed);
+    }
     lua_settop(L, top);
+}
+
+/* The prompt stays in the conversation. [-0, +0, -] */
+static void settle(lua_State *L, int env)
+{
+    lua_getfield(L, env, "pending");
+    if (lua_istable(L, -1)) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, "settled"); /* a field that is there */
+    }
+    lua_pop(L, 1);
 }
 
 /* Leaves the conversation as it was before the prompt, or, when the options say
@@ -78,6 +90,7 @@ static void give_up(lua_State *L, struct reply *r, int env)
         lua_pushlstring(L, r->text.bytes.data, r->text.bytes.len);
         lua_setfield(L, -2, "content");
         history_append(L, top + 2);
+        settle(L, env);
     } else {
         rollback(L, r, env);
     }
@@ -124,9 +137,9 @@ struct reply *reply_new(lua_State *L)
     return binding_new(L, &reply_type, sizeof(struct reply));
 }
 
-/* What an earlier try has left: nothing. [-0, +0, m] */
-static void forget(lua_State *L, struct reply *r, int i)
+void reply_forget(lua_State *L, int i)
 {
+    struct reply *r = lua_touserdata(L, i);
     static const char *const names[] = {
         "id",         "model",      "usage",      "finish_reason", "logprobs",
         "tool_calls", "tool_index", "tool_parts", "request_id",    "raw"};
@@ -152,7 +165,6 @@ bool reply_start(lua_State *L, int i, struct http *http,
 {
     struct reply *r = lua_touserdata(L, i);
     size_t max = o->limits.max_body;
-    forget(L, r, i);
     bytes_init(&r->text.bytes, max);
     bytes_init(&r->reasoning.bytes, max);
     bytes_init(&r->refusal.bytes, max);
@@ -314,6 +326,7 @@ static void end_well(lua_State *L, struct reply *r, int env)
         history_append(L, -2);
         lua_pop(L, 1);
         r->committed = true;
+        settle(L, env);
     }
     r->status = status;
     drop_request(r, true);
@@ -502,12 +515,20 @@ static bool take_event(lua_State *L, struct reply *r, int env,
     return take_json(L, r, env, ev->data, ev->data_len, last);
 }
 
-/* Takes all events out. False: an error table is pushed. [-0, +(0|1), m] */
-static bool take_stream(lua_State *L, struct reply *r, int env)
+/* Takes the events out, as many as there is time for. False: an error table is
+ * pushed. [-0, +(0|1), m] */
+static bool take_stream(lua_State *L, struct reply *r, int env, int64_t until)
 {
     struct http_request *request = r->request;
     struct sse_event ev;
-    while (!r->ended)
+    unsigned taken = 0;
+    r->more = false;
+    while (!r->ended) {
+        if (++taken % AT_ONCE == 0 && timers_now() >= until) {
+            r->more = true;
+            http_again(request);
+            return true;
+        }
         switch (sse_next(&request->sse, &ev)) {
         case SSE_EVENT:
             if (!take_event(L, r, env, &ev, false))
@@ -531,6 +552,7 @@ static bool take_stream(lua_State *L, struct reply *r, int env)
             failure_push(L, FAULT_MEMORY, "not enough memory");
             return false;
         }
+    }
     return true;
 }
 
@@ -659,7 +681,7 @@ static void judge(lua_State *L, struct reply *r, int env)
 }
 
 /* Takes what has arrived, up to the end. [-0, +0, m] */
-static void pump(lua_State *L, struct reply *r, int env)
+static void pump(lua_State *L, struct reply *r, int env, int64_t until)
 {
     struct http_request *request = r->request;
     http_take(request);
@@ -669,7 +691,7 @@ static void pump(lua_State *L, struct reply *r, int env)
         if (r->form == FORM_UNKNOWN && request->sse.in.len > 0)
             good = find_form(L, r);
         if (good && r->form == FORM_STREAM)
-            good = take_stream(L, r, env);
+            good = take_stream(L, r, env, until);
         else if (good && r->form == FORM_WHOLE && over)
             good = take_document(L, r, env);
     }
@@ -677,7 +699,7 @@ static void pump(lua_State *L, struct reply *r, int env)
         end_badly(L, r, env);
     else if (r->ended)
         end_well(L, r, env);
-    else if (over)
+    else if (over && !r->more)
         judge(L, r, env);
 }
 
@@ -730,7 +752,12 @@ static void tell_reasoning(lua_State *L, struct reply *r, int i, int env)
     lua_pop(L, 1);
 }
 
-enum reply_state reply_advance(lua_State *L, int i)
+int64_t reply_deadline(lua_State *L)
+{
+    return timers_now() + BUDGET_PART(binding_budget(L));
+}
+
+enum reply_state reply_advance(lua_State *L, int i, int64_t until)
 {
     struct reply *r = lua_touserdata(L, i);
     luaL_checkstack(L, 24, NULL);
@@ -745,7 +772,7 @@ enum reply_state reply_advance(lua_State *L, int i)
             failure_push(L, FAULT_MEMORY, "not enough memory");
             end_badly(L, r, env);
         } else {
-            pump(L, r, env);
+            pump(L, r, env, until);
         }
         r->torn = false;
         if (r->status != REPLY_STREAMING)
@@ -801,7 +828,7 @@ void reply_step(lua_State *L, int i, int64_t us)
         return;
     if (r->request != NULL)
         http_await(r->request, false); /* it is read after this step */
-    if (http_step(http, us)) {
+    if (http_step(http, us, BUDGET_PART(binding_budget(L)))) {
         if (http_signalled(http))
             reply_close(L, i);
         else
@@ -829,7 +856,7 @@ void reply_push_answer(lua_State *L, int i)
     lua_pushvalue(L, i);
 }
 
-void reply_dispatch(lua_State *L, struct http *http)
+void reply_dispatch(lua_State *L, struct http *http, int64_t until)
 {
     struct http_request *request;
     int top = lua_gettop(L);
@@ -840,8 +867,12 @@ void reply_dispatch(lua_State *L, struct http *http)
         lua_pushlightuserdata(L, request->user);
         lua_rawget(L, -2);
         if (binding_test(L, -1, &reply_type) != NULL)
-            reply_advance(L, top + 2);
+            reply_advance(L, top + 2, until);
         lua_settop(L, top);
+        if ((request = http_oldest(http)) != NULL && timers_now() >= until) {
+            http_again(request);
+            return;
+        }
     }
 }
 
@@ -858,7 +889,7 @@ static int reply_poll(lua_State *L)
     lua_settop(L, 1);
     if (r->status == REPLY_STREAMING)
         reply_step(L, 1, 0);
-    switch (reply_advance(L, 1)) {
+    switch (reply_advance(L, 1, reply_deadline(L))) {
     case REPLY_HAS_TEXT:
         return 1;
     case REPLY_WAITS:
@@ -894,7 +925,7 @@ static int reply_answer(lua_State *L)
     struct reply *r = check(L);
     lua_settop(L, 1);
     r->given = r->text.bytes.len;
-    switch (reply_advance(L, 1)) {
+    switch (reply_advance(L, 1, reply_deadline(L))) {
     case REPLY_HAS_FAILED:
         lua_pushnil(L);
         lua_insert(L, -2);

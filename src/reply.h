@@ -3,7 +3,7 @@
  *
  * A reply owns its request. Its environment table holds, under these names,
  *   bot, engine   userdata that must live as long
- *   messages      the conversation;  user, replaced: see history.h
+ *   messages      the conversation;  pending: the prompt in it, see history.h
  *   on_text, wait, verbose, keep_partial, max_context_tokens: options
  *   id, model, finish_reason, usage, logprobs, tool_calls, message, err, raw
  * and what chunk.c keeps while tool calls arrive.
@@ -47,6 +47,8 @@ struct reply {
     bool fetch;    /* any JSON document, no conversation */
     bool finished; /* finish_reason or [DONE] was seen: complete */
     bool ended;    /* [DONE] was seen: nothing after it counts */
+    bool eventful; /* there is an on_event */
+    bool more;     /* events are left for the next time */
     bool named;    /* id and model are known */
     bool torn;     /* reading was left by an error (of memory) midway */
     struct reply_text text, reasoning, refusal;
@@ -76,14 +78,20 @@ void reply_open(lua_State *L); /* creates the type; pushes its methods */
 /* Pushes a new, closed reply with an empty environment. [-0, +1, m] */
 struct reply *reply_new(lua_State *L);
 
-/* Starts the request for the reply at `i`. The options' body is taken over. On
+/* Takes away what an earlier try of the reply at `i` has left. [-0, +0, m] */
+void reply_forget(lua_State *L, int i);
+
+/* Starts the request for the reply at `i`, which holds nothing. The options' body is taken over. On
  * failure the error table is pushed and false returned. [-0, +(0|1), m] */
 bool reply_start(lua_State *L, int i, struct http *http,
                  const struct http_options *o, const char *key);
 
-/* Does what can be done without waiting, and says what came of it. Calls
- * on_text. [-0, +(0|1), e] */
-enum reply_state reply_advance(lua_State *L, int i);
+/* Does what can be done without waiting, until `until` on the clock of
+ * timers_now, and says what came of it. Calls on_text. [-0, +(0|1), e] */
+enum reply_state reply_advance(lua_State *L, int i, int64_t until);
+
+/* The time at which a reply_advance that begins now has to end. [-0, +0, m] */
+int64_t reply_deadline(lua_State *L);
 
 /* Lets the engine work up to `us` microseconds (-1: without limit), for this
  * reply. An interrupt by SIGINT cancels it. [-0, +0, e] */
@@ -95,8 +103,9 @@ void reply_push_answer(lua_State *L, int i);
 /* From now on reply_dispatch advances the reply at `i`. [-0, +0, m] */
 void reply_list(lua_State *L, int i);
 
-/* Advances the listed replies that have changed. [-0, +0, e] */
-void reply_dispatch(lua_State *L, struct http *http);
+/* Advances the listed replies that have changed, those that wait for longest
+ * first, until `until`; the others come first the next time. [-0, +0, e] */
+void reply_dispatch(lua_State *L, struct http *http, int64_t until);
 
 /* Cancels. Safe in a finalizer. [-0, +0, -] */
 void reply_close(lua_State *L, int i);

@@ -25,6 +25,7 @@ local core = load_core()
 local M = { _VERSION = "chatbot 0.1.0" }
 
 M.poll = core.poll
+M.budget = core.budget
 M.pollfd = core.pollfd
 M.timeout = core.timeout
 M.warmup = core.warmup
