@@ -50,7 +50,7 @@ describe("the module", function()
   after_each(collect)
 
   it("has the functions of its manual and no others", function()
-    assert.same({ "_VERSION", "array", "new", "poll", "pollfd", "providers", "register",
+    assert.same({ "_VERSION", "array", "budget", "new", "poll", "pollfd", "providers", "register",
       "timeout", "warmup" }, sorted_keys(chatbot))
     for name, value in pairs(chatbot) do
       assert.equal(name == "_VERSION" and "string" or "function", type(value), name)

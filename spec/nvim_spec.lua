@@ -104,6 +104,12 @@ local function tokens(n)
   return list, table.concat(list)
 end
 
+-- A stream that stops without an end, until the client leaves.
+local function halted(...)
+  return { support.sse({ ... }, { finish_reason = false, done = false, cut = true }),
+    { wait_close = 10 } }
+end
+
 local function say(...)
   io.stderr:write("\n  Neovim: " .. string.format(...) .. "\n")
 end
@@ -402,8 +408,8 @@ describe("in Neovim", function()
           record("begin", (uv.hrtime() - before) / 1e6)
         ]], { given = { url = server.url, ca_file = case.tls and support.ca_file } })
         say("2,000 tokens %s: %d calls of on_text in %.2f s; the main loop was held %.2f ms at "
-          .. "most, %.1f ms in all, and %.2f ms by the first request, which loads libcurl", case.name, result.calls,
-          result.seconds, result.longest, result.total, result.begin)
+          .. "most, %.1f ms in all, and %.2f ms by the first request, which loads libcurl",
+          case.name, result.calls, result.seconds, result.longest, result.total, result.begin)
         assert.equal(text, result.text)
         assert.is_true(result.calls <= 2 + result.seconds / 0.016, result.calls .. " calls")
         if case.every then assert.is_true(result.calls >= 10) end
@@ -412,8 +418,7 @@ describe("in Neovim", function()
     end
 
     it("is cancelled from a key", function()
-      local server = support.serve { { support.sse({ "one ", "two " },
-        { finish_reason = false, done = false, cut = true }), { wait_close = 5 } } }
+      local server = support.serve { halted("one ", "two ") }
       local result = run([[
         local bot = new_bot()
         local reply
@@ -511,8 +516,7 @@ describe("in Neovim", function()
     end)
 
     it("shows an error of a callback, and ends the reply", function()
-      local server = support.serve { { support.sse({ "one" },
-        { finish_reason = false, done = false, cut = true }), { wait_close = 5 } } }
+      local server = support.serve { halted("one") }
       local result = run([[
         require("chatbot.nvim").stream(new_bot(), "hi", {
           on_text = function() error("the callback's fault") end,
@@ -558,8 +562,7 @@ describe("in Neovim", function()
 
   describe("leaving", function()
     it("ends a stream and does not hang", function()
-      local server = support.serve { { support.sse({ "one" },
-        { finish_reason = false, done = false, cut = true }), { wait_close = 10 } } }
+      local server = support.serve { halted("one") }
       local child = start([[
         local nvim = require "chatbot.nvim"
         local bot = nvim.attach(new_bot())
@@ -672,8 +675,7 @@ describe("in Neovim", function()
     end
 
     it("of vim.async that is closed cancels its reply", function()
-      local server = support.serve { { support.sse({ "one" },
-        { finish_reason = false, done = false, cut = true }), { wait_close = 5 } } }
+      local server = support.serve { halted("one") }
       local result = run(SCRIPTS["of vim.async"] .. [[
         local bot = require("chatbot.nvim").attach(new_bot())
         local reply
@@ -728,8 +730,7 @@ describe("in Neovim", function()
 
   describe("a caller outside of any coroutine", function()
     it("can stop waiting with CTRL-C", function()
-      local server = support.serve { { support.sse({ "one" },
-        { finish_reason = false, done = false, cut = true }), { wait_close = 8 } } }
+      local server = support.serve { halted("one") }
       local result = run([[
         local bot = require("chatbot.nvim").attach(new_bot())
         uv.new_timer():start(300, 0, function() vim.api.nvim_input("<C-c>") end)
@@ -838,9 +839,7 @@ describe("in Neovim", function()
     end)
 
     it("stops with :ChatbotStop and with CTRL-C, and can go on", function()
-      local halted = { support.sse({ "begun" }, { finish_reason = false, done = false, cut = true }),
-        { wait_close = 5 } }
-      local server = support.serve { halted, halted, support.sse { "whole" } }
+      local server = support.serve { halted "begun", halted "begun", support.sse { "whole" } }
       local result = plugin([[
         vim.cmd("Chatbot one")
         wait_for("begun")

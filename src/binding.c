@@ -15,7 +15,8 @@ struct engine {
 
 static const struct binding_type engine_type = {"chatbot.engine"};
 static const char engine_key;
-static const char budget_key; /* registry: microseconds, when set */
+static const char concurrent_key; /* registry: a number, when set */
+static const char budget_key;     /* registry: microseconds, when set */
 
 void binding_type(lua_State *L, const struct binding_type *type,
                   const luaL_Reg *meta, const luaL_Reg *methods)
@@ -97,6 +98,23 @@ struct http *binding_http_if(lua_State *L)
     return e == NULL ? NULL : e->http;
 }
 
+size_t binding_concurrent(lua_State *L)
+{
+    compat_getkey(L, &concurrent_key);
+    size_t max = (size_t)lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return max;
+}
+
+void binding_set_concurrent(lua_State *L, size_t max)
+{
+    struct http *http = binding_http_if(L);
+    lua_pushnumber(L, (lua_Number)max);
+    compat_setkey(L, &concurrent_key);
+    if (http != NULL)
+        http_set_concurrent(http, max);
+}
+
 struct http *binding_http(lua_State *L)
 {
     static const luaL_Reg meta[] = {{"__gc", engine_gc}, {NULL, NULL}};
@@ -116,6 +134,8 @@ struct http *binding_http(lua_State *L)
     if (e->http == NULL) {
         lua_pop(L, 1);
         failure_push(L, FAULT_CONFIG, "%s", error);
+    } else {
+        http_set_concurrent(e->http, binding_concurrent(L));
     }
     return e->http;
 }

@@ -53,6 +53,10 @@ void binding_set_budget(lua_State *L, int64_t us);
 /* Milliseconds of a budget to microseconds. Raises. */
 int64_t binding_milliseconds(lua_State *L, int i);
 
+/* How many requests of this Lua state may run at once; 0: any number. */
+size_t binding_concurrent(lua_State *L);
+void binding_set_concurrent(lua_State *L, size_t max);
+
 /* Seconds (nil: `none`) to microseconds. Raises when it is no number. */
 int64_t binding_seconds(lua_State *L, int i, double none);
 

@@ -218,12 +218,15 @@ static void add_prompt(lua_State *L, int env, int renv)
         lua_setfield(L, -2, "settled");
         lua_pushvalue(L, 2);
         lua_setfield(L, -2, "user");
-        lua_pushvalue(L, 2);
-        history_add(L, messages);
+        lua_pushboolean(L, 0); /* so that there is room for it */
         lua_setfield(L, -2, "replaced");
         lua_pushvalue(L, -1);
         lua_setfield(L, env, "pending");
+        lua_pushvalue(L, -1);
         lua_setfield(L, renv, "pending");
+        lua_pushvalue(L, 2);
+        history_add(L, messages); /* all that may fail comes before this */
+        lua_setfield(L, -2, "replaced");
     }
     lua_settop(L, messages - 1);
 }
@@ -502,7 +505,7 @@ static void unset(lua_State *L, int table, const char *name)
  */
 static int chatbot_set_model(lua_State *L)
 {
-    enum { BOT = 1, NAME, OPTS, ENV, OPTIONS, OLD };
+    enum { BOT = 1, NAME, OPTS, ENV, OPTIONS, OLD, NEXT };
     struct chatbot *b = check(L);
     luaL_checkstring(L, NAME);
     lua_settop(L, OPTS);
@@ -532,24 +535,26 @@ static int chatbot_set_model(lua_State *L)
         unset(L, OPTIONS, "provider");
     if (!url && provider)
         unset(L, OPTIONS, "base_url");
-    find_route(L, ENV, OPTIONS, 2);
-    lua_getfield(L, ENV, "route");
+    lua_newtable(L); /* NEXT */
+    find_route(L, NEXT, OPTIONS, 2);
+    lua_getfield(L, NEXT, "route");
     lua_getfield(L, -1, "named");
     bool named = lua_toboolean(L, -1);
-    lua_pop(L, 1);
     if (named && !url && !provider) { /* a prefix: its own address */
         unset(L, OPTIONS, "base_url");
-        find_route(L, ENV, OPTIONS, 2);
-        lua_getfield(L, ENV, "route");
+        find_route(L, NEXT, OPTIONS, 2);
     }
+    lua_getfield(L, NEXT, "route");
     lua_getfield(L, OLD, "base_url");
-    lua_getfield(L, ENV, "route");
-    lua_getfield(L, -1, "base_url");
-    if (!lua_rawequal(L, -1, -3))
+    lua_getfield(L, -2, "base_url");
+    /* the key goes before the route changes, and comes after it */
+    if (!lua_rawequal(L, -1, -2))
         free_key(b);
-    set_key(L, b, ENV, OPTS);
+    lua_pop(L, 2);
+    lua_setfield(L, ENV, "route");
     lua_pushvalue(L, OPTIONS);
     lua_setfield(L, ENV, "options");
+    set_key(L, b, ENV, OPTS);
     lua_settop(L, 1);
     return 1;
 }

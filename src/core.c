@@ -53,6 +53,19 @@ static int core_poll(lua_State *L)
     return 1;
 }
 
+/* max_concurrent([n]) -> n: how many requests run at once (0: any number); the
+ * others wait for their turn. */
+static int core_max_concurrent(lua_State *L)
+{
+    if (!lua_isnoneornil(L, 1)) {
+        double max = luaL_checknumber(L, 1);
+        luaL_argcheck(L, max >= 0 && max <= 1e6, 1, "not a number of requests");
+        binding_set_concurrent(L, (size_t)max);
+    }
+    lua_pushinteger(L, (lua_Integer)binding_concurrent(L));
+    return 1;
+}
+
 /* budget([ms]) -> ms: what a poll may take when it is not told otherwise. */
 static int core_budget(lua_State *L)
 {
@@ -212,6 +225,7 @@ int luaopen_chatbot_core(lua_State *L)
         {"new", chatbot_new},
         {"poll", core_poll},
         {"budget", core_budget},
+        {"max_concurrent", core_max_concurrent},
         {"pollfd", core_pollfd},
         {"timeout", core_timeout},
         {"warmup", core_warmup},

@@ -39,11 +39,13 @@ struct http {
     struct retry_bucket bucket;
     struct http_request *requests; /* all, also detached ones */
     struct http_request *changed, *changed_last;
-    size_t count;    /* of `requests` */
-    size_t active;   /* running and not detached */
-    bool happened;   /* a request has changed in this step */
-    bool watched;    /* the descriptor was handed out */
-    int64_t curl_at; /* when curl wants to be called; -1: not */
+    size_t count;  /* of `requests` */
+    size_t active; /* running and not detached, queued ones included */
+    struct http_request *queue, *queue_last;
+    size_t queued, max_running; /* 0: no limit */
+    bool happened;              /* a request has changed in this step */
+    bool watched;               /* the descriptor was handed out */
+    int64_t curl_at;            /* when curl wants to be called; -1: not */
     pid_t pid;
     bool broken; /* curl ran out of memory: see break_down */
     unsigned long random;
@@ -327,11 +329,45 @@ static void free_request(struct http_request *r)
     free(r);
 }
 
+/* ---- the queue of those that wait for their turn ---- */
+
+static void enqueue(struct http_request *r)
+{
+    struct http *h = r->http;
+    r->queued = true;
+    r->queue_prev = h->queue_last;
+    r->queue_next = NULL;
+    if (h->queue_last != NULL)
+        h->queue_last->queue_next = r;
+    else
+        h->queue = r;
+    h->queue_last = r;
+    h->queued++;
+}
+
+static void dequeue(struct http_request *r)
+{
+    struct http *h = r->http;
+    if (!r->queued)
+        return;
+    r->queued = false;
+    if (r->queue_prev != NULL)
+        r->queue_prev->queue_next = r->queue_next;
+    else
+        h->queue = r->queue_next;
+    if (r->queue_next != NULL)
+        r->queue_next->queue_prev = r->queue_prev;
+    else
+        h->queue_last = r->queue_prev;
+    h->queued--;
+}
+
 /* Takes `r` out of the engine's books. */
 static void unlink_request(struct http_request *r)
 {
     struct http *h = r->http;
     http_take(r);
+    dequeue(r);
     timers_unset(&h->timers, &r->timer);
     if (r->prev != NULL)
         r->prev->next = r->next;
@@ -380,9 +416,12 @@ static void resume(struct http_request *r)
         transfer_done(r, result);
 }
 
+static void start_queued(struct http *h);
+
 static void end_request(struct http_request *r, enum http_state state)
 {
     struct http *h = r->http;
+    dequeue(r);
     drop_transfer(r);
     timers_unset(&h->timers, &r->timer);
     r->waiting = false;
@@ -394,6 +433,7 @@ static void end_request(struct http_request *r, enum http_state state)
     }
     h->active--;
     mark_changed(r);
+    start_queued(h);
 }
 
 /* When the next of the clocks runs out (-1: none), and which. */
@@ -474,6 +514,24 @@ static void start_attempt(struct http_request *r)
     arm(r);
 }
 
+/* Starts as many as there is room for, in the order in which they came. */
+static void start_queued(struct http *h)
+{
+    while (h->queue != NULL &&
+           (h->max_running == 0 || h->active - h->queued < h->max_running)) {
+        struct http_request *r = h->queue;
+        dequeue(r);
+        start_attempt(r);
+    }
+}
+
+void http_set_concurrent(struct http *h, size_t max)
+{
+    h->max_running = max;
+    if (http_usable(h))
+        start_queued(h);
+}
+
 static double random_fraction(struct http *h)
 {
     h->random = h->random * 6364136223846793005ul + 1442695040888963407ul;
@@ -550,17 +608,9 @@ static bool try_again(struct http_request *r)
     return true;
 }
 
-/* The transfer is over: what does it mean? Of a stale connection nothing: the
- * request has not been sent. */
+/* The transfer is over: what does it mean? */
 static void transfer_done(struct http_request *r, CURLcode result)
 {
-    if (r->transfer->stale && !r->detached) {
-        drop_transfer(r);
-        r->attempts--;
-        r->fresh = true;
-        start_attempt(r);
-        return;
-    }
     transfer_judge(r->transfer, result);
     if (!try_again(r)) {
         if (r->fault == FAULT_NONE && r->response.status < 300)
@@ -576,7 +626,7 @@ static void timer_due(struct http_request *r, int64_t now)
         end_request(r, HTTP_FAILED);
         return;
     }
-    if (!r->waiting && r->connected == 0) { /* libcurl before 7.80.0 */
+    if (r->transfer != NULL && r->connected == 0) { /* libcurl before 7.80.0 */
         int64_t us = transfer_connect_time(r->transfer);
         r->connected = us > 0 ? r->attempt_started + us : 0;
     }
@@ -631,7 +681,10 @@ enum http_fault http_start(struct http *h, const struct http_options *o,
     h->active++;
     r->state = HTTP_RUNNING;
     r->started = timers_now();
-    start_attempt(r);
+    enqueue(r);
+    start_queued(h);
+    if (r->queued)
+        arm(r); /* only the total clock runs */
     *out = r;
     return FAULT_NONE;
 }
@@ -646,6 +699,8 @@ void http_close(struct http_request *r)
             h->active--;
         drop_transfer(r);
         unlink_request(r);
+        if (http_usable(h))
+            start_queued(h);
     } else if (h != NULL) {
         return; /* in a child: the parent's */
     }
@@ -669,6 +724,7 @@ void http_finish(struct http_request *r)
     timers_set(&h->timers, &r->timer, timers_now() + LINGER);
     if (r->paused)
         resume(r);
+    start_queued(h);
 }
 
 void http_drained(struct http_request *r)
@@ -740,6 +796,7 @@ static void break_down(struct http *h)
         r->state = HTTP_FAILED;
         r->fault = FAULT_MEMORY;
         snprintf(r->message, sizeof r->message, "not enough memory");
+        dequeue(r);
         timers_unset(&h->timers, &r->timer);
         h->active--;
         mark_changed(r);

@@ -112,7 +112,6 @@ struct http_request {
     struct transfer *transfer;
     struct timer timer;
     bool waiting;  /* for the next try */
-    bool fresh;    /* no kept connection for this one */
     bool loading;  /* the server has said that it loads its model */
     bool detached; /* given back; ends by itself */
     bool changed, paused;
@@ -120,7 +119,9 @@ struct http_request {
     int64_t changed_at; /* when it went on the list of changed ones */
     size_t examined;    /* bytes in `sse` that the caller has seen */
     int64_t started, attempt_started, connected, last_byte; /* 0: not yet */
-    struct http_request *prev, *next;                       /* all requests */
+    bool queued; /* waits for its turn: http_set_concurrent */
+    struct http_request *prev, *next; /* all requests */
+    struct http_request *queue_prev, *queue_next;
     struct http_request *changed_prev, *changed_next; /* those on the list */
     struct http_options options; /* its strings stand in `copy` */
     void *copy;
@@ -195,6 +196,10 @@ void http_await(struct http_request *r, bool on);
  * descriptor that is never long while a request is under way. */
 int http_fd(struct http *h);
 int64_t http_timeout(const struct http *h);
+
+/* At most `max` requests run at once (0: any number); others wait for their
+ * turn, first come, first served. Only the total clock runs meanwhile. */
+void http_set_concurrent(struct http *h, size_t max);
 
 /* How many requests are under way. */
 size_t http_active(const struct http *h);

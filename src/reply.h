@@ -81,8 +81,9 @@ struct reply *reply_new(lua_State *L);
 /* Takes away what an earlier try of the reply at `i` has left. [-0, +0, m] */
 void reply_forget(lua_State *L, int i);
 
-/* Starts the request for the reply at `i`, which holds nothing. The options' body is taken over. On
- * failure the error table is pushed and false returned. [-0, +(0|1), m] */
+/* Starts the request for the reply at `i`, which holds nothing. The options'
+ * body is taken over. On failure the error table is pushed and false returned.
+ * [-0, +(0|1), m] */
 bool reply_start(lua_State *L, int i, struct http *http,
                  const struct http_options *o, const char *key);
 

@@ -234,21 +234,6 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     }
 }
 
-/* Whether a kept connection has something to read although nothing was asked:
- * its end, or bytes that would be taken for the answer (libcurl before 8.0
- * does). On HTTP/2 other streams may be speaking. */
-static bool is_stale(struct transfer *t)
-{
-    curl_socket_t fd = CURL_SOCKET_BAD;
-    char byte;
-    if (t->opened || t->request->options.http_version == 2 ||
-        t->curl->easy_getinfo(t->easy, CURLINFO_ACTIVESOCKET, &fd) !=
-            CURLE_OK ||
-        fd == CURL_SOCKET_BAD)
-        return false;
-    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
-}
-
 /* curl has a connection and is about to send. */
 static int on_connected(void *arg, char *ip, char *local_ip, int port,
                         int local_port)
@@ -256,9 +241,6 @@ static int on_connected(void *arg, char *ip, char *local_ip, int port,
     struct transfer *t = arg;
     (void)ip, (void)local_ip, (void)port, (void)local_port;
     if (t->request == NULL)
-        return PREREQ_ABORT;
-    t->stale = is_stale(t);
-    if (t->stale)
         return PREREQ_ABORT;
     if (t->request->connected == 0) {
         t->request->connected = timers_now();
@@ -393,7 +375,6 @@ static bool set_options(struct transfer *t, CURLSH *share,
         c->easy_setopt(e, OPT_PROTOCOLS_STR, "http,https");
     else
         c->easy_setopt(e, OPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS);
-    SET(FRESH_CONNECT, t->request->fresh ? 1L : 0L);
     SET(FOLLOWLOCATION, 0L);
     SET(NETRC, (long)CURL_NETRC_IGNORED);
     SET(DISALLOW_USERNAME_IN_URL, 1L);

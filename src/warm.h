@@ -1,9 +1,9 @@
 /*
  * warm.h - the work that the first TLS connection would do, done beforehand.
  *
- * libcurl reads and parses the CA certificates when TLS begins, which takes some
- * tens of milliseconds in one piece, and keeps them with the multi handle for
- * the connections to come.
+ * libcurl reads and parses the CA certificates when TLS begins, which takes
+ * some tens of milliseconds in one piece, and keeps them with the multi handle
+ * for the connections to come.
  *
  * Knows nothing of requests and nothing of Lua.
  */

@@ -26,6 +26,7 @@ local M = { _VERSION = "chatbot 0.1.0" }
 
 M.poll = core.poll
 M.budget = core.budget
+M.max_concurrent = core.max_concurrent
 M.pollfd = core.pollfd
 M.timeout = core.timeout
 M.warmup = core.warmup

@@ -20,6 +20,7 @@ local uv = vim.uv or vim.loop
 local M = { interval = 16 }
 
 local HEARTBEAT = 1000 -- ms; another's reply:poll() may have read what is for us
+local PATIENCE = 100   -- ms after which older versions notice a CTRL-C
 local TICK = 10        -- ms between two looks where no descriptor can be watched
 
 local streams = {}     -- reply -> {text = {...}, on_text, on_done, on_error}
@@ -136,6 +137,11 @@ local function deliver(reply, stream)
   end
 end
 
+---@class chatbot.nvim.Options: chatbot.CallOptions
+---@field on_text? fun(text: string, reply: chatbot.Reply)
+---@field on_done? fun(answer: string, reply: chatbot.Reply)
+---@field on_error? fun(err: chatbot.Error, reply?: chatbot.Reply)
+
 ---Asks, and hands over the answer piece by piece. The callbacks run in the main
 ---loop, where the whole of vim.api is allowed. `on_text` gets all text that has
 ---arrived since its last call, at most every `interval` milliseconds. At the end
@@ -216,7 +222,7 @@ local function block(waiter)
   local woken = false
   waiter.resume = function() woken = true end
   parked[waiter] = true
-  local _, why = vim.wait(HEARTBEAT, function() return woken end, 100)
+  local _, why = vim.wait(PATIENCE, function() return woken end, PATIENCE)
   parked[waiter] = nil
   if why == -2 then waiter.reply:close() end -- CTRL-C
 end

@@ -114,6 +114,32 @@ add("the key as transfer encoding", [[
   conn:send("HTTP/1.1 200 OK\r\nTransfer-Encoding: " .. key .. "\r\n\r\n")
   conn:play { { close = true } }
 ]], { kind = "truncated", status = 200, attempts = 1 })
+rows[#rows + 1] = {
+  name = "nothing that Lua can reach has the key, before, during and after a reply",
+  own = true,
+  serve = { { bytes.stream { bytes.event "Hel", { sleep = 0.1 }, bytes.event "lo", bytes.STOP,
+    bytes.DONE } } },
+  client = function(t)
+    local secret = require "spec.faults.secret"
+    local count
+    local function look() count = secret.reachable(t.key, t.leaks) end
+    local bot = t:bot()
+    look()
+    local reply, first = bot:stream("hello"), nil
+    look()
+    t:until_true(5, function()
+      first = reply:poll()
+      return first
+    end)
+    look()
+    local observed = t:follow(reply)
+    look()
+    observed.text, observed.looked_at = first .. observed.text, count
+    return observed
+  end,
+  expect = { verdict = "complete", text = "Hello", between = { looked_at = { 500, 1e7 } } },
+}
+
 -- Redirects ----------------------------------------------------------------------------------
 
 for _, status in ipairs { 301, 302, 303, 307, 308 } do

@@ -83,20 +83,6 @@ local rows = {
     expect = fine, saw = { requests = 2, connections = 2 },
   },
   {
-    name = "bytes that come with the end of an answer do not reach the next",
-    serve = { { wire.sse { "first" }, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad" },
-      bytes.good() },
-    client = twice(0.1),
-    expect = fine, saw = { requests = 2 },
-  },
-  {
-    name = "bytes that come after the end of an answer do not reach the next",
-    serve = { { wire.sse { "first" }, { sleep = 0.03 },
-      "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad" }, bytes.good() },
-    client = twice(0.1),
-    expect = fine, saw = { requests = 2, connections = 2 },
-  },
-  {
     name = "what the server still sends after [DONE] is thrown away",
     serve = { { wire.sse({ "first" }, { cut = true }), { sleep = 0.03 },
       { send = "5\r\n: xx\n\r\n0\r\n\r\n" } }, bytes.good() },

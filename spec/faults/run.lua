@@ -15,7 +15,8 @@
 --   expect    what the client must observe: each field is compared; a list means one of
 --             them, {min, max} under `between` a range, `message` is contained
 --   saw       what "main" must have seen: requests, connections; default: one request
---   check     function(observed, servers) -> nil or a problem, run here
+--   check     function(observed, servers, extra) -> nil or a problem, run here; a second
+--             value that is true says that it is one of time
 --   skip      a reason, or a function that returns one or nil
 --
 -- Every scenario has the same random API key, and after each one everything that the
@@ -272,10 +273,16 @@ local function judge(job)
   end
   check_servers(job)
   if scenario.check then
-    local ok, problem = pcall(scenario.check, job.observed, job.servers, job.extra)
-    if problem then job.problems[#job.problems + 1] = (ok and "" or "check: ") .. tostring(problem) end
+    local ok, problem, timing = pcall(scenario.check, job.observed, job.servers, job.extra)
+    if problem then
+      job.problems[#job.problems + 1] = (ok and "" or "check: ") .. tostring(problem)
+      if timing then job.problems.timing = (job.problems.timing or 0) + 1 end
+    end
   end
   for _, server in pairs(job.servers) do server:close() end
+  if job.extra and job.extra.dir and secret.in_files(key, job.extra.dir) then
+    job.problems[#job.problems + 1] = "the key is in a file of " .. job.extra.dir
+  end
   if scenario.finish then scenario.finish(job.extra) end
   local expected = describe(scenario.expect or {}, FIELDS)
   for field, range in pairs((scenario.expect or {}).between or {}) do

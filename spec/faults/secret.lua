@@ -112,6 +112,23 @@ function secret.in_request(key, request)
   return secret.find(key, request.body or "") and "body" or place
 end
 
+--- Whether a file below a directory (two levels deep) has the key in it.
+---@param key string
+---@param dir string
+---@return boolean
+function secret.in_files(key, dir)
+  local pipe = io.popen("find '" .. dir .. "' -maxdepth 2 -type f")
+  local names = pipe:read("*a")
+  pipe:close()
+  for name in names:gmatch("[^\n]+") do
+    local file = io.open(name, "rb")
+    local text = file and file:read("*a") or ""
+    if file then file:close() end
+    if secret.find(key, text) then return true end
+  end
+  return false
+end
+
 --- Looks through a value: strings, tables with their keys and metatables. Adds the paths
 --- of what it finds to `found`.
 ---@param key string
@@ -135,6 +152,56 @@ function secret.search(key, value, path, found, seen)
     secret.search(key, getmetatable(value), path .. ".metatable", found, seen)
   end
   return found
+end
+
+-- The tables that belong to a value beside its own fields.
+local function belongings(value, kind)
+  local out = { debug.getmetatable(value) }
+  if debug.getuservalue and kind == "userdata" then
+    out[#out + 1] = debug.getuservalue(value)
+  end
+  if debug.getfenv and kind ~= "table" then out[#out + 1] = debug.getfenv(value) end
+  if kind == "function" then
+    for i = 1, 255 do
+      local name, item = debug.getupvalue(value, i)
+      if not name then break end
+      out[#out + 1] = item
+    end
+  end
+  return out
+end
+
+--- Looks through all that can be reached from Lua's registry: fields, keys, metatables,
+--- upvalues, environments and user values. Adds the paths of what it finds to `found`.
+---@param key string
+---@param found string[]
+---@return integer count of the values that were looked at
+function secret.reachable(key, found)
+  local seen, queue, paths = {}, { debug.getregistry() }, { "registry" }
+  local count = 0
+  local function visit(value, path)
+    local kind = type(value)
+    if kind == "string" then
+      if secret.find(key, value) then found[#found + 1] = path end
+    elseif (kind == "table" or kind == "function" or kind == "userdata" or kind == "thread")
+      and not seen[value] then
+      seen[value] = true
+      queue[#queue + 1], paths[#paths + 1] = value, path
+    end
+  end
+  while #queue > 0 do
+    local value, path = table.remove(queue), table.remove(paths)
+    local kind = type(value)
+    count = count + 1
+    if kind == "table" then
+      for name, item in next, value do
+        visit(name, "a key of " .. path)
+        visit(item, path .. "." .. tostring(name))
+      end
+    end
+    for i, item in ipairs(belongings(value, kind)) do visit(item, path .. "#" .. i) end
+  end
+  return count
 end
 
 return secret

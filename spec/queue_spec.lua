@@ -1,0 +1,99 @@
+-- chatbot.max_concurrent: a crowd of bots does not open a crowd of connections.
+
+local chatbot = require "chatbot"
+local support = require "spec.support"
+
+describe("max_concurrent", function()
+  before_each(function() chatbot.max_concurrent(0) end)
+  after_each(function()
+    chatbot.max_concurrent(0)
+    support.close_all()
+    collectgarbage()
+  end)
+
+  -- Starts `count` bots, drives them to the end and returns the order in which
+  -- they ended and the most connections that the server saw at once.
+  local function crowd(server, count)
+    local replies, order, most = {}, {}, 0
+    for i = 1, count do
+      replies[i] = chatbot.new { base_url = server.url, model = "m", timeout = 20 }
+        :stream("number " .. i)
+    end
+    local left = count
+    while left > 0 do
+      chatbot.poll(0.01)
+      for i = 1, count do
+        local reply = replies[i]
+        if reply and not reply:poll() and reply.status ~= "streaming" then
+          assert.equal("complete", reply.status)
+          order[#order + 1], replies[i], left = i, false, left - 1
+        end
+      end
+      local open = 0
+      for _, conn in ipairs(server:connections()) do
+        if not conn.closed and not conn.gone then open = open + 1 end
+      end
+      most = math.max(most, open)
+    end
+    return order, most
+  end
+
+  local function slow_server()
+    return support.serve { { { sleep = 0.03 }, support.sse { "a" } } }
+  end
+
+  it("is without a limit at first", function()
+    assert.equal(0, chatbot.max_concurrent())
+  end)
+
+  it("bounds the requests at the server, and all are answered in their order", function()
+    chatbot.max_concurrent(3)
+    local server = slow_server()
+    local order, most = crowd(server, 20)
+    assert.equal(20, #order)
+    assert.equal(20, #server:requests())
+    assert.is_true(most <= 3, most .. " connections")
+    for i = 1, 20 do
+      assert.is_true(math.abs(order[i] - i) <= 3, "number " .. order[i] .. " was number " .. i)
+    end
+  end)
+
+  it("lets the next go when one is closed", function()
+    chatbot.max_concurrent(1)
+    local server = support.serve { { { stall = true } } }
+    local first = chatbot.new { base_url = server.url, model = "m" }:stream("a")
+    assert.is_true(server:wait(1, 5, "request", function() first:poll() end))
+    local other = support.serve { support.sse { "b" } }
+    local second = chatbot.new { base_url = other.url, model = "m", timeout = 5 }:stream("b")
+    for _ = 1, 10 do chatbot.poll(0.01) end
+    assert.equal(0, #other:requests())
+    first:close()
+    assert.equal("b", (second:result()))
+  end)
+
+  it("lets a reply that waits for its turn be closed, and counts its total time", function()
+    chatbot.max_concurrent(1)
+    local server = support.serve { { { stall = true } } }
+    local first = chatbot.new { base_url = server.url, model = "m" }:stream("a")
+    local bot = chatbot.new { base_url = server.url, model = "m", timeout = 0.1 }
+    local queued = bot:stream("b")
+    queued:close()
+    assert.equal(0, #bot:get_messages())
+    local answer, err = bot:chat("c")
+    assert.is_nil(answer)
+    assert.equal("timeout", err.kind)
+    assert.equal("total", err.phase)
+    first:close()
+  end)
+
+  it("starts those that wait when the limit is raised", function()
+    chatbot.max_concurrent(1)
+    local server = support.serve { { { stall = true } } }
+    local first = chatbot.new { base_url = server.url, model = "m" }:stream("a")
+    local other = support.serve { support.sse { "b" } }
+    local second = chatbot.new { base_url = other.url, model = "m", timeout = 5 }:stream("b")
+    chatbot.max_concurrent(0)
+    assert.equal("b", (second:result()))
+    first:close()
+  end)
+end)
