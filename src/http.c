@@ -454,6 +454,9 @@ static int64_t next_deadline(const struct http_request *r, const char **phase)
                            : r->connected,
          l->first_byte_timeout},
         {"idle", r->paused ? 0 : r->last_byte, l->idle_timeout},
+        /* an event may be among what the caller has not looked at */
+        {"event", r->sse.in.len > r->examined ? 0 : r->last_event,
+         l->event_timeout},
     };
     int64_t first = -1;
     for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++) {
@@ -484,8 +487,10 @@ void http_progress(struct http_request *r)
     bool first = r->last_byte == 0;
     if (r->response.header_done)
         r->last_byte = timers_now();
-    if (first)
+    if (first) {
+        r->last_event = r->last_byte;
         arm(r);
+    }
     mark_changed(r);
 }
 
@@ -504,7 +509,7 @@ static void start_attempt(struct http_request *r)
     r->waiting = false;
     r->attempts++;
     r->attempt_started = timers_now();
-    r->connected = r->last_byte = 0;
+    r->connected = r->last_byte = r->last_event = 0;
     r->transfer = transfer_new(h->curl, h->share, r);
     if (r->transfer == NULL ||
         h->curl->multi_add_handle(h->multi, r->transfer->easy) != CURLM_OK) {
@@ -642,10 +647,11 @@ static void timer_due(struct http_request *r, int64_t now)
         {"connect", "no connection within the connect_timeout"},
         {"first_byte", "no answer within the first_byte_timeout"},
         {"idle", "nothing arrived within the idle_timeout"},
+        {"event", "no event came within the event_timeout"},
         {"total", "the request took longer than its timeout"}};
     r->phase = phase;
     r->fault = FAULT_TIMEOUT;
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strcmp(phase, texts[i][0]) == 0)
             snprintf(r->message, sizeof r->message, "%s", texts[i][1]);
     r->retryable = strcmp(phase, "total") != 0;
@@ -729,13 +735,22 @@ void http_finish(struct http_request *r)
 
 void http_drained(struct http_request *r)
 {
+    bool looked = r->sse.in.len > r->examined;
     r->examined = r->sse.in.len;
+    if (looked && r->options.limits.event_timeout > 0 &&
+        r->state == HTTP_RUNNING && http_usable(r->http))
+        arm(r);
     if (!r->paused || r->transfer == NULL || !http_usable(r->http))
         return;
     r->last_byte = timers_now();
     resume(r);
     if (r->state == HTTP_RUNNING)
         arm(r);
+}
+
+void http_event(struct http_request *r)
+{
+    r->last_event = timers_now();
 }
 
 void http_idle(struct http_request *r, double seconds)

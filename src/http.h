@@ -54,6 +54,7 @@ struct http_limits {
     double connect_timeout;    /* until the request could be sent */
     double first_byte_timeout; /* from there to the first byte of the body */
     double idle_timeout;       /* between two reads of the body */
+    double event_timeout;      /* between two events with data (http_event) */
     double timeout;            /* the whole request, retries included */
     int max_retries;
     size_t max_event;  /* one event of the stream */
@@ -102,7 +103,7 @@ struct http_request {
     bool whole;     /* the body is kept whole in `sse.in`, not paused */
     int attempts;   /* tries made so far */
     enum http_fault fault;
-    const char *phase; /* FAULT_TIMEOUT: connect first_byte idle total */
+    const char *phase; /* FAULT_TIMEOUT: connect first_byte idle event total */
     bool retryable;    /* the failure was of a kind worth another try */
     char message[320];
     void *user; /* the caller's */
@@ -118,7 +119,8 @@ struct http_request {
     bool awaited;       /* its reader waits for a change */
     int64_t changed_at; /* when it went on the list of changed ones */
     size_t examined;    /* bytes in `sse` that the caller has seen */
-    int64_t started, attempt_started, connected, last_byte; /* 0: not yet */
+    int64_t started, attempt_started, connected; /* 0: not yet */
+    int64_t last_byte, last_event;
     bool queued; /* waits for its turn: http_set_concurrent */
     struct http_request *prev, *next; /* all requests */
     struct http_request *queue_prev, *queue_next;
@@ -162,6 +164,9 @@ void http_finish(struct http_request *r);
 
 /* The caller has taken all events out: lets a paused transfer go on. */
 void http_drained(struct http_request *r);
+
+/* The caller has taken out an event with data: starts the event clock anew. */
+void http_event(struct http_request *r);
 
 /* Lowers the idle timeout to `seconds` from now on. */
 void http_idle(struct http_request *r, double seconds);

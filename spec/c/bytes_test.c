@@ -125,11 +125,11 @@ static void grows_by_doubling(void)
 int main(void)
 {
     test_begin();
-    appends_and_consumes();
-    keeps_its_maximum();
-    reports_missing_memory();
-    closed_when_zeroed();
-    gives_large_memory_back();
-    grows_by_doubling();
+    RUN(appends_and_consumes);
+    RUN(keeps_its_maximum);
+    RUN(reports_missing_memory);
+    RUN(closed_when_zeroed);
+    RUN(gives_large_memory_back);
+    RUN(grows_by_doubling);
     return test_summary();
 }

@@ -602,16 +602,16 @@ int main(void)
     test_begin();
     bytes_init(&out, 1 << 20);
     CHECK(bytes_reserve(&out, 1) == BYTES_OK);
-    accepts_what_is_plain();
-    refuses_what_is_not();
-    refuses_nul_anywhere();
-    reads_strings_of_any_length();
-    survives_random_changes();
-    knows_the_next_event_by_the_last();
-    never_takes_another_for_the_same();
-    unescape_keeps_the_limit();
-    repairs_lone_halves();
-    halves_meet_across_chunks();
+    RUN(accepts_what_is_plain);
+    RUN(refuses_what_is_not);
+    RUN(refuses_nul_anywhere);
+    RUN(reads_strings_of_any_length);
+    RUN(survives_random_changes);
+    RUN(knows_the_next_event_by_the_last);
+    RUN(never_takes_another_for_the_same);
+    RUN(unescape_keeps_the_limit);
+    RUN(repairs_lone_halves);
+    RUN(halves_meet_across_chunks);
     bytes_free(&out);
     return test_summary();
 }

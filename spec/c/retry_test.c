@@ -361,9 +361,9 @@ static void bucket_stops_and_recovers(void)
 int main(void)
 {
     test_begin();
-    passes_the_table();
-    reads_two_digits_near_now();
-    finds_quota_codes();
-    bucket_stops_and_recovers();
+    RUN(passes_the_table);
+    RUN(reads_two_digits_near_now);
+    RUN(finds_quota_codes);
+    RUN(bucket_stops_and_recovers);
     return test_summary();
 }

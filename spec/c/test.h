@@ -1,6 +1,6 @@
 /*
- * test.h - the least that a C test needs: CHECK counts, and says where it
- * failed; test_summary is the last line and the exit status of a program.
+ * test.h - the least that a C test needs: CHECK says where it failed, RUN
+ * counts; test_summary is the last line and the exit status of a program.
  *
  * A test program also ends when it takes longer than a minute, which is how
  * a cost that is not linear shows itself: the inputs for that are so large that
@@ -17,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static long test_passed, test_failed;
+static long test_passed, test_failed; /* tests */
+static long test_checks, test_wrong;  /* what CHECK has looked at */
 
 /* What a table-driven test is doing, for the message. */
 static const char *test_case = "";
@@ -27,14 +28,26 @@ static const char *test_case = "";
 static inline bool test_check(bool good, const char *text, const char *file,
                               int line)
 {
-    if (good) {
-        test_passed++;
+    test_checks++;
+    if (good)
         return true;
-    }
-    if (++test_failed <= 20)
+    if (++test_wrong <= 20)
         fprintf(stderr, "%s:%d: %s%s%s\n", file, line, test_case,
                 *test_case != '\0' ? ": " : "", text);
     return false;
+}
+
+/* One test: it has failed when a CHECK in it has. */
+#define RUN(test) test_run(test)
+
+static inline void test_run(void (*test)(void))
+{
+    long before = test_wrong;
+    test();
+    if (test_wrong == before)
+        test_passed++;
+    else
+        test_failed++;
 }
 
 static inline void test_begin(void)
@@ -44,7 +57,10 @@ static inline void test_begin(void)
 
 static inline int test_summary(void)
 {
-    printf("%ld passed, %ld failed\n", test_passed, test_failed);
+    if (test_wrong > 0 && test_failed == 0)
+        test_failed = 1; /* outside of any RUN */
+    printf("%ld checks\n%ld passed, %ld failed\n", test_checks, test_passed,
+           test_failed);
     return test_failed > 0;
 }
 

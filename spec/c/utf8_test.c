@@ -374,14 +374,14 @@ int main(void)
     test_begin();
     bytes_init(&out, 1 << 20);
     CHECK(bytes_reserve(&out, 1) == BYTES_OK);
-    fill_tables();
-    translates_all_short_sequences();
-    translates_random_sequences();
-    joins_halves();
-    takes_nothing_on_failure();
-    finish_takes_nothing_on_failure();
-    finds_the_first_invalid_byte();
-    strips_white_space();
+    RUN(fill_tables);
+    RUN(translates_all_short_sequences);
+    RUN(translates_random_sequences);
+    RUN(joins_halves);
+    RUN(takes_nothing_on_failure);
+    RUN(finish_takes_nothing_on_failure);
+    RUN(finds_the_first_invalid_byte);
+    RUN(strips_white_space);
     bytes_free(&out);
     return test_summary();
 }

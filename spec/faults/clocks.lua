@@ -27,7 +27,7 @@ local function timeout(phase, seconds, more)
   return expect
 end
 
-return {
+local rows = {
   {
     name = "connecting hangs",
     serve = {}, serve_opts = { accept = "full" },
@@ -143,3 +143,30 @@ return {
     saw = { requests = 2, connections = 2 },
   },
 }
+
+-- The clock of events, where the option is known.
+local function no_event_timeout()
+  local ok, problem = pcall(require("chatbot").new, { model = "m", event_timeout = 1 })
+  return not ok and tostring(problem) or nil
+end
+
+rows[#rows + 1] = {
+  name = "comments do not extend the time between events",
+  skip = no_event_timeout,
+  serve = { { comments(20, 0.1), { stall = true } } },
+  options = { event_timeout = 0.5 },
+  expect = { kind = "timeout", phase = "event", attempts = 1, retryable = true,
+    status = 200, partial = "Hel", message = "event_timeout",
+    between = { since_text = { 0.495, 0.55 } } },
+}
+
+rows[#rows + 1] = {
+  name = "events extend the time between events",
+  skip = no_event_timeout,
+  serve = { { bytes.head { "Connection", "close" }, { send = event:rep(6), chunk = #event,
+    every = 0.2 }, bytes.STOP, bytes.DONE, { close = true } } },
+  options = { event_timeout = 0.4 },
+  expect = { verdict = "complete", text = ("Hel"):rep(6) },
+}
+
+return rows
