@@ -8,8 +8,11 @@ read_globals = { "jit", "unpack", "loadstring", "setfenv", "utf8", "vim",
   coroutine = { fields = { "isyieldable", "close" } },
 }
 exclude_files = { "build" }
-include_files = { "lua/**/*.lua", "spec/**/*.lua", ".ci/*.lua", "bin/chatbot",
+include_files = { "lua/**/*.lua", "spec/**/*.lua", "plugin/*.lua", "examples/**/*.lua",
+  "bench/**/*.lua", ".ci/*.lua", "bin/chatbot",
   "rockspec/*.rockspec", ".luacheckrc", ".busted" }
 
+files["plugin"] = { globals = { "vim" } }
+files["examples/love"] = { globals = { "love" } }
 files["spec"] = { std = "+busted" }
 files["rockspec"] = { std = "rockspec" }

@@ -2,6 +2,7 @@
 # on the command line or in the environment: make LUA=luajit CC=clang WERROR=1
 
 LUA        ?= lua5.4
+NVIM_LUA   ?= luajit
 PREFIX     ?= /usr/local
 DESTDIR    ?=
 CFLAGS     ?= -O2 -g
@@ -88,6 +89,11 @@ $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(CC) $(OBJ_FLAGS)' | cmp -s - $@ || \
 	  echo '$(CC) $(OBJ_FLAGS)' > $@
+
+nvim:  ## build for Neovim: lua/chatbot/core.so, found on 'runtimepath'
+	@$(SUBMAKE) core LUA=$(NVIM_LUA) LUA_V=5.1 BUILD=build/nvim
+	@cp build/nvim/chatbot/core.so lua/chatbot/core.so.new
+	@mv -f lua/chatbot/core.so.new lua/chatbot/core.so
 
 chat:  ## set up, build, and talk: make chat ARGS="-m gpt-4.1"
 	@.ci/setup chat $(LUA)
@@ -178,8 +184,8 @@ build/c/fuzz_%: spec/c/fuzz_%.c $(PARSING:%=src/%.c) $(C_FILES)
 	  -fno-sanitize-recover=all $(LUA_CFLAGS) -o $@ $< $(PARSING:%=src/%.c) \
 	  $$($(PKG_CONFIG) --libs $(need_lua_pc))
 
-clean:  ## remove build/
-	rm -rf build
+clean:  ## remove what was built
+	rm -rf build lua/chatbot/core.so
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | \
@@ -188,7 +194,7 @@ help:  ## this list
 	  "WERROR=1 V=1 SANITIZE=address,undefined WRAP=valgrind"
 
 FORCE:
-.PHONY: all core chat test ctest setup env install uninstall check lint layers \
+.PHONY: all core nvim chat test ctest setup env install uninstall check lint layers \
   symbols format format-check fuzz clean help FORCE
 
 -include $(OBJ:.o=.d)
