@@ -13,6 +13,6 @@ include_files = { "lua/**/*.lua", "spec/**/*.lua", "plugin/*.lua", "examples/**/
   "rockspec/*.rockspec", ".luacheckrc", ".busted" }
 
 files["plugin"] = { globals = { "vim" } }
-files["examples/love"] = { globals = { "love" } }
+files["examples/love"] = { std = "+love" }
 files["spec"] = { std = "+busted" }
 files["rockspec"] = { std = "rockspec" }

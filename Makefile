@@ -109,6 +109,9 @@ test:  ## set up, build, run every test under LUA; SPECS=spec/sse_spec.lua for o
 ctest: $(C_TESTS)  ## the C tests of the parsing layer, under ASan and UBSan
 	@set -e; for t in $(C_TESTS); do echo "$$t"; $$t; done
 
+faults: core  ## run the fault scenarios as a table; ARGS="clocks"
+	@eval "$$($(SUBMAKE) -s env)"; $(LUA) spec/faults/main.lua $(ARGS)
+
 setup:  ## install what building and testing need, or say what is missing
 	@.ci/setup test $(LUA)
 
@@ -194,7 +197,7 @@ help:  ## this list
 	  "WERROR=1 V=1 SANITIZE=address,undefined WRAP=valgrind"
 
 FORCE:
-.PHONY: all core nvim chat test ctest setup env install uninstall check lint layers \
+.PHONY: all core nvim faults chat test ctest setup env install uninstall check lint layers \
   symbols format format-check fuzz clean help FORCE
 
 -include $(OBJ:.o=.d)

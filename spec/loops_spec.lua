@@ -106,9 +106,13 @@ local function run(script, url)
   return result.out
 end
 
--- The n-th piece is sent n * `gap` seconds after the head, the stream stays open.
-local function pieces(list, gap)
-  local steps = { support.head(200, { { "Content-Type", "text/event-stream" },
+-- A server that says nothing to who asks for silence, and to others a piece every
+-- `gap` seconds; both streams stay open.
+local function speak(list, gap)
+  local steps = { { lua = [[
+    local request, conn = ...
+    if request.body:find("silence") then conn:play { { stall = true } } end
+  ]] }, support.head(200, { { "Content-Type", "text/event-stream" },
     { "Transfer-Encoding", "chunked" } }) }
   for _, text in ipairs(list) do
     steps[#steps + 1] = { sleep = gap }
@@ -116,7 +120,7 @@ local function pieces(list, gap)
       delta = { content = text } } } }))
   end
   steps[#steps + 1] = { stall = true }
-  return steps
+  return support.serve { steps }
 end
 
 describe("in cqueues", function()
@@ -164,23 +168,23 @@ describe("in cqueues", function()
   -- What one reply's poll reads from the sockets may belong to another, whose
   -- coroutine already waits: nothing is left on the sockets to wake it.
   it("a coroutine wakes although another has read what it waits for", function()
-    local server = support.serve { pieces({ "early", "late" }, 0.5), { { stall = true } } }
+    local server = speak({ "early", "late" }, 0.8)
     local out = run([[
       local first = assert(bot():stream("hi"))
-      local second = assert(bot():stream("hi"))
+      local second = assert(bot():stream("silence"))
       while not first:poll() do first:wait(0.1) end
-      assert(chatbot.timeout() > 10) -- and no timer wakes it by chance
+      while chatbot.timeout() < 10 do first:wait(0.01) end -- no timer is to wake it by chance
       local from = cqueues.monotime()
       loop:wrap(function()
         assert(select(2, first:poll()) == "wait")
         repeat cqueues.poll(first) local text = first:poll() until text
-        print(cqueues.monotime() - from < 2, first.text)
+        print(cqueues.monotime() - from < 3, first.text)
         first:close()
         second:close()
       end)
       loop:wrap(function()
         cqueues.sleep(0.05) -- the other waits now
-        local limit = cqueues.monotime() + 0.6
+        local limit = cqueues.monotime() + 1
         repeat second:wait(0.05) until cqueues.monotime() > limit
         assert(select(2, second:poll()) == "wait")
       end)
@@ -190,11 +194,11 @@ describe("in cqueues", function()
   end)
 
   it("a reply that nobody reads does not keep the others' coroutines busy", function()
-    local server = support.serve { pieces({ "unread" }, 0.05), { { stall = true } } }
+    local server = speak({ "unread" }, 0.05)
     local out = run([[
       local unread = assert(bot():stream("hi"))
       assert(select(2, unread:poll()) == "wait")
-      local second, rounds = assert(bot():stream("hi")), 0
+      local second, rounds = assert(bot():stream("silence")), 0
       loop:wrap(function()
         local limit = cqueues.monotime() + 3
         while cqueues.monotime() < limit do
@@ -204,7 +208,7 @@ describe("in cqueues", function()
         end
       end)
       go()
-      print(rounds < 30, unread:poll())
+      print(rounds < 30, (unread:poll()))
     ]], server.url)
     assert.equal("true\tunread\n", out)
   end)

@@ -50,11 +50,13 @@ static void set_key(lua_State *L, struct chatbot *b, int env, int options)
         return;
     }
     if (lua_type(L, -1) == LUA_TSTRING) {
-        const char *key = lua_tostring(L, -1);
+        size_t n;
+        const char *key = lua_tolstring(L, -1, &n);
         free_key(b);
-        b->key = strdup(key);
+        b->key = malloc(n + 1);
         if (b->key == NULL)
             luaL_error(L, "not enough memory");
+        compat_visible(b->key, key, n);
         lua_pushnil(L);
         lua_setfield(L, env, "api_key");
     }
@@ -208,22 +210,28 @@ static void add_prompt(lua_State *L, int env, int renv)
     lua_getfield(L, env, "pending");
     if (lua_istable(L, -1)) {
         lua_getfield(L, -1, "settled");
-        if (!lua_toboolean(L, -1))
-            history_undo(L, messages, messages + 1, false);
+        lua_getfield(L, messages + 1, "tail");
+        if (!lua_toboolean(L, -2))
+            history_undo(L, messages, messages + 1, lua_toboolean(L, -1));
     }
     lua_settop(L, messages);
-    if (!lua_isnil(L, 2)) {
-        lua_createtable(L, 0, 3); /* see reply.h */
+    static const char *const fields[] = {"settled", "tail", "replaced", "after",
+                                         "user"};
+    lua_createtable(L, 0, 5);     /* see history.h */
+    for (int i = 0; i < 5; i++) { /* so that there is room for them */
         lua_pushboolean(L, 0);
-        lua_setfield(L, -2, "settled");
+        lua_setfield(L, -2, fields[i]);
+    }
+    lua_pushvalue(L, -1);
+    lua_setfield(L, env, "pending");
+    lua_pushvalue(L, -1);
+    lua_setfield(L, renv, "pending");
+    if (lua_isnil(L, 2)) {
+        lua_rawgeti(L, messages, (int)lua_rawlen(L, messages));
+        lua_setfield(L, -2, "after");
+    } else {
         lua_pushvalue(L, 2);
         lua_setfield(L, -2, "user");
-        lua_pushboolean(L, 0); /* so that there is room for it */
-        lua_setfield(L, -2, "replaced");
-        lua_pushvalue(L, -1);
-        lua_setfield(L, env, "pending");
-        lua_pushvalue(L, -1);
-        lua_setfield(L, renv, "pending");
         lua_pushvalue(L, 2);
         history_add(L, messages); /* all that may fail comes before this */
         lua_setfield(L, -2, "replaced");
@@ -235,9 +243,9 @@ static void add_prompt(lua_State *L, int env, int renv)
  * _get. With `path` it is a GET of base_url .. path. */
 static int start(lua_State *L, const char *path)
 {
-    enum { BOT = 1, PROMPT, OPTS, MODEL, ENV, ROUTE, REPLY, RENV };
+    enum { BOT = 1, PROMPT, OPTS, MODEL, NOTE, ENV, ROUTE, REPLY, RENV };
     check(L);
-    lua_settop(L, MODEL);
+    lua_settop(L, NOTE);
     if (!lua_isnil(L, OPTS)) {
         luaL_checktype(L, OPTS, LUA_TTABLE);
         options_check(L, OPTS, true);
@@ -271,6 +279,8 @@ static int start(lua_State *L, const char *path)
     lua_setfield(L, RENV, "call");
     lua_pushstring(L, path);
     lua_setfield(L, RENV, "path");
+    lua_pushvalue(L, NOTE);
+    lua_setfield(L, RENV, "note");
     if (!lua_isnil(L, MODEL)) {
         lua_pushvalue(L, ROUTE);
         lua_setfield(L, RENV, "route");
@@ -284,8 +294,10 @@ static int start(lua_State *L, const char *path)
         lua_insert(L, -2);
         return 2;
     }
+    lua_getfield(L, RENV, "on_event");
+    r->eventful = lua_isfunction(L, -1);
     lua_getfield(L, RENV, "on_text");
-    if (lua_isfunction(L, -1))
+    if (r->eventful || lua_isfunction(L, -1))
         reply_list(L, REPLY);
     if (path == NULL) {
         lua_getfield(L, ENV, "active");
@@ -297,7 +309,8 @@ static int start(lua_State *L, const char *path)
     return 1;
 }
 
-/* bot:stream(prompt [, opts [, model]]): the model is for this reply only. */
+/* bot:_stream(prompt [, opts [, model [, note]]]): the model is for this reply
+ * only, as is the note that is sent with the system message. */
 static int chatbot_stream(lua_State *L)
 {
     return start(L, NULL);
@@ -307,6 +320,7 @@ static int chatbot_stream(lua_State *L)
 static int chatbot_get(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 2);
+    lua_settop(L, 3);
     return start(L, path);
 }
 
@@ -376,15 +390,16 @@ static int chatbot_chat(lua_State *L)
 
 #endif
 
-/* bot:_relaunch(reply, opts [, model]): a reply that has ended, or failed
- * before its first text, asks again, with other settings. -> true, or nil, err
+/* bot:_relaunch(reply, opts [, model [, note]]): a reply that has ended, or
+ * failed before its first text, asks again, with other settings. -> true, or
+ * nil, err
  */
 static int chatbot_relaunch(lua_State *L)
 {
-    enum { BOT = 1, REPLY, OPTS, MODEL, RENV };
+    enum { BOT = 1, REPLY, OPTS, MODEL, NOTE, RENV };
     check(L);
     struct reply *r = binding_check(L, REPLY, &reply_type);
-    lua_settop(L, MODEL);
+    lua_settop(L, NOTE);
     compat_getenv(L, REPLY);
     if (!lua_isnil(L, MODEL)) {
         lua_pushnil(L);
@@ -398,6 +413,8 @@ static int chatbot_relaunch(lua_State *L)
     }
     lua_pushvalue(L, OPTS);
     lua_setfield(L, RENV, "call");
+    lua_pushvalue(L, NOTE);
+    lua_setfield(L, RENV, "note");
     enum reply_status before = r->status;
     if (!launch(L, BOT, REPLY)) {
         r->status = before;
@@ -414,6 +431,33 @@ static int chatbot_env(lua_State *L)
 {
     check(L);
     compat_getenv(L, 1);
+    return 1;
+}
+
+/* bot:_route(model) -> where its requests go (see provider.h), or nil, err */
+static int chatbot_route(lua_State *L)
+{
+    check(L);
+    luaL_checkstring(L, 2);
+    lua_settop(L, 3);
+    lua_pushnil(L);
+    if (provider_route(L, 2, 4, 4))
+        return 1;
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+}
+
+/* bot:_busy() -> nil and an error table while a reply is under way, else true
+ */
+static int chatbot_busy(lua_State *L)
+{
+    check(L);
+    lua_settop(L, 1);
+    compat_getenv(L, 1);
+    if (is_busy(L, 2))
+        return return_busy(L, 2);
+    lua_pushboolean(L, 1);
     return 1;
 }
 
@@ -639,6 +683,8 @@ void chatbot_open(lua_State *L)
         {"_get", chatbot_get},
         {"_relaunch", chatbot_relaunch},
         {"_env", chatbot_env},
+        {"_route", chatbot_route},
+        {"_busy", chatbot_busy},
         {"_clone", chatbot_clone},
         {NULL, NULL},
     };

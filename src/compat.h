@@ -74,6 +74,15 @@ static inline void compat_setfuncs(lua_State *L, const luaL_Reg *l)
     }
 }
 
+/* Copies `n` bytes and a NUL to `to`. A NUL among them becomes the byte 01, so
+ * that what C would cut short is seen, and refused, as a control character. */
+static inline void compat_visible(char *to, const char *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = from[i] == '\0' ? '\1' : from[i];
+    to[n] = '\0';
+}
+
 /* Whether the running function may yield; 5.1 cannot know. */
 static inline int compat_isyieldable(lua_State *L)
 {

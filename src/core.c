@@ -9,11 +9,14 @@
 #include "binding.h"
 #include "chatbot.h"
 #include "failure.h"
+#include "fetch.h"
+#include "html.h"
 #include "json.h"
 #include "libcurl.h"
 #include "provider.h"
 #include "reply.h"
 #include "transfer.h"
+#include "utf8.h"
 
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)
@@ -210,6 +213,27 @@ static int core_base64(lua_State *L)
     return 1;
 }
 
+/* repair(text) -> the text, with U+FFFD for what is not UTF-8 */
+static int core_repair(lua_State *L)
+{
+    size_t n, from = 0, bad;
+    const char *s = luaL_checklstring(L, 1, &n);
+    if ((bad = utf8_invalid(s, n)) == n) {
+        lua_settop(L, 1);
+        return 1;
+    }
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (; bad < n - from; bad = utf8_invalid(s + from, n - from)) {
+        luaL_addlstring(&b, s + from, bad);
+        luaL_addstring(&b, "\xEF\xBF\xBD");
+        from += bad + 1;
+    }
+    luaL_addlstring(&b, s + from, n - from);
+    luaL_pushresult(&b);
+    return 1;
+}
+
 /* array(table) -> the table, which is a JSON array also when it is empty. */
 static int core_array(lua_State *L)
 {
@@ -233,6 +257,10 @@ int luaopen_chatbot_core(lua_State *L)
         {"providers", provider_list},
         {"array", core_array},
         {"base64", core_base64},
+        {"repair", core_repair},
+        {"fetch", fetch_start},
+        {"html", html_parse},
+        {"to_utf8", html_to_utf8},
         {"interrupts", core_interrupts},
         {"curl_version", core_curl_version},
         {"json_encode", core_json_encode},

@@ -89,6 +89,11 @@ static inline const char *skip_plain(const char *p, const char *last)
     return p;
 }
 
+size_t delta_plain_run(const char *s, size_t n)
+{
+    return (size_t)(skip_plain(s, s + n) - s);
+}
+
 /* The value of four hexadecimal digits, or -1. Reads no further than the first
  * byte that is none. */
 static int hex4(const char *p)

@@ -82,6 +82,9 @@ bool delta_same(struct delta_shape *shape, const char *before, const char *json,
  * delta_same. */
 enum bytes_status delta_unescape(const struct delta_text *t, struct bytes *out);
 
+/* How many bytes of `s` come before the first that JSON wants escaped. */
+size_t delta_plain_run(const char *s, size_t n);
+
 /* Rewrites escapes of lone surrogate halves (\ud83d without its partner) in a
  * JSON text to the three raw bytes of that half, for decoders that refuse them.
  * Appends the rewritten text to `out`; *changed says whether anything was. */

@@ -1,24 +1,25 @@
 /*
- * encoded.h - the JSON of a message, kept for as long as nothing in the
- * message has changed, so that a long conversation is encoded once.
+ * encoded.h - the JSON of a message whose fields are all strings, which is that
+ * of nearly every message, without lua-cjson: as fast as memory allows, so that
+ * a history of megabytes can be sent anew with each turn, and what its owner
+ * has changed in it needs no noticing.
  *
- * The user may change a message at any time, so the kept form stands beside a
- * copy of the fields it was made from, and is used only when they are the same.
- * A message with a table in it (parts, tool calls) is not kept: what is inside
- * could change unseen. The memory goes when the message is collected.
+ * Knows tables of strings only.
  */
 #ifndef CHATBOT_ENCODED_H
 #define CHATBOT_ENCODED_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "compat.h"
 
-/* Pushes the kept JSON of the message at `i`, if it is still true. [-0, +(0|1),
- * m] */
-bool encoded_get(lua_State *L, int i);
+/* Whether the table at `i` is such a message, of valid UTF-8; *n is then the
+ * length of its JSON. [-0, +0, -] */
+bool encoded_size(lua_State *L, int i, size_t *n);
 
-/* Keeps the JSON on top for the message at `i`. [-0, +0, m] */
-void encoded_put(lua_State *L, int i);
+/* Writes it and returns its length; 0 when it does not fit into `room`, or is
+ * no such message any more. [-0, +0, -] */
+size_t encoded_write(lua_State *L, int i, char *to, size_t room);
 
 #endif

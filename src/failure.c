@@ -4,7 +4,7 @@
  * Shapes of error bodies that servers send:
  *   {"error": {"message", "type", "code", "param"}}   OpenAI and most others
  *   {"error": "text"}, {"errors": [{...}]}, [{"error": {...}}]
- *   {"detail": "text" | [{"msg"}] | {...}}            FastAPI
+ *   {"detail": "text" | [{"msg", "loc"}] | {...}}     FastAPI
  *   {"message": "text" | {...}}, {"error_type", "error_message"}
  *   {"object": "error", "message", ...}
  */
@@ -126,6 +126,24 @@ static void take(lua_State *L, int err, const char *from, const char *to)
         lua_pop(L, 1);
 }
 
+/* err.param = the last name in top.loc, a path into the body: ["body", "x"]. */
+static void take_place(lua_State *L, int err)
+{
+    int top = lua_gettop(L);
+    lua_pushliteral(L, "loc");
+    lua_rawget(L, top);
+    int n = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : 0;
+    for (int i = n; i > 0; i--) {
+        lua_rawgeti(L, top + 1, i);
+        if (is_text(L, -1) && strcmp(lua_tostring(L, -1), "body") != 0) {
+            lua_setfield(L, err, "param");
+            break;
+        }
+        lua_pop(L, 1);
+    }
+    lua_settop(L, top);
+}
+
 bool failure_describe(lua_State *L, int err)
 {
     static const char *const inside[] = {"error",   "errors",        "detail",
@@ -145,6 +163,7 @@ bool failure_describe(lua_State *L, int err)
         take(L, err, "type", "type");
         take(L, err, "error_type", "type");
         take(L, err, "param", "param");
+        take_place(L, err);
         bool deeper = false;
         for (size_t i = 0; !deeper && i < sizeof inside / sizeof *inside; i++)
             deeper = descend(L, inside[i]);

@@ -84,9 +84,21 @@ void history_undo(lua_State *L, int list, int pending, bool tail)
             lua_rawseti(L, list, i);
         break;
     }
+    lua_getfield(L, pending, "after");
+    for (int i = n; tail && i > 0 && lua_istable(L, top + 3); i--) {
+        lua_rawgeti(L, list, i);
+        bool here = lua_rawequal(L, -1, top + 3);
+        lua_pop(L, 1);
+        if (!here)
+            continue;
+        remove_range(L, list, i + 1, n - i);
+        break;
+    }
     lua_settop(L, top);
     lua_pushnil(L);
-    lua_setfield(L, pending, "user"); /* existing fields: no allocation */
+    lua_setfield(L, pending, "after"); /* existing fields: no allocation */
+    lua_pushnil(L);
+    lua_setfield(L, pending, "user");
     lua_pushnil(L);
     lua_setfield(L, pending, "replaced");
 }

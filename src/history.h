@@ -20,8 +20,9 @@ void history_add(lua_State *L, int list);
 
 /* Takes a prompt out of the list again, with all that follows it when `tail`
  * is set, and puts what it replaced in its place. `pending` is a table {user =
- * the message, replaced = that or nil, settled}, and is empty afterwards.
- * [-0, +0, -] */
+ * the message, replaced = that or nil, settled, tail}, or where there was no
+ * prompt {after = the last message before the answer, ...}, and is empty
+ * afterwards. [-0, +0, -] */
 void history_undo(lua_State *L, int list, int pending, bool tail);
 
 /* Appends the message on top: [-1, +0, m] */

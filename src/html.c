@@ -107,11 +107,25 @@ static const char *push_document(lua_State *L, const struct page *p)
     return more == 0 ? NULL : "the page cannot be read";
 }
 
+/* Pages are rarely read: their type is created by the first. [-0, +0, m] */
+static void create_type(lua_State *L)
+{
+    static const luaL_Reg meta[] = {{"__gc", page_gc}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{NULL, NULL}};
+    compat_getkey(L, &page_type);
+    if (lua_isnil(L, -1)) {
+        binding_type(L, &page_type, meta, methods);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
 int html_parse(lua_State *L)
 {
     size_t n;
     const char *s = luaL_checklstring(L, 1, &n), *wrong;
     lua_settop(L, 1);
+    create_type(L);
     struct page *p = binding_new(L, &page_type, sizeof *p);
     p->xml = libxml_load();
     wrong = p->xml->error;
@@ -185,12 +199,4 @@ int html_to_utf8(lua_State *L)
     lua_pushlstring(L, buffer, (size_t)(end - buffer));
     lua_pushinteger(L, (lua_Integer)bad);
     return 2;
-}
-
-void html_open(lua_State *L)
-{
-    static const luaL_Reg meta[] = {{"__gc", page_gc}, {NULL, NULL}};
-    static const luaL_Reg methods[] = {{NULL, NULL}};
-    binding_type(L, &page_type, meta, methods);
-    lua_pop(L, 1);
 }

@@ -17,7 +17,4 @@ int html_parse(lua_State *L);
  * nil and a message when the charset is not known here. */
 int html_to_utf8(lua_State *L);
 
-/* Creates the type of what is held while a page is read. [-0, +0, m] */
-void html_open(lua_State *L);
-
 #endif

@@ -243,13 +243,20 @@ bool http_take(struct http_request *r)
     return true;
 }
 
+static void wake(struct http *h)
+{
+    int64_t at = wake_at(h);
+    if (at != h->poller.timer_at && http_usable(h))
+        poller_timer(&h->poller, at);
+}
+
 struct http_request *http_changed(struct http *h)
 {
     struct http_request *r = h->changed;
     if (r != NULL)
         http_take(r);
-    else if (http_usable(h))
-        poller_timer(&h->poller, wake_at(h));
+    else
+        wake(h);
     return r;
 }
 
@@ -257,8 +264,8 @@ void http_await(struct http_request *r, bool on)
 {
     struct http *h = r->http;
     r->awaited = on;
-    if (on && h != NULL && http_usable(h))
-        poller_timer(&h->poller, wake_at(h));
+    if (on && h != NULL)
+        wake(h);
 }
 
 void http_again(struct http_request *r)
@@ -323,6 +330,7 @@ static void free_request(struct http_request *r)
 {
     sse_free(&r->sse);
     free(r->options.body);
+    free(r->location);
     if (r->copy != NULL)
         wipe(r->copy, r->copy_len);
     free(r->copy);

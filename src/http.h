@@ -75,6 +75,7 @@ struct http_options {
     const char *proxy;   /* NULL: from the environment */
     int http_version;    /* 11 (or 0), 2 */
     bool loading_wait;   /* 503 means that a local server loads its model */
+    bool document;       /* any type of body, kept whole; `location` is kept */
     struct http_limits limits;
 };
 
@@ -106,7 +107,8 @@ struct http_request {
     const char *phase; /* FAULT_TIMEOUT: connect first_byte idle event total */
     bool retryable;    /* the failure was of a kind worth another try */
     char message[320];
-    void *user; /* the caller's */
+    char *location; /* where a redirect leads, or NULL; of a document */
+    void *user;     /* the caller's */
 
     /* private to the engine */
     struct http *http;

@@ -47,6 +47,7 @@ static bool push_key(lua_State *L, const struct stack *s)
     const struct chatbot *b = lua_touserdata(L, s->bot);
     int top = lua_gettop(L);
     const char *found = NULL;
+    size_t n = 0;
     lua_getfield(L, s->env, "api_key");
     lua_getfield(L, s->env, "route");
     if (b->key != NULL && same_server(L, s->route, top + 2)) {
@@ -63,11 +64,13 @@ static bool push_key(lua_State *L, const struct stack *s)
                          "the function api_key must return a string or nil");
             return false;
         }
-        found = lua_tostring(L, -1);
+        found = lua_tolstring(L, -1, &n);
     } else {
         found = provider_env_key(L, s->route);
     }
-    if (found != NULL && *found == '\0')
+    if (found != NULL && n == 0)
+        n = strlen(found);
+    if (n == 0)
         found = NULL;
     if (found == NULL && provider_needs_key(L, s->route)) {
         lua_getfield(L, s->route, "spec");
@@ -82,8 +85,7 @@ static bool push_key(lua_State *L, const struct stack *s)
         return false;
     }
     if (found != NULL) {
-        size_t n = strlen(found) + 1;
-        memcpy(lua_newuserdata(L, n), found, n);
+        compat_visible(lua_newuserdata(L, n + 1), found, n);
     } else {
         lua_pushnil(L);
     }
@@ -116,13 +118,9 @@ static void fill_options(lua_State *L, const struct request_source *s,
 /* Copies what the reply needs to know of the options. [-0, +0, m] */
 static void fill_reply(lua_State *L, const struct stack *s)
 {
-    static const char *const names[] = {"on_text",
-                                        "wait",
-                                        "verbose",
-                                        "keep_partial",
-                                        "max_context_tokens",
-                                        "on_reasoning",
-                                        "on_trim"};
+    static const char *const names[] = {
+        "on_text",      "on_event",           "wait",         "verbose",
+        "keep_partial", "max_context_tokens", "on_reasoning", "on_trim"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         options_get(L, s->source.call, s->source.options, names[i]);
         lua_setfield(L, s->renv, names[i]);
@@ -135,6 +133,8 @@ static void fill_reply(lua_State *L, const struct stack *s)
     lua_pop(L, 1);
     lua_getfield(L, s->env, "totals");
     lua_setfield(L, s->renv, "totals");
+    lua_pushboolean(L, provider_has(L, s->route, "reasoning_back"));
+    lua_setfield(L, s->renv, "reasoning_back");
     lua_getfield(L, s->route, "provider");
     lua_setfield(L, s->renv, "provider");
     lua_getfield(L, s->route, "model");
@@ -181,18 +181,23 @@ static void push_sources(lua_State *L, struct stack *s)
     lua_getfield(L, s->env, "options");
     lua_getfield(L, s->renv, "call");
     lua_getfield(L, s->env, "messages");
-    s->source = (struct request_source){.route = s->route,
-                                        .options = top + 4,
-                                        .call = top + 5,
-                                        .messages = top + 6,
-                                        .fetch = fetch};
+    lua_getfield(L, s->renv, "note");
+    lua_getfield(L, s->env, "route");
+    s->source =
+        (struct request_source){.route = s->route,
+                                .options = top + 4,
+                                .call = top + 5,
+                                .messages = top + 6,
+                                .note = top + 7,
+                                .foreign = !same_server(L, s->route, top + 8),
+                                .fetch = fetch};
     options_get(L, top + 5, top + 4, "stream");
     s->source.stream = !fetch && (lua_isnil(L, -1) || lua_toboolean(L, -1));
     options_get(L, top + 5, top + 4, "replace_invalid_utf8");
     s->source.replace_invalid = lua_toboolean(L, -1);
     s->source.max_request =
         options_number(L, top + 5, top + 4, "max_request_bytes", 64 << 20);
-    lua_settop(L, top + 6);
+    lua_settop(L, top + 7);
 }
 
 /* The body's parts and the key are on top. False: an error table is pushed. */
@@ -204,21 +209,23 @@ static bool send(lua_State *L, const struct stack *s)
     lua_getfield(L, s->source.options, "allow_insecure_http");
     bool insecure = lua_toboolean(L, -1);
     fill_options(L, &s->source, &o);
-    const char *wrong = provider_check_url(o.url, key != NULL, insecure);
+    if (!request_headers(L, &s->source, key, &o))
+        return false;
+    bool secret = key != NULL || request_has_secret(&o);
+    const char *wrong = provider_check_url(o.url, secret, insecure);
     if (wrong != NULL) {
         failure_push(L, FAULT_CONFIG, "%s", wrong);
         return false;
     }
-    if (!request_headers(L, &s->source, key, &o))
-        return false;
     struct http *http = binding_http(L);
     if (http == NULL)
         return false;
     lua_setfield(L, s->renv, "engine");
     reply_forget(L, s->reply);
     /* from here on nothing throws, because the body would be lost */
-    if (!s->source.fetch && !request_join(L, body, &o)) {
-        failure_push(L, FAULT_MEMORY, "not enough memory");
+    const char *lost = s->source.fetch ? NULL : request_join(L, body, &o);
+    if (lost != NULL) {
+        failure_push(L, FAULT_MEMORY, "%s", lost);
         return false;
     }
     bool ok = reply_start(L, s->reply, http, &o, key);

@@ -47,11 +47,13 @@ static const struct {
     {"wait", FUNCTION, BOTH},
     {"on_text", FUNCTION, BOTH},
     {"on_reasoning", FUNCTION, BOTH},
+    {"on_event", FUNCTION, BOTH},
     {"on_trim", FUNCTION, FOR_BOT},
     {"verbose", VERBOSE, BOTH},
     {"connect_timeout", SECONDS, BOTH},
     {"first_byte_timeout", SECONDS, BOTH},
     {"idle_timeout", SECONDS, BOTH},
+    {"event_timeout", SECONDS, BOTH},
     {"timeout", SECONDS, BOTH},
     {"max_retries", COUNT, BOTH},
     {"max_event_bytes", COUNT, BOTH},
@@ -184,6 +186,7 @@ void options_limits(lua_State *L, int call, int bot, struct http_limits *l)
     l->first_byte_timeout =
         options_number(L, call, bot, "first_byte_timeout", 600);
     l->idle_timeout = options_number(L, call, bot, "idle_timeout", 600);
+    l->event_timeout = options_number(L, call, bot, "event_timeout", 0);
     l->timeout = options_number(L, call, bot, "timeout", 0);
     double retries = options_number(L, call, bot, "max_retries", 2);
     l->max_retries = retries < 1000 ? (int)retries : 1000;

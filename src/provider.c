@@ -71,6 +71,10 @@ static const struct field_rule fields[] = {
     {"header_env", MAP},
     {"stream_options", FLAG},
     {"loading_wait", FLAG},
+    {"json_object", FLAG},
+    {"json_schema", FLAG},
+    {"reasoning_back", FLAG},
+    {"extra_content", FLAG},
     {"rename", MAP},
     {"models", MODELS},
     {NULL, TEXT},
@@ -359,7 +363,8 @@ bool provider_route(lua_State *L, int model, int provider, int base_url)
 {
     const char *name = lua_tostring(L, model);
     const char *wanted = lua_tostring(L, provider);
-    const char *base = lua_tostring(L, base_url);
+    size_t base_len = 0;
+    const char *base = lua_tolstring(L, base_url, &base_len);
     if (name == NULL)
         name = "";
     lua_newtable(L);
@@ -395,9 +400,12 @@ bool provider_route(lua_State *L, int model, int provider, int base_url)
         return false;
     }
     int spec = list + 1;
-    if (base != NULL)
-        lua_pushstring(L, base);
-    else
+    if (base != NULL) {
+        char *copy = lua_newuserdata(L, base_len + 1);
+        compat_visible(copy, base, base_len);
+        lua_pushstring(L, copy);
+        lua_remove(L, -2);
+    } else
         push_default_url(L, spec, name);
     if (!lua_isstring(L, -1)) {
         const char *var = field(L, spec, "base_url_env");
@@ -434,6 +442,14 @@ const char *provider_env_key(lua_State *L, int route)
     const char *key = spec_key(L, -1);
     lua_pop(L, 1);
     return key;
+}
+
+bool provider_has(lua_State *L, int route, const char *name)
+{
+    lua_getfield(L, route, "spec");
+    bool set = flag(L, lua_gettop(L), name);
+    lua_pop(L, 1);
+    return set;
 }
 
 bool provider_needs_key(lua_State *L, int route)

@@ -30,6 +30,9 @@ bool provider_route(lua_State *L, int model, int provider, int base_url);
  * getenv's. */
 const char *provider_env_key(lua_State *L, int route);
 
+/* Whether the provider's data say `name = true`. [-0, +0, m] */
+bool provider_has(lua_State *L, int route, const char *name);
+
 /* Whether this route cannot do without a key. */
 bool provider_needs_key(lua_State *L, int route);
 

@@ -20,9 +20,10 @@
 #include "json.h"
 #include "retry.h"
 
-#define GRACE   5.0 /* s to wait for usage and [DONE] after finish_reason */
-#define EXCERPT 200 /* printable bytes of a body that is no answer */
-#define AT_ONCE 16  /* events between two looks at the clock */
+#define GRACE   5.0   /* s to wait for usage and [DONE] after finish_reason */
+#define EXCERPT 200   /* printable bytes of a body that is no answer */
+#define AT_ONCE 16    /* events between two looks at the clock */
+#define HELD    10000 /* us between two looks at a tool that waits */
 
 const struct binding_type reply_type = {"chatbot.reply"};
 static const char list_key; /* registry: address of the struct -> userdata */
@@ -65,13 +66,14 @@ static void rollback(lua_State *L, const struct reply *r, int env)
     lua_settop(L, top);
 }
 
-/* The prompt stays in the conversation. [-0, +0, -] */
-static void settle(lua_State *L, int env)
+/* Sets a field of `pending`: "settled", the prompt stays in the conversation;
+ * "tail", it goes with all that follows it, should it go. [-0, +0, -] */
+static void mark(lua_State *L, int env, const char *name)
 {
     lua_getfield(L, env, "pending");
     if (lua_istable(L, -1)) {
         lua_pushboolean(L, 1);
-        lua_setfield(L, -2, "settled"); /* a field that is there */
+        lua_setfield(L, -2, name); /* a field that is there */
     }
     lua_pop(L, 1);
 }
@@ -90,7 +92,7 @@ static void give_up(lua_State *L, struct reply *r, int env)
         lua_pushlstring(L, r->text.bytes.data, r->text.bytes.len);
         lua_setfield(L, -2, "content");
         history_append(L, top + 2);
-        settle(L, env);
+        mark(L, env, "settled");
     } else {
         rollback(L, r, env);
     }
@@ -104,18 +106,30 @@ static int protected_give_up(lua_State *L)
     return 0;
 }
 
+static int protected_rollback(lua_State *L)
+{
+    compat_getenv(L, 1);
+    rollback(L, lua_touserdata(L, 1), 2);
+    return 0;
+}
+
 void reply_close(lua_State *L, int i)
 {
     struct reply *r = lua_touserdata(L, i);
     if (r->status != REPLY_STREAMING)
         return;
     r->status = REPLY_CANCELLED;
+    r->held = false;
     drop_request(r, false);
     i = lua_absindex(L, i);
-    lua_pushcfunction(L, protected_give_up);
-    lua_pushvalue(L, i);
-    if (lua_pcall(L, 1, 0, 0) != 0)
-        lua_pop(L, 1); /* no memory */
+    static const lua_CFunction ways[] = {protected_give_up, protected_rollback};
+    for (size_t k = 0; k < sizeof ways / sizeof *ways; k++) {
+        lua_pushcfunction(L, ways[k]);
+        lua_pushvalue(L, i);
+        if (lua_pcall(L, 1, 0, 0) == 0)
+            break;
+        lua_pop(L, 1); /* no memory; the other needs none */
+    }
 }
 
 static int reply_gc(lua_State *L)
@@ -150,7 +164,7 @@ void reply_forget(lua_State *L, int i)
     bytes_free(&r->last);
     r->text = r->reasoning = r->refusal = (struct reply_text){.utf8.len = 0};
     r->form = FORM_UNKNOWN;
-    r->finished = r->ended = r->named = false;
+    r->finished = r->ended = r->named = r->held = false;
     r->given = r->kept = r->reasoning_given = 0;
     compat_getenv(L, i);
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
@@ -199,6 +213,12 @@ static void set_text(lua_State *L, int table, const char *name,
         return;
     lua_pushlstring(L, b->data, b->len);
     lua_setfield(L, table, name);
+}
+
+static void push_request_id(lua_State *L, const struct reply *r)
+{
+    const char *id = r->request->response.request_id;
+    failure_redact(L, id, strlen(id), &r->secret);
 }
 
 static void copy_field(lua_State *L, int from, const char *name, int to)
@@ -251,7 +271,7 @@ static void end_badly(lua_State *L, struct reply *r, int env)
         if (request->response.request_id[0] != '\0') {
             lua_pushstring(L, request->response.request_id);
             lua_setfield(L, err, "request_id");
-            lua_pushstring(L, request->response.request_id);
+            push_request_id(L, r);
             lua_setfield(L, env, "request_id");
         }
         if (request->response.status > 0) {
@@ -315,7 +335,7 @@ static void end_well(lua_State *L, struct reply *r, int env)
 {
     enum reply_status status = REPLY_COMPLETE;
     if (r->request->response.request_id[0] != '\0') {
-        lua_pushstring(L, r->request->response.request_id);
+        push_request_id(L, r);
         lua_setfield(L, env, "request_id");
     }
     if (!r->fetch) {
@@ -326,14 +346,23 @@ static void end_well(lua_State *L, struct reply *r, int env)
         history_append(L, -2);
         lua_pop(L, 1);
         r->committed = true;
-        settle(L, env);
+        lua_getfield(L, env, "hold");
+        r->held = lua_toboolean(L, -1);
+        lua_pop(L, 1);
+        if (r->held)
+            mark(L, env, "tail");
+        else
+            mark(L, env, "settled");
     }
-    r->status = status;
+    if (r->held)
+        r->verdict = status;
+    else
+        r->status = status;
     drop_request(r, true);
-    if (!r->fetch) {
+    if (!r->fetch)
         count_usage(L, env);
+    if (!r->fetch && !r->held)
         trim(L, env);
-    }
 }
 
 /* Pushes the error table for a body that came with an HTTP error, or with 2xx
@@ -369,6 +398,10 @@ static void push_http_error(lua_State *L, struct reply *r)
                      "the server redirects (HTTP %d), which is never followed: "
                      "use the final address as base_url",
                      status);
+        if (request->location != NULL) {
+            lua_pushstring(L, request->location);
+            lua_setfield(L, -2, "location");
+        }
         return;
     }
     push_body_error(L, r, FAULT_HTTP,
@@ -439,6 +472,36 @@ static void keep_last(struct reply *r, const char *s, size_t n, size_t same)
         r->last.len = r->shape.text = 0;
 }
 
+/* Keeps the decoded event on top for on_event, if there is such an option; it
+ * is called when all has been taken in. [-0, +0, m] */
+static void keep_event(lua_State *L, struct reply *r, int env)
+{
+    if (!r->eventful)
+        return;
+    lua_getfield(L, env, "events");
+    if (!lua_istable(L, -1)) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, env, "events");
+    }
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
+    lua_pop(L, 1);
+}
+
+/* Decodes an event for on_event alone. [-0, +0, m] */
+static void decode_event(lua_State *L, struct reply *r, int env, const char *s,
+                         size_t n)
+{
+    int top = lua_gettop(L);
+    failure_redact(L, s, n, &r->secret);
+    s = lua_tolstring(L, -1, &n);
+    if (json_decode(L, s, n))
+        keep_event(L, r, env);
+    lua_settop(L, top);
+}
+
 /* Decodes what delta.c does not know, and merges it. [-0, +(0|1), m] */
 static bool take_other(lua_State *L, struct reply *r, int env, const char *s,
                        size_t n, bool last)
@@ -459,6 +522,7 @@ static bool take_other(lua_State *L, struct reply *r, int env, const char *s,
         return false;
     }
     lua_remove(L, -2);
+    keep_event(L, r, env);
     r->event_len = n;
     return chunk_merge(L, r, env);
 }
@@ -482,6 +546,8 @@ static bool take_json(lua_State *L, struct reply *r, int env, const char *s,
         if (!take_other(L, r, env, s, n, last))
             return false;
     } else {
+        if (r->eventful)
+            decode_event(L, r, env, s, n);
         enum http_fault fault = chunk_plain(L, r, env, &d);
         if (fault != FAULT_NONE) {
             failure_push(L, fault,
@@ -558,6 +624,15 @@ static bool take_stream(lua_State *L, struct reply *r, int env, int64_t until)
 
 /* ---- whole documents ---- */
 
+static int push_bytes(lua_State *L, const struct bytes *b, bool empty)
+{
+    if (b->len > 0 || empty)
+        lua_pushlstring(L, b->len > 0 ? b->data : "", b->len);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
 /* The document has arrived. False: an error table is pushed. [-0, +(0|1), m] */
 static bool take_document(lua_State *L, struct reply *r, int env)
 {
@@ -603,6 +678,22 @@ static bool take_document(lua_State *L, struct reply *r, int env)
         lua_setfield(L, err, "kind");
     }
     return false;
+}
+
+/* A document of any type has arrived: the answer has it as it is. [-0, +0, m]
+ */
+static void take_any(lua_State *L, struct reply *r, int env)
+{
+    const struct http_request *request = r->request;
+    lua_createtable(L, 0, 3);
+    push_bytes(L, &request->sse.in, true);
+    lua_setfield(L, -2, "body");
+    lua_pushinteger(L, request->response.status);
+    lua_setfield(L, -2, "status");
+    lua_pushstring(L, request->response.content_type);
+    lua_setfield(L, -2, "content_type");
+    lua_setfield(L, env, "raw");
+    r->finished = true;
 }
 
 static bool is_event_line(const char *s, size_t n)
@@ -688,7 +779,10 @@ static void pump(lua_State *L, struct reply *r, int env, int64_t until)
     int status = request->response.status;
     bool over = request->state != HTTP_RUNNING, good = true;
     if (status >= 200 && status < 300 && request->response.header_done) {
-        if (r->form == FORM_UNKNOWN && request->sse.in.len > 0)
+        if (r->document && request->state == HTTP_DONE)
+            take_any(L, r, env);
+        else if (!r->document && r->form == FORM_UNKNOWN &&
+                 request->sse.in.len > 0)
             good = find_form(L, r);
         if (good && r->form == FORM_STREAM)
             good = take_stream(L, r, env, until);
@@ -726,11 +820,41 @@ static void tell(lua_State *L, int i, int env)
         lua_pushvalue(L, top + 1);
         lua_call(L, 2, 0);
     }
+    lua_settop(L, top);
+}
+
+/* Hands the messages that were trimmed to on_trim. [-0, +0, e] */
+static void tell_trimmed(lua_State *L, int env)
+{
+    int top = lua_gettop(L);
     lua_getfield(L, env, "dropped");
     lua_getfield(L, env, "on_trim");
     if (lua_istable(L, -2) && lua_isfunction(L, -1)) {
         lua_pushvalue(L, -2);
         lua_call(L, 1, 0);
+    }
+    lua_settop(L, top);
+}
+
+/* Hands the events that were decoded to on_event; one that it closes the reply
+ * at is the last. [-0, +0, e] */
+static void tell_events(lua_State *L, struct reply *r, int i, int env)
+{
+    int top = lua_gettop(L);
+    lua_getfield(L, env, "events");
+    if (!lua_istable(L, -1)) {
+        lua_pop(L, 1);
+        return;
+    }
+    lua_pushnil(L);
+    lua_setfield(L, env, "events");
+    lua_getfield(L, env, "on_event");
+    int n = (int)lua_rawlen(L, top + 1);
+    for (int k = 1; k <= n && r->status != REPLY_CANCELLED; k++) {
+        lua_rawgeti(L, top + 1, k);
+        lua_pushvalue(L, top + 2);
+        call_on_text(L, i);
+        lua_pop(L, 1);
     }
     lua_settop(L, top);
 }
@@ -775,9 +899,13 @@ enum reply_state reply_advance(lua_State *L, int i, int64_t until)
             pump(L, r, env, until);
         }
         r->torn = false;
-        if (r->status != REPLY_STREAMING)
+        if (r->status != REPLY_STREAMING || r->held)
             tell(L, i, env);
+        if (r->status != REPLY_STREAMING)
+            tell_trimmed(L, env);
     }
+    if (r->eventful)
+        tell_events(L, r, i, env);
     tell_reasoning(L, r, i, env);
     size_t n = r->text.bytes.len - r->given;
     if (n > 0) {
@@ -797,7 +925,7 @@ enum reply_state reply_advance(lua_State *L, int i, int64_t until)
         if (r->request != NULL)
             http_await(r->request, true);
         lua_pop(L, 2);
-        return REPLY_WAITS;
+        return r->held ? REPLY_HAS_ENDED : REPLY_WAITS;
     case REPLY_ERROR:
     case REPLY_CANCELLED:
     case REPLY_CLOSED:
@@ -907,14 +1035,28 @@ static int reply_poll(lua_State *L)
     }
 }
 
+/* Whether the reply goes on when a tool does, which has its own clock. */
+static bool held_up(lua_State *L, const struct reply *r)
+{
+    if (!r->held)
+        return false;
+    compat_getenv(L, 1);
+    lua_getfield(L, -1, "job");
+    bool waits = !lua_isnil(L, -1);
+    lua_pop(L, 2);
+    return waits;
+}
+
 /* reply:wait([seconds]): blocks until something has changed. */
 static int reply_wait(lua_State *L)
 {
     struct reply *r = check(L);
     int64_t us = binding_seconds(L, 2, -1);
     lua_settop(L, 1);
-    if (r->status == REPLY_STREAMING) /* what has come already is no wait */
+    if (r->request != NULL) /* what has come already is no wait */
         reply_step(L, 1, r->request->changed ? 0 : us);
+    else if (held_up(L, r))
+        reply_step(L, 1, us < 0 || us > HELD ? HELD : us);
     lua_pushboolean(L, r->status != REPLY_STREAMING);
     return 1;
 }
@@ -931,6 +1073,8 @@ static int reply_answer(lua_State *L)
         lua_insert(L, -2);
         return 2;
     case REPLY_HAS_ENDED:
+        if (r->held)
+            return luaL_error(L, "the reply has not ended");
         reply_push_answer(L, 1);
         return 2;
     default:
@@ -982,8 +1126,8 @@ static int reply_timeout(lua_State *L)
     struct reply *r = check(L);
     struct http *http = binding_http_if(L);
     int64_t us = http == NULL ? -1 : http_timeout(http);
-    if (r->status != REPLY_STREAMING)
-        us = 0;
+    if (r->status != REPLY_STREAMING || r->held)
+        us = held_up(L, r) ? HELD : 0;
     if (us < 0)
         lua_pushnil(L);
     else
@@ -997,6 +1141,29 @@ static int reply_env(lua_State *L)
     check(L);
     compat_getenv(L, 1);
     return 1;
+}
+
+/* reply:_is_held(): whether _release, _reject or bot:_relaunch is due. */
+static int reply_is_held(lua_State *L)
+{
+    lua_pushboolean(L, check(L)->held);
+    return 1;
+}
+
+/* reply:_release(): what was held is the answer. */
+static int reply_release(lua_State *L)
+{
+    struct reply *r = check(L);
+    lua_settop(L, 1);
+    if (!r->held)
+        return 0;
+    r->held = false;
+    r->status = r->verdict;
+    compat_getenv(L, 1);
+    mark(L, 2, "settled");
+    trim(L, 2);
+    tell_trimmed(L, 2);
+    return 0;
 }
 
 /* reply:_reject(message | err): an answer that is whole, but not what was asked
@@ -1016,6 +1183,7 @@ static int reply_reject(lua_State *L)
     set_text(L, env + 1, "partial", &r->text.bytes);
     lua_setfield(L, env, "err");
     r->status = REPLY_ERROR;
+    r->held = false;
     return 0;
 }
 
@@ -1036,22 +1204,13 @@ static int reply_tostring(lua_State *L)
     return 1;
 }
 
-static int push_bytes(lua_State *L, const struct bytes *b, bool empty)
-{
-    if (b->len > 0 || empty)
-        lua_pushlstring(L, b->len > 0 ? b->data : "", b->len);
-    else
-        lua_pushnil(L);
-    return 1;
-}
-
 /* __index: a method (first upvalue), else a field. */
 static int reply_index(lua_State *L)
 {
     static const char *const in_env[] = {
         "usage",    "finish_reason", "logprobs",   "tool_calls", "message",
         "id",       "model",         "request_id", "provider",   "parsed",
-        "adjusted", "tried"};
+        "adjusted", "attempts"};
     struct reply *r = check(L);
     lua_pushvalue(L, 2);
     lua_rawget(L, lua_upvalueindex(1));
@@ -1116,6 +1275,8 @@ void reply_open(lua_State *L)
         {"_waiter", reply_waiter},
         {"_env", reply_env},
         {"_reject", reply_reject},
+        {"_release", reply_release},
+        {"_is_held", reply_is_held},
         {NULL, NULL},
     };
     lua_newtable(L); /* the list of replies with an on_text */

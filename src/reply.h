@@ -4,7 +4,8 @@
  * A reply owns its request. Its environment table holds, under these names,
  *   bot, engine   userdata that must live as long
  *   messages      the conversation;  pending: the prompt in it, see history.h
- *   on_text, wait, verbose, keep_partial, max_context_tokens: options
+ *   hold          the Lua side goes on where the request has ended well
+ *   on_text, on_event, wait, verbose, keep_partial, max_context_tokens: options
  *   id, model, finish_reason, usage, logprobs, tool_calls, message, err, raw
  * and what chunk.c keeps while tool calls arrive.
  */
@@ -45,12 +46,15 @@ struct reply {
     enum reply_status status;
     enum reply_form form;
     bool fetch;    /* any JSON document, no conversation */
+    bool document; /* with `fetch`: any document, as it is */
     bool finished; /* finish_reason or [DONE] was seen: complete */
     bool ended;    /* [DONE] was seen: nothing after it counts */
     bool eventful; /* there is an on_event */
     bool more;     /* events are left for the next time */
     bool named;    /* id and model are known */
     bool torn;     /* reading was left by an error (of memory) midway */
+    bool held;     /* whole, but not over: _release, _reject or a new launch */
+    enum reply_status verdict; /* of what is held */
     struct reply_text text, reasoning, refusal;
     bool committed; /* a message of ours is in the conversation */
     size_t given;   /* bytes of `text` that were handed out */

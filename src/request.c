@@ -1,7 +1,8 @@
 /*
  * request.c - see request.h.
  *
- * A body is collected as a Lua table of strings (`parts`) and joined once.
+ * A body is collected as a Lua table (`parts`) of strings and of one list of
+ * messages, and joined once.
  */
 #include "request.h"
 
@@ -92,69 +93,197 @@ static bool overridden(lua_State *L, const struct request_source *s,
     return set;
 }
 
-/* Pushes the list of what is known of each message: its kept JSON, or false.
- * lua-cjson reserves room for the worst case and ends the process when there is
+/* Replaces the table on top by a shallow copy. [-1, +1, m] */
+static void copy_table(lua_State *L)
+{
+    lua_newtable(L);
+    lua_pushnil(L);
+    while (lua_next(L, -3)) { /* from, to, key, value */
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, -4);
+    }
+    lua_remove(L, -2);
+}
+
+/* Replaces the table on top by a copy without this field, if it has it. Whether
+ * it had. [-1, +1, m] */
+static bool without(lua_State *L, const char *name)
+{
+    lua_getfield(L, -1, name);
+    bool there = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    if (there) {
+        copy_table(L);
+        lua_pushnil(L);
+        lua_setfield(L, -2, name);
+    }
+    return there;
+}
+
+/* Takes what only some services know out of the tool calls of the message on
+ * top. [-1, +1, m] */
+static void plain_calls(lua_State *L)
+{
+    int message = lua_gettop(L);
+    bool changed = false;
+    lua_getfield(L, message, "tool_calls");
+    int n = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : 0;
+    for (int i = 1; i <= n; i++) {
+        lua_rawgeti(L, message + 1, i);
+        if (lua_istable(L, -1) && without(L, "extra_content")) {
+            if (!changed) { /* the message and its list are the user's */
+                lua_pushvalue(L, message);
+                copy_table(L);
+                lua_replace(L, message);
+                lua_pushvalue(L, message + 1);
+                copy_table(L);
+                lua_pushvalue(L, -1);
+                lua_setfield(L, message, "tool_calls");
+                lua_replace(L, message + 1);
+                changed = true;
+            }
+            lua_rawseti(L, message + 1, i);
+        } else {
+            lua_pop(L, 1);
+        }
+    }
+    lua_settop(L, message);
+}
+
+/* Replaces the system message on top by one with the note behind its text.
+ * [-1, +1, m] */
+static void with_note(lua_State *L, const struct request_source *s)
+{
+    copy_table(L);
+    lua_getfield(L, -1, "content");
+    lua_pushliteral(L, "\n\n");
+    lua_pushvalue(L, s->note);
+    lua_concat(L, 3);
+    lua_setfield(L, -2, "content");
+}
+
+static bool is_system(lua_State *L, int message)
+{
+    lua_getfield(L, message, "role");
+    const char *role = lua_tostring(L, -1);
+    bool same = role != NULL &&
+                (strcmp(role, "system") == 0 || strcmp(role, "developer") == 0);
+    lua_pop(L, 1);
+    return same;
+}
+
+/* Replaces the message on top by what this service is to get of it, which is
+ * the message itself where nothing differs. [-1, +1, m] */
+static void fit(lua_State *L, const struct request_source *s, bool note)
+{
+    if (note)
+        with_note(L, s);
+    if (!provider_has(L, s->route, "reasoning_back"))
+        without(L, "reasoning_content");
+    if (!provider_has(L, s->route, "extra_content"))
+        plain_calls(L);
+}
+
+/* Pushes message `i`, or for 0 the note as a message. [-0, +1, m] */
+static void push_message(lua_State *L, const struct request_source *s, int i)
+{
+    if (i > 0) {
+        lua_rawgeti(L, s->messages, i);
+        return;
+    }
+    lua_createtable(L, 0, 2);
+    lua_pushliteral(L, "system");
+    lua_setfield(L, -2, "role");
+    lua_pushvalue(L, s->note);
+    lua_setfield(L, -2, "content");
+}
+
+/* Whether there is a note, and the conversation does not begin with a text of
+ * the system that it can be added to. [-0, +0, m] */
+static bool note_apart(lua_State *L, const struct request_source *s)
+{
+    int top = lua_gettop(L);
+    bool apart = lua_isstring(L, s->note);
+    lua_rawgeti(L, s->messages, 1);
+    if (apart && lua_istable(L, -1) && is_system(L, top + 1)) {
+        lua_getfield(L, -1, "content");
+        apart = lua_type(L, -1) != LUA_TSTRING;
+    }
+    lua_settop(L, top);
+    return apart;
+}
+
+/* Pushes the list of messages as they will be sent: the message itself, when
+ * encoded.c takes it, or else its JSON. list[0] is the length of it all. lua-
+ * cjson reserves room for the worst case and ends the process when there is
  * none, so what might become too long is not even begun: an error table, and
  * false. [-0, +1, m] */
-static bool survey(lua_State *L, const struct request_source *s)
+static bool list_messages(lua_State *L, const struct request_source *s)
 {
     double worst = lua_istable(L, s->call) ? json_worst(L, s->call) : 0;
-    int n = (int)lua_rawlen(L, s->messages);
-    lua_createtable(L, n, 0);
-    int known = lua_gettop(L);
+    bool note = lua_isstring(L, s->note), apart = note_apart(L, s);
+    int n = (int)lua_rawlen(L, s->messages), skip = apart ? 1 : 0;
+    n += skip;
+    size_t sum = n > 0 ? (size_t)n - 1 : 0, size;
+    lua_createtable(L, n, 1);
+    lua_newtable(L); /* those that need lua-cjson */
+    lua_insert(L, -2);
+    int list = lua_gettop(L);
     for (int i = 1; i <= n; i++) {
-        lua_rawgeti(L, s->messages, i);
+        push_message(L, s, i - skip);
         if (!lua_istable(L, -1)) {
-            failure_push(L, FAULT_CONFIG, "message %d is no table", i);
+            failure_push(L, FAULT_CONFIG, "message %d is no table", i - skip);
             return false;
         }
-        if (encoded_get(L, known + 1)) {
-            worst += (double)lua_rawlen(L, -1);
+        fit(L, s, note && !apart && i == 1);
+        if (encoded_size(L, -1, &size)) {
+            sum += size;
+            lua_rawseti(L, list, i);
         } else {
-            worst += json_worst(L, known + 1);
+            worst += json_worst(L, list + 1);
+            lua_rawseti(L, list - 1, i);
             lua_pushboolean(L, 0);
+            lua_rawseti(L, list, i);
         }
-        lua_rawseti(L, known, i);
-        lua_settop(L, known);
     }
-    if (worst <= s->max_request)
-        return true;
-    char max[32];
-    snprintf(max, sizeof max, "%.0f", s->max_request);
-    failure_push(L, FAULT_LIMIT,
-                 "the request could become larger than %s bytes "
-                 "(max_request_bytes)",
-                 max);
-    return false;
+    if (worst + (double)sum > s->max_request) {
+        char max[32];
+        snprintf(max, sizeof max, "%.0f", s->max_request);
+        failure_push(L, FAULT_LIMIT,
+                     "the request could become larger than %s bytes "
+                     "(max_request_bytes)",
+                     max);
+        return false;
+    }
+    for (int i = 1; i <= n; i++) {
+        lua_rawgeti(L, list, i);
+        if (!lua_toboolean(L, -1)) {
+            lua_rawgeti(L, list - 1, i);
+            if (!encode(L, s)) {
+                failure_push(L, FAULT_CONFIG, "message %d cannot be sent: %s",
+                             i - skip, lua_tostring(L, -1));
+                return false;
+            }
+            sum += lua_rawlen(L, -1);
+            lua_rawseti(L, list, i);
+        }
+        lua_settop(L, list);
+    }
+    lua_pushnumber(L, (lua_Number)sum);
+    lua_rawseti(L, list, 0);
+    lua_remove(L, list - 1);
+    return true;
 }
 
 static bool add_messages(lua_State *L, const struct request_source *s,
                          int parts)
 {
-    if (!survey(L, s))
+    if (!list_messages(L, s))
         return false;
-    int known = lua_gettop(L), n = (int)lua_rawlen(L, known);
     add_literal(L, parts, "\"messages\":[");
-    for (int i = 1; i <= n; i++) {
-        if (i > 1)
-            add_literal(L, parts, ",");
-        lua_rawgeti(L, known, i);
-        if (!lua_toboolean(L, -1)) {
-            lua_rawgeti(L, s->messages, i);
-            lua_replace(L, -2); /* the message */
-            lua_pushvalue(L, -1);
-            if (!encode(L, s)) {
-                failure_push(L, FAULT_CONFIG, "message %d cannot be sent: %s",
-                             i, lua_tostring(L, -1));
-                return false;
-            }
-            encoded_put(L, known + 1);
-        }
-        add(L, parts);
-        lua_settop(L, known);
-    }
+    add(L, parts);
     add_literal(L, parts, "],");
-    lua_pop(L, 1);
     return true;
 }
 
@@ -232,26 +361,72 @@ bool request_body(lua_State *L, const struct request_source *s)
     return true;
 }
 
-bool request_join(lua_State *L, int parts, struct http_options *o)
+/* The length of the part on top, a string or a list of messages. */
+static size_t part_size(lua_State *L)
 {
-    size_t n = 0, len;
+    if (!lua_istable(L, -1))
+        return lua_rawlen(L, -1);
+    lua_rawgeti(L, -1, 0);
+    size_t n = (size_t)lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return n;
+}
+
+/* Writes the part on top, of this length. Returns where it ends, NULL when it
+ * has another length now. */
+static char *write_part(lua_State *L, char *to, size_t room)
+{
+    const char *end = to + room;
+    if (lua_istable(L, -1)) {
+        size_t count = lua_rawlen(L, -1);
+        for (size_t i = 1; to != NULL && i <= count; i++) {
+            if (i > 1 && to < end)
+                *to++ = ',';
+            lua_rawgeti(L, -1, (int)i);
+            if (lua_istable(L, -1)) {
+                size_t n = encoded_write(L, -1, to, (size_t)(end - to));
+                to = n > 0 ? to + n : NULL;
+            } else {
+                to = write_part(L, to, (size_t)(end - to));
+            }
+            lua_pop(L, 1);
+        }
+        return to;
+    }
+    size_t n;
+    const char *s = lua_tolstring(L, -1, &n);
+    if (n > room)
+        return NULL;
+    memcpy(to, s, n);
+    return to + n;
+}
+
+const char *request_join(lua_State *L, int parts, struct http_options *o)
+{
+    size_t size = 0;
     int count = (int)lua_rawlen(L, parts);
     for (int i = 1; i <= count; i++) {
         lua_rawgeti(L, parts, i);
-        n += lua_rawlen(L, -1);
+        size += part_size(L);
         lua_pop(L, 1);
     }
-    char *to = malloc(n);
-    o->body = to;
-    o->body_len = n;
+    o->body = malloc(size);
+    o->body_len = size;
+    char *to = o->body, *end = to + size;
+    if (to == NULL)
+        return "not enough memory";
     for (int i = 1; to != NULL && i <= count; i++) {
         lua_rawgeti(L, parts, i);
-        const char *part = lua_tolstring(L, -1, &len);
-        memcpy(to, part, len);
-        to += len;
+        size_t n = part_size(L);
+        char *next = n <= (size_t)(end - to) ? write_part(L, to, n) : NULL;
+        to = next == to + n ? next : NULL;
         lua_pop(L, 1);
     }
-    return to != NULL;
+    if (to != NULL)
+        return NULL;
+    free(o->body);
+    o->body = NULL;
+    return "the conversation was changed while it was sent";
 }
 
 /* ---- headers ---- */
@@ -284,6 +459,16 @@ static bool has(const struct http_options *o, const char *name)
     size_t n = strlen(name);
     for (size_t i = 0; i < o->n_headers; i++)
         if (strncasecmp(o->headers[i], name, n) == 0 && o->headers[i][n] == ':')
+            return true;
+    return false;
+}
+
+bool request_has_secret(const struct http_options *o)
+{
+    static const char *const names[] = {"Authorization", "api-key", "x-api-key",
+                                        "x-goog-api-key", "Cookie"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (has(o, names[i]))
             return true;
     return false;
 }
@@ -338,8 +523,10 @@ static bool add_table(lua_State *L, struct http_options *o, bool env)
             n = value == NULL ? 0 : strlen(value);
         }
         luaL_checkstack(L, 8, "headers");
-        if ((n > 0 || !env) &&
-            !add_header(L, o, lua_tostring(L, top - 1), value, n))
+        const char *name = lua_tostring(L, top - 1);
+        if (strlen(name) != lua_rawlen(L, top - 1))
+            name = ""; /* there is a NUL in it */
+        if ((n > 0 || !env) && !add_header(L, o, name, value, n))
             return false;
         /* the line must stay, below the key that lua_next needs on top */
         lua_pushvalue(L, top - 1);
@@ -407,7 +594,7 @@ bool request_headers(lua_State *L, const struct request_source *s,
             lua_pushvalue(L, s->call);
         else
             lua_pushvalue(L, s->options);
-        if (lua_istable(L, -1)) {
+        if (lua_istable(L, -1) && !s->foreign) {
             lua_getfield(L, -1, "headers");
             if (!add_table(L, o, false))
                 return false;

@@ -16,26 +16,31 @@ struct request_source {
     int call;     /* of the call: a table or nil */
     int route;    /* see provider.h */
     int messages; /* the conversation */
+    int note;     /* a string that is sent with the system message, or nil */
+    bool foreign; /* not the server that the headers were given for */
     bool stream;
     bool fetch;           /* a GET without a body */
     bool replace_invalid; /* what is no UTF-8 becomes U+FFFD */
     double max_request;   /* bytes that the body may take at worst */
 };
 
-/* Pushes the body as a list of strings and returns true; or pushes an error
+/* Pushes the body as a list of parts and returns true; or pushes an error
  * table and returns false (a message that cannot be encoded, or is not UTF-8,
  * or too much). [-0, +1, m] */
 bool request_body(lua_State *L, const struct request_source *s);
 
-/* Joins the list of strings at `parts` to o->body, which is malloc'd. False:
- * no memory. Cannot throw. [-0, +0, -] */
-bool request_join(lua_State *L, int parts, struct http_options *o);
+/* Joins the parts at `parts` to o->body, which is malloc'd. NULL, or a text
+ * that says why not. Cannot throw. [-0, +0, -] */
+const char *request_join(lua_State *L, int parts, struct http_options *o);
 
 /* Fills o->headers with lines that live in what is pushed onto the stack: as
  * many values as it takes, so the caller resets the top. `key` may be NULL.
  * False: an error table is on top. */
 bool request_headers(lua_State *L, const struct request_source *s,
                      const char *key, struct http_options *o);
+
+/* Whether one of the headers is of those that carry a key. */
+bool request_has_secret(const struct http_options *o);
 
 /* Overwrites the lines that hold the key; they were copied by http_start. */
 void request_wipe(const struct http_options *o, const char *key);

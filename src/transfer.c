@@ -13,8 +13,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define USER_AGENT  "lua-chatbot/0.1"
-#define DISCARD_MAX 65536 /* bytes read after the answer, to keep alive */
+#define USER_AGENT   "lua-chatbot/0.1"
+#define LOCATION_MAX 8192
+#define DISCARD_MAX  65536 /* bytes read after the answer, to keep alive */
 
 /* Options by number, so that one source builds against older headers and runs
  * with older and newer libraries. */
@@ -81,6 +82,18 @@ static void keep(char *to, size_t size, const char *value, size_t n)
     to[n] = '\0';
 }
 
+/* Keeps it as it is, but without surrounding blanks. One that is too long is
+ * not kept, as without memory. */
+static void keep_location(struct http_request *r, const char *value, size_t n)
+{
+    while (n > 0 && (unsigned char)*value <= ' ')
+        value++, n--;
+    while (n > 0 && (unsigned char)value[n - 1] <= ' ')
+        n--;
+    if (r->location == NULL && n <= LOCATION_MAX)
+        r->location = strndup(value, n);
+}
+
 static void take_header(struct transfer *t, const char *line, size_t n)
 {
     struct http_response *resp = &t->request->response;
@@ -106,6 +119,9 @@ static void take_header(struct transfer *t, const char *line, size_t n)
         if (len == strlen(known[i].name) &&
             strncasecmp(line, known[i].name, len) == 0 && !known[i].to[0])
             keep(known[i].to, known[i].size, colon + 1, n - len - 1);
+    if (t->request->options.document && len == 8 &&
+        strncasecmp(line, "location", 8) == 0)
+        keep_location(t->request, colon + 1, n - len - 1);
 }
 
 /* The code of a status line; 0 when it is not three digits. */
@@ -129,8 +145,8 @@ static void end_header(struct transfer *t)
     struct http_response *resp = &r->response;
     bool good = resp->status >= 200 && resp->status <= 299;
     resp->header_done = resp->status >= 200;
-    r->whole =
-        !good || strncasecmp(resp->content_type, "application/json", 16) == 0;
+    r->whole = !good || r->options.document ||
+               strncasecmp(resp->content_type, "application/json", 16) == 0;
     t->redirected = resp->status >= 300 && resp->status < 400;
     if (good && t->encoding[0] != '\0' &&
         strcasecmp(t->encoding, "identity") != 0)

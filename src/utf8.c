@@ -13,6 +13,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 /* What stands at the head of a run of bytes. */
 enum unit {
     UNIT_WHOLE, /* a well-formed code point */
@@ -238,6 +242,12 @@ size_t utf8_invalid(const char *text, size_t n)
 
     while (at < n) {
         if (s[at] < 0x80) {
+#ifdef __SSE2__
+            while (n - at >= 16 &&
+                   _mm_movemask_epi8(_mm_loadu_si128(
+                       (const __m128i *)(const void *)(s + at))) == 0)
+                at += 16;
+#endif
             uint64_t word;
             while (n - at >= sizeof word) {
                 memcpy(&word, s + at, sizeof word);

@@ -2,18 +2,22 @@
 -- answers, parameters that a server refuses, models that stand in for another.
 --
 -- A reply keeps what it needs for this in its environment (reply:_env()):
---   base        the options of the call as we would send them to any server
---   handlers    tool name -> function, or false for a tool that the caller runs
---   structured  true when the answer is to be JSON
+--   plan        what was asked for, before it is fitted to a server: see `plan`
+--   hold        true: reply.c leaves it to M.finish to end the reply well
 --   candidate   which of the bot's models is being asked
---   tried       what the models before it answered
+--   attempts    what the models before it answered
 --   adjusted    the parameters that were left out or renamed
--- and a bot, in its own: `extra`, the options below, and `adjust`, what was
--- learned of each provider and model. A reply is asked again by bot:_relaunch.
+--   job         the coroutine of tools that wait, while nobody else does
+-- and a bot, in its own: `extra`, its part of the options below, and `adjust`,
+-- what was learned of each server and model. bot:_relaunch asks again.
 
 local core = require "chatbot.core"
 
 local M = {}
+
+local unpack = table.unpack or unpack
+
+local function pack(...) return { n = select("#", ...), ... } end
 
 -- Options that are dealt with here and never reach a server as they are.
 local checks = {
@@ -29,8 +33,9 @@ local c_stream = core.chatbot._stream
 
 ---Splits options into ours and the rest; raises on a wrong type.
 ---@param options table
+---@param level integer of the caller to blame
 ---@return table rest, table? ours
-function M.split(options)
+function M.split(options, level)
   local rest, ours = {}, nil
   for name, value in pairs(options) do
     local expected = checks[name]
@@ -38,7 +43,7 @@ function M.split(options)
       rest[name] = value
     else
       if type(value) ~= expected then
-        error(("option '%s' must be a %s"):format(name, expected), 3)
+        error(("option '%s' must be a %s"):format(name, expected), level + 1)
       end
       ours = ours or {}
       ours[name] = value
@@ -63,17 +68,19 @@ local function copy(t)
   return out
 end
 
--- ---- tools -------------------------------------------------------------
+-- ---- asking ------------------------------------------------------------------
 
--- The tools as they are sent, and what is to be called for each name.
-local function wire_tools(tools)
-  local list, handlers = core.array {}, {}
+-- The tools as they are sent, and what is to be called for each name: nil when
+-- the caller runs them all.
+local function wire_tools(tools, level)
+  local list, handlers, any = core.array {}, {}, false
   for i, tool in ipairs(tools) do
     local fn = type(tool) == "table" and (tool["function"] or tool)
     if type(fn) ~= "table" or type(fn.name) ~= "string" then
-      error(("tool %d has no name"):format(i), 4)
+      error(("tool %d has no name"):format(i), level + 1)
     end
     handlers[fn.name] = tool.call or false
+    any = any or tool.call ~= nil
     list[i] = {
       type = "function",
       ["function"] = {
@@ -84,185 +91,363 @@ local function wire_tools(tools)
       },
     }
   end
-  return list, handlers
+  return list, any and handlers or nil
 end
+
+-- What is asked for: `base`, the options of the call as they would be sent to a
+-- server that takes all of them; handlers, on_tool, max_tool_rounds; structured
+-- and schema; strict.
+local function plan_of(bot, opts, level)
+  local extra = bot:_env().extra or {}
+  local base, ours = M.split(opts or {}, level + 1)
+  ours = ours or {}
+  local plan = { base = base }
+  for _, name in ipairs { "on_tool", "max_tool_rounds", "schema", "strict", "json", "tools" } do
+    plan[name] = ours[name]
+    if plan[name] == nil then plan[name] = extra[name] end
+  end
+  if plan.tools then base.tools, plan.handlers = wire_tools(plan.tools, level + 1) end
+  plan.structured = plan.schema ~= nil or plan.json == true
+  return plan
+end
+
+local function instruction(schema)
+  local text = "Answer with one JSON value and nothing else."
+  local shape = schema and core.json_encode(schema)
+  return shape and text .. " It must match this JSON Schema: " .. shape or text
+end
+
+-- response_format in the form that the provider takes, and what has to be said
+-- in words because it cannot be said there. `known`: what this server refused.
+local function structure(spec, schema, known)
+  local schemas = spec.json_schema ~= false and not known
+  local objects = spec.json_object ~= false and known ~= false
+  if schemas and (schema or not objects) then
+    local closed = schema and schema.additionalProperties == false or nil
+    return { type = "json_schema", json_schema = { name = "answer", strict = closed,
+      schema = schema or { type = "object" } } }
+  end
+  return objects and { type = "json_object" } or nil, instruction(schema)
+end
+
+-- Whether the body would have this field.
+local function sends(bot, call, name, route)
+  if name == "temperature" then
+    if call.temperature == nil then return bot:_env().options.temperature ~= false end
+    return call.temperature ~= false
+  elseif name == "stream_options" then
+    local stream = call.stream
+    if stream == nil then stream = bot:_env().options.stream end
+    return stream ~= false and call.stream_options ~= false
+      and (call.stream_options ~= nil or route.spec.stream_options ~= false)
+  end
+  return call[name] ~= nil
+end
+
+local function key_of(route) return route.base_url .. " " .. route.model end
+
+-- The call as this server is to get it: options, note, and what was changed
+-- because the server is known to refuse it.
+local function fit(bot, plan, route)
+  local env, call, note, report = bot:_env(), copy(plan.base), nil, nil
+  local known = env.adjust and env.adjust[key_of(route)] or {}
+  local function tell(name, what)
+    report = report or {}
+    report[name] = what
+  end
+  for name, to in pairs(known) do -- first what has another name there
+    if to and name ~= "response_format" and call[name] ~= nil and call[to] == nil then
+      call[to], call[name] = call[name], nil
+      tell(name, to)
+    end
+  end
+  for name, to in pairs(known) do
+    if not to and sends(bot, call, name, route) then
+      call[name] = (name == "temperature" or name == "stream_options") and false or nil
+      tell(name, "dropped")
+    end
+  end
+  if plan.structured and call.response_format == nil and plan.base.response_format == nil then
+    local refused = known.response_format
+    call.response_format, note = structure(route.spec, plan.schema, refused)
+    if refused ~= nil then tell("response_format", refused or "dropped") end
+  end
+  return call, note, report
+end
+
+-- Asks again, at the server that is asked now or at that of another model.
+local function relaunch(bot, reply, plan, model)
+  local env = reply:_env()
+  local route, err = env.route or bot:_env().route, nil
+  if model then
+    route, err = bot:_route(model)
+    if not route then return nil, err end
+  end
+  local call, note, adjusted = fit(bot, plan, route)
+  env.adjusted = adjusted
+  return bot:_relaunch(reply, call, model, note)
+end
+
+-- ---- tools -------------------------------------------------------------
 
 -- PUC Lua 5.1 cannot yield through pcall: there the call runs in a coroutine
 -- of its own, whose yields are passed on.
-local protected = pcall
+local protected, passes = pcall, true
 if _VERSION == "Lua 5.1" and not jit then
-  local unpack = unpack
+  passes = false
   protected = function(fn, ...)
     local thread = coroutine.create(fn)
-    local values = { coroutine.resume(thread, ...) }
+    local values = pack(coroutine.resume(thread, ...))
     while coroutine.status(thread) == "suspended" do
-      values = { coroutine.resume(thread, coroutine.yield(unpack(values, 2))) }
+      values = pack(coroutine.resume(thread, coroutine.yield(unpack(values, 2, values.n))))
     end
-    return unpack(values)
+    return unpack(values, 1, values.n)
   end
 end
 
-local function as_content(value)
-  if type(value) == "string" then return value end
+---A result as text that can be sent.
+---@return string? text
+---@return string? problem
+function M.content(value)
+  if type(value) == "string" then return core.repair(value) end
   local text, problem = core.json_encode(value)
-  return text or ("error: the result cannot be sent: " .. problem)
+  return text and core.repair(text), problem
+end
+
+-- Models leave the arguments out where a tool has none.
+local function arguments_of(call)
+  local text = call["function"].arguments
+  if text:find("^%s*$") then return {} end
+  local args, problem = core.json_decode(text)
+  if type(args) == "table" then return args end
+  return nil, "the arguments are not a JSON object" .. (problem and ": " .. problem or "")
 end
 
 -- Runs one call of the model; what goes wrong is told to the model.
 local function run(call, handler, on_tool)
   local name = call["function"].name
-  local args, problem = core.json_decode(call["function"].arguments)
-  if type(args) ~= "table" then
-    args = nil
-    problem = "the arguments are not a JSON object" .. (problem and ": " .. problem or "")
-  end
-  local event = { name = name, id = call.id, arguments = args }
+  local args, problem = arguments_of(call)
+  local event = { name = name, id = call.id, arguments = args, done = false }
   if on_tool then on_tool(event) end
-  local ok, value
+  local content
   if handler == nil then
-    ok, value = false, "there is no tool of this name"
-  elseif not args then
-    ok, value = false, problem
-  else
-    ok, value = protected(handler, args, call)
+    problem = "there is no tool of this name"
+  elseif args then
+    local ok, value, reason = protected(handler, args, call)
+    if not ok then
+      problem = tostring(value)
+    elseif value == nil and type(reason) == "string" then
+      problem = reason
+    else
+      content, problem = M.content(value)
+      if not content then problem = "the result cannot be sent: " .. problem end
+      event.result = value
+    end
   end
-  event.result, event.error = ok and value or nil, not ok and tostring(value) or nil
-  event.done = true
+  event.done, event.error = true, not content and problem or nil
   if on_tool then on_tool(event) end
-  return ok and as_content(value) or "error: " .. tostring(value)
+  return content or core.repair("error: " .. problem)
 end
 
--- Runs the calls of a reply that ended with some, and asks on. True when the
--- reply is under way again.
-local function continue(reply)
-  local env = reply:_env()
-  local handlers, calls = env.handlers, reply.tool_calls
-  if not handlers or not calls or reply.status ~= "tool_calls" then return false end
-  for _, call in ipairs(calls) do
-    if handlers[call["function"].name] == false then return false end -- the caller's
+-- Runs all calls of a reply in turn, and puts the results into the conversation.
+local function answer_calls(reply, env)
+  for _, call in ipairs(env.tool_calls) do
+    local content = run(call, env.plan.handlers[call["function"].name], env.plan.on_tool)
+    if reply.status ~= "streaming" then return end -- it was closed meanwhile
+    env.messages[#env.messages + 1] = { role = "tool", tool_call_id = call.id,
+      content = content }
   end
-  local round = (env.round or 0) + 1
-  if round > (env.max_tool_rounds or 8) then return false end
-  env.round = round
-  local messages = env.messages
-  for _, call in ipairs(calls) do
-    local content = run(call, handlers[call["function"].name], env.on_tool)
-    messages[#messages + 1] = { role = "tool", tool_call_id = call.id, content = content }
+end
+
+-- Runs the calls, as far as they go without waiting for something else: true
+-- when all have been answered. `pass`: what waits may yield to whoever resumed
+-- us; otherwise it has a coroutine that is resumed by every poll.
+local function advance_calls(reply, env, pass)
+  if env.running then return false end -- polled by somebody else, or by a tool
+  env.running = true
+  local result
+  if pass and passes and not env.job then
+    result = pack(pcall(answer_calls, reply, env))
+  else
+    env.job = env.job or coroutine.create(answer_calls)
+    result = pack(coroutine.resume(env.job, reply, env))
+    while coroutine.status(env.job) == "suspended" do
+      if not pass then
+        env.running = nil
+        return false
+      end
+      result = pack(coroutine.resume(env.job, coroutine.yield(unpack(result, 2, result.n))))
+    end
+    env.job = nil
   end
-  local ok, err = env.bot:_relaunch(reply, env.call)
-  if not ok then reply:_reject(err) end
+  env.running = nil
+  if not result[1] then -- on_tool has raised
+    reply:close()
+    error(result[2], 0)
+  end
   return true
 end
 
--- ---- structured answers --------------------------------------------------
-
--- The form of response_format that the provider takes.
-local function response_format(spec, schema)
-  if schema and spec.json_schema ~= false or spec.json_object == false then
-    return {
-      type = "json_schema",
-      json_schema = { name = "answer", strict = schema and true or nil,
-        schema = schema or { type = "object" } },
-    }
+-- Whether the calls of a reply that has ended are ours to run.
+local function is_ours(env)
+  local handlers, calls = env.plan.handlers, env.tool_calls
+  if not handlers or not calls then return false end
+  for _, call in ipairs(calls) do
+    if handlers[call["function"].name] == false then return false end -- the caller's
   end
-  return { type = "json_object" }
+  return env.job or env.running or (env.round or 0) < (env.plan.max_tool_rounds or 8)
 end
 
--- Decodes the answer; models like to put it between ``` fences.
-local function parse(reply)
-  local env = reply:_env()
+-- ---- the end of a reply ----------------------------------------------------
+
+-- The decoded answer, or nil and what is wrong; models like to put JSON between
+-- ``` fences.
+local function parsed(reply)
+  if reply.text == "" and reply.refusal then
+    return nil, "the model refused: " .. reply.refusal
+  end
   local text = reply.text:match("^%s*```%w*%s*(.-)%s*```%s*$") or reply.text
   local value, problem = core.json_decode(text)
-  if value == nil then
-    reply:_reject("the answer is not valid JSON: " .. (problem or "null"))
-  else
-    env.parsed = value
+  if type(value) == "table" then return value end
+  if reply:_env().finish_reason == "length" then
+    return nil, "the answer was cut before its JSON was complete"
   end
+  if problem or value == nil then
+    return nil, "the answer is not valid JSON: " .. (problem or "null")
+  end
+  return nil, "the answer is JSON, but neither an object nor an array"
 end
 
----What remains to be done when a reply has ended well: `nil, state` as poll.
-function M.finish(reply)
+local tended = setmetatable({}, { __mode = "k" }) -- replies with an on_text
+
+---What remains to be done when a request has ended well: what poll returns.
+---@param pass boolean whether tools that wait may yield to the caller
+function M.finish(reply, pass)
   local env = reply:_env()
-  if env.handlers and continue(reply) then
-    if reply.status == "streaming" then return nil, "wait" end
-    return nil, env.err
+  if reply.status ~= "streaming" then return nil, "done" end
+  if is_ours(env) then
+    if not env.job and not env.running then env.round = (env.round or 0) + 1 end
+    if not advance_calls(reply, env, pass) then return nil, "wait" end
+    if reply.status ~= "streaming" then return reply:_poll() end
+    env.learned = nil -- it did help
+    local ok, err = relaunch(env.bot, reply, env.plan)
+    if ok then return nil, "wait" end
+    reply:_reject(err)
+    return reply:_poll()
   end
-  if env.structured and env.parsed == nil and reply.status ~= "tool_calls" then
-    parse(reply)
-    if env.parsed == nil then return nil, env.err end
+  tended[reply] = nil
+  if env.plan.structured and not env.tool_calls then
+    local value, problem = parsed(reply)
+    if value == nil then
+      reply:_reject(problem)
+      return reply:_poll()
+    end
+    env.parsed = value
   end
+  reply:_release()
   return nil, "done"
+end
+
+---Goes on with the replies that nobody polls because they have an on_text.
+---@return integer count how many there are that wait for a tool
+function M.tend()
+  local count, list = 0, {}
+  for reply in pairs(tended) do list[#list + 1] = reply end
+  for _, reply in ipairs(list) do
+    local env = reply:_env()
+    if reply.status ~= "streaming" then
+      tended[reply] = nil
+    elseif reply:_is_held() then
+      local _, state = M.finish(reply, false)
+      if state == "wait" and (env.job or env.running) then count = count + 1 end
+    end
+  end
+  return count
 end
 
 -- ---- parameters that a server refuses --------------------------------------
 
--- Without these there is nothing to ask.
-local essential = { model = true, messages = true, stream = true, tools = true }
+-- Without these there is nothing to ask, or something else is answered.
+local essential = { model = true, messages = true, stream = true, tools = true,
+  headers = true, response_format = true }
 
 -- Either name is what some servers want instead of the other.
 local twins = { max_tokens = "max_completion_tokens", max_completion_tokens = "max_tokens" }
 
+-- Codes of what no other parameter would help against.
+local hopeless = { context_length_exceeded = true, exceed_context_size_error = true,
+  invalid_api_key = true, model_not_found = true, content_filter = true }
+
+-- Whether the message names the parameter: a plain word only as a name, that is,
+-- in quotes or after a colon.
+local function names(message, name)
+  local camel = name:gsub("_(%l)", string.upper)
+  for _, form in ipairs { name, camel } do
+    local pattern = "%f[%w_]" .. form:gsub("%p", "%%%0") .. "%f[^%w_]"
+    if name:find("_", 1, true) or name == "temperature" or name == "logprobs" then
+      if message:find(pattern) then return true end
+    elseif message:find("[\"'`]" .. pattern .. "[\"'`]") or message:find(": " .. pattern) then
+      return true
+    end
+  end
+  return false
+end
+
 -- The field that the error names, if the request had it.
-local function culprit(err, call)
-  local sent = { temperature = call.temperature ~= false or nil,
-    stream_options = call.stream_options ~= false or nil }
-  for name in pairs(call) do
-    if not essential[name] then sent[name] = true end
+local function culprit(bot, err, call, plan, route)
+  local sent = {}
+  for _, name in ipairs { "temperature", "stream_options" } do
+    sent[name] = sends(bot, call, name, route) or nil
+  end
+  for name, value in pairs(call) do
+    if not essential[name] and value ~= false then sent[name] = true end
+  end
+  if plan.structured and not plan.base.response_format and call.response_format then
+    sent.response_format = true
   end
   if sent[err.param] then return err.param end
   local message, found = err.message or "", nil
   for name in pairs(sent) do
-    local named = message:find("%f[%w_]" .. name:gsub("%p", "%%%0") .. "%f[^%w_]")
-    if named and call[name] ~= false and not (found and #found > #name) then found = name end
+    if names(message, name) and not (found and #found > #name) then found = name end
   end
   for name, twin in pairs(twins) do -- sent under the provider's name for it
-    if not found and sent[name] and message:find(twin, 1, true) then found = name end
+    if not found and sent[name] and (err.param == twin or names(message, twin)) then
+      found = name
+    end
   end
   return found
 end
 
-local function place(env, provider, model)
-  env.adjust = env.adjust or {}
-  local key = tostring(provider) .. ":" .. tostring(model)
-  env.adjust[key] = env.adjust[key] or {}
-  return env.adjust[key]
-end
-
--- The call without what this server is known to refuse, and a report of that.
-local function adjust(env, base, provider, model)
-  local known = env.adjust and env.adjust[tostring(provider) .. ":" .. tostring(model)]
-  if not known then return base, nil end
-  local call, report = copy(base), nil
-  for name, to in pairs(known) do
-    report = report or {}
-    report[name] = to or "dropped"
-    if to then
-      call[to], call[name] = call[name], nil
-    elseif name == "temperature" or name == "stream_options" then
-      call[name] = false
-    else
-      call[name] = nil
-    end
+-- What is to be done about a field that is refused: another name, or false.
+local function remedy(name, call, known)
+  local twin = twins[name]
+  if twin and call[twin] == nil and known[twin] == nil then return twin end
+  if name == "response_format" and call[name].type == "json_schema" then
+    return "json_object"
   end
-  return call, report
+  return false
 end
 
-local function heal(bot, reply, err)
+local function heal(bot, reply, err, plan)
   local env, renv = bot:_env(), reply:_env()
-  if env.extra and env.extra.strict or (err.status ~= 400 and err.status ~= 422) then
+  if plan.strict or (err.status ~= 400 and err.status ~= 422) or hopeless[err.code]
+    or hopeless[err.type] then
     return false
   end
-  local name = culprit(err, renv.call or {})
-  local known = place(env, renv.provider, renv.asked_model)
-  if not name or known[name] ~= nil then return false end
-  local twin = twins[name]
-  local renamed = twin and (err.message or ""):find(twin, 1, true) and
-    not (renv.call or {})[twin]
-  known[name] = renamed and twin or false
-  local call
-  call, renv.adjusted = adjust(env, renv.base or renv.call or {}, renv.provider,
-    renv.asked_model)
-  return (bot:_relaunch(reply, call))
+  local route, call = renv.route or env.route, renv.call or {}
+  env.adjust = env.adjust or {}
+  local known = env.adjust[key_of(route)] or {}
+  env.adjust[key_of(route)] = known
+  local name = culprit(bot, err, call, plan, route)
+  renv.learned = renv.learned or {}
+  if name and known[name] ~= false then
+    renv.learned[name] = true
+    known[name] = remedy(name, call, known)
+    if relaunch(bot, reply, plan) then return true end
+  end
+  for learned in pairs(renv.learned) do known[learned] = nil end -- it did not help
+  renv.learned, renv.adjusted = nil, nil
+  return false
 end
 
 -- ---- models that stand in ---------------------------------------------------
@@ -270,80 +455,76 @@ end
 local worth = { dns = true, connect = true, proxy = true, timeout = true, reset = true,
   truncated = true }
 local exhausted = { insufficient_quota = true, billing_hard_limit_reached = true,
-  billing_not_active = true, insufficient_balance = true, insufficient_credits = true }
+  billing_not_active = true, insufficient_balance = true, insufficient_credits = true,
+  no_api_key = true }
 
 local function stands_aside(err)
-  return err.retryable or worth[err.kind] or err.code == "no_api_key" or err.status == 402
-    or exhausted[err.code] or exhausted[err.type] or false
+  local code = tonumber(err.code) or 0 -- OpenRouter tells the status in an answer
+  return err.retryable or worth[err.kind] or err.status == 402 or exhausted[err.code]
+    or exhausted[err.type]
+    or err.kind == "api" and (code == 402 or code == 408 or code == 429 or code >= 500)
+    or false
 end
 
-local function note(tried, err)
-  tried[#tried + 1] = { provider = err.provider, model = err.model, kind = err.kind,
+local function note_attempt(attempts, err)
+  attempts[#attempts + 1] = { provider = err.provider, model = err.model, kind = err.kind,
     message = err.message }
 end
 
-local function fall_back(bot, reply, err)
+local function fall_back(bot, reply, err, plan)
   local env, renv = bot:_env(), reply:_env()
   local models = env.extra and env.extra.models
   if not models then return false end
-  renv.tried = renv.tried or {}
-  local base = renv.base or renv.call
-  while stands_aside(err) and models[(renv.candidate or 1) + 1] do
-    note(renv.tried, err)
-    renv.candidate = (renv.candidate or 1) + 1
-    local ok, problem = bot:_relaunch(reply, base, models[renv.candidate])
+  note_attempt(renv.attempts, err)
+  while stands_aside(err) and models[renv.candidate + 1] do
+    renv.candidate = renv.candidate + 1
+    renv.learned = nil
+    local ok, problem = relaunch(bot, reply, plan, models[renv.candidate])
     if ok then return true end
     err = problem
+    note_attempt(renv.attempts, err)
   end
   return false
 end
 
 ---A reply has failed before its first text: true when it is under way again.
 function M.failed(bot, reply, err)
-  return heal(bot, reply, err) or fall_back(bot, reply, err)
-end
-
--- ---- asking -------------------------------------------------------------------
-
--- The options of the call, with the bot's, as they would be sent to any server.
-local function plan(bot, opts)
-  local extra = bot:_env().extra or {}
-  local base, ours = M.split(opts or {})
-  ours = ours or {}
-  local function option(name)
-    if ours[name] ~= nil then return ours[name] end
-    return extra[name]
+  local renv = reply:_env()
+  local plan = renv.plan
+  if not plan then -- a plain call
+    local extra = bot:_env().extra
+    plan = { base = renv.call or {}, strict = extra and extra.strict }
+    renv.plan = plan
   end
-  local handlers
-  if option("tools") then base.tools, handlers = wire_tools(option("tools")) end
-  local schema = option("schema")
-  local structured = schema ~= nil or option("json") == true
-  if structured and base.response_format == nil then
-    base.response_format = response_format(bot:_env().route.spec, schema)
-  end
-  return base, { handlers = handlers, structured = structured or nil,
-    on_tool = option("on_tool"), max_tool_rounds = option("max_tool_rounds") }
+  return heal(bot, reply, err, plan) or fall_back(bot, reply, err, plan)
 end
 
 ---bot:stream for a call that concerns this file.
-function M.stream(bot, prompt, opts)
+---@param level integer of the caller to blame for misuse
+function M.stream(bot, prompt, opts, level)
   local env = bot:_env()
-  local base, keep = plan(bot, opts)
-  local models, tried = env.extra and env.extra.models, {}
-  local call, adjusted = adjust(env, base, env.route.provider, env.route.model)
-  local reply, err = c_stream(bot, prompt, call)
-  local candidate = 1
-  while not reply and models and models[candidate + 1] and stands_aside(err) do
-    note(tried, err)
+  local plan = plan_of(bot, opts, level + 1)
+  local models, attempts = env.extra and env.extra.models, {}
+  local candidate, reply, err, adjusted = 0, nil, nil, nil
+  repeat
     candidate = candidate + 1
-    adjusted = nil
-    reply, err = c_stream(bot, prompt, base, models[candidate])
-  end
+    local model, route = candidate > 1 and models[candidate] or nil, env.route
+    if model then route, err = bot:_route(model) end
+    if route then
+      local call, note
+      call, note, adjusted = fit(bot, plan, route)
+      reply, err = c_stream(bot, prompt, call, model, note)
+    end
+    if not reply then note_attempt(attempts, err) end
+  until reply or not (models and models[candidate + 1] and stands_aside(err))
   if not reply then return nil, err end
   local renv = reply:_env()
-  for name, value in pairs(keep) do renv[name] = value end
-  renv.base, renv.adjusted, renv.candidate = base, adjusted, candidate
-  if models then renv.tried = tried end
+  renv.plan, renv.candidate, renv.adjusted = plan, candidate, adjusted
+  if models then renv.attempts = attempts end
+  if plan.handlers or plan.structured then
+    renv.hold = true
+    if renv.on_text then tended[reply] = true end
+  end
   return reply
 end
 

@@ -24,7 +24,6 @@ local core = load_core()
 ---@class chatbot
 local M = { _VERSION = "chatbot 0.1.0" }
 
-M.poll = core.poll
 M.budget = core.budget
 M.max_concurrent = core.max_concurrent
 M.pollfd = core.pollfd
@@ -46,6 +45,30 @@ local yieldable = coroutine.isyieldable or function()
   return thread ~= nil and not main
 end
 
+-- Loaded when a bot or a call first asks for what is in it.
+local asked
+local function ask()
+  asked = asked or require "chatbot.ask"
+  return asked
+end
+
+local c_module_poll = core.poll
+
+---Does what is ready for all replies, and calls their on_text.
+---@param seconds? number how long to wait for something
+---@param opts? { budget?: number }
+---@return integer active how many replies are under way
+function M.poll(seconds, opts)
+  if not asked then return c_module_poll(seconds, opts) end
+  local waiting = asked.tend()
+  if waiting > 0 and type(seconds) == "number" and not (seconds >= 0 and seconds < 0.01) then
+    seconds = 0.01 -- a tool has a clock of its own
+  end
+  local active = c_module_poll(seconds, opts)
+  waiting = asked.tend()
+  return active + waiting
+end
+
 -- Lets the host go on until there may be more of the reply.
 local function pause(reply)
   local wait = reply:_waiter()
@@ -58,21 +81,21 @@ local function pause(reply)
   end
 end
 
--- Loaded when a bot or a call first asks for what is in it.
-local function ask() return require "chatbot.ask" end
-
 local Reply = core.reply
 local c_poll = Reply._poll
+
+-- As poll. `pass`: whether a tool may yield through us.
+local function step(self, pass)
+  local text, state = c_poll(self)
+  if state == "done" and self:_is_held() then return ask().finish(self, pass) end
+  return text, state
+end
 
 ---Does what can be done now, without waiting.
 ---@return string? text what has arrived since the last call
 ---@return "wait"|"done"|chatbot.Error|nil state when there is no text
 function Reply:poll()
-  local text, state = c_poll(self)
-  if state ~= "done" then return text, state end
-  local env = self:_env()
-  if env.handlers or env.structured then return ask().finish(self) end
-  return nil, "done"
+  return step(self, self:_waiter() ~= nil and yieldable())
 end
 
 ---Iterates over the text as it arrives; raises the error table on failure.
@@ -81,7 +104,7 @@ end
 function Reply:chunks()
   local function next_chunk()
     while true do
-      local text, state = self:poll()
+      local text, state = step(self, yieldable())
       if text then return text end
       if state == "done" then return nil end
       if state ~= "wait" then error(state, 0) end
@@ -97,7 +120,7 @@ end
 ---@return chatbot.Reply|chatbot.Error
 function Reply:result()
   while true do
-    local text, state = self:poll()
+    local text, state = step(self, yieldable())
     if state == "wait" then
       pause(self)
     elseif not text then
@@ -126,7 +149,8 @@ local Chatbot = core.chatbot
 local c_stream, c_chat = Chatbot._stream, Chatbot._chat
 
 local function with_parts(prompt)
-  return type(prompt) == "table" and require("chatbot.parts").normalise(prompt) or prompt
+  if type(prompt) ~= "table" then return prompt end
+  return require("chatbot.parts").normalise(prompt, 3)
 end
 
 ---Asks, and returns at once.
@@ -136,7 +160,7 @@ end
 ---@return chatbot.Error?
 function Chatbot:stream(prompt, opts)
   prompt = with_parts(prompt)
-  if ask().concerns(self, opts) then return ask().stream(self, prompt, opts) end
+  if ask().concerns(self, opts) then return ask().stream(self, prompt, opts, 2) end
   return c_stream(self, prompt, opts)
 end
 
@@ -147,7 +171,7 @@ local function drive(self, prompt, opts)
   if not reply then return nil, err end
   local wait, async = reply:_waiter(), yieldable()
   while true do
-    local text, state = reply:poll()
+    local text, state = step(reply, async)
     if not text and state ~= "wait" then return reply:_answer() end
     if async and not wait then
       yield(text or "")
@@ -178,13 +202,13 @@ end
 ---Answers a call of a tool that the caller runs; then bot:chat() goes on.
 ---@param id string of the call
 ---@param value any a string as it is, anything else as JSON
+---@return chatbot.Chatbot?
+---@return chatbot.Error? err busy
 function Chatbot:tool_result(id, value)
-  local content = value
-  if type(value) ~= "string" then
-    local problem
-    content, problem = core.json_encode(value)
-    if not content then error("the result cannot be sent: " .. problem, 2) end
-  end
+  local free, err = self:_busy()
+  if not free then return nil, err end
+  local content, problem = ask().content(value)
+  if not content then error("the result cannot be sent: " .. problem, 2) end
   local messages = self:get_messages()
   messages[#messages + 1] = { role = "tool", tool_call_id = id, content = content }
   return self
@@ -193,12 +217,22 @@ end
 ---A bot of its own with the same settings and a copy of the conversation.
 ---@return chatbot.Chatbot
 function Chatbot:fork()
-  return self:_clone()
+  local bot = self:_clone()
+  for server, learned in pairs(self:_env().adjust or {}) do
+    local env = bot:_env()
+    env.adjust = env.adjust or {}
+    env.adjust[server] = {}
+    for name, to in pairs(learned) do env.adjust[server][name] = to end
+  end
+  return bot
 end
 
 ---Takes the last exchange (a prompt and all that answers it) out again.
----@return table[]? messages that were taken out, nil when there was none
+---@return chatbot.Message[]? messages that were taken out, nil when there was none
+---@return chatbot.Error? err busy
 function Chatbot:undo()
+  local free, err = self:_busy()
+  if not free then return nil, err end
   local messages, removed = self:get_messages(), nil
   for i = #messages, 1, -1 do
     if messages[i].role == "user" then
@@ -241,20 +275,56 @@ function Chatbot:models(opts)
   return names
 end
 
+-- Takes a list of models apart: the first one, and a copy of all.
+local function first_of(models, level)
+  if type(models) ~= "table" then return models, nil end
+  local list = {}
+  for i, model in ipairs(models) do
+    if type(model) ~= "string" then
+      error(("model %d of the list is no string"):format(i), level + 1)
+    end
+    list[i] = model
+  end
+  if not list[1] then error("the list of models is empty", level + 1) end
+  return list[1], list
+end
+
 ---@param options chatbot.Options
 ---@return chatbot.Chatbot
 function M.new(options)
   if type(options) ~= "table" then return core.new(options) end
-  local models = options.model
-  local rest, extra = ask().split(options)
-  if type(models) == "table" then
-    rest.model = models[1]
+  local rest, extra = ask().split(options, 2)
+  local model, models = first_of(rest.model, 2)
+  if models then
+    rest.model = model
     extra = extra or {}
     extra.models = models
   end
   local bot = core.new(rest)
   bot:_env().extra = extra
   return bot
+end
+
+local c_set_model = Chatbot.set_model
+
+---Talks to another model from the next prompt on, in the same conversation.
+---@param name string|string[] a list: the next one when one cannot be asked
+---@param opts? chatbot.Options
+---@return chatbot.Chatbot
+function Chatbot:set_model(name, opts)
+  local model, models = first_of(name, 2)
+  local rest, more = opts, nil
+  if type(opts) == "table" then rest, more = ask().split(opts, 2) end
+  c_set_model(self, model, rest)
+  local env = self:_env()
+  if models or more or env.extra then
+    local extra = {} -- a new one, since a fork may have the old one, too
+    for key, value in pairs(env.extra or {}) do extra[key] = value end
+    for key, value in pairs(more or {}) do extra[key] = value end
+    extra.models = models
+    env.extra = next(extra) ~= nil and extra or nil
+  end
+  return self
 end
 
 ---@param source string
@@ -286,6 +356,11 @@ end
 
 -- Advances all, until `enough` says so.
 local function advance(replies, enough)
+  for i, reply in pairs(replies) do
+    if type(reply) ~= "userdata" then
+      error(("%s of the list is no reply: %s"):format(tostring(i), tostring(reply)), 3)
+    end
+  end
   while true do
     local waiting
     for i, reply in ipairs(replies) do

@@ -19,6 +19,8 @@ local kept = { "model", "provider", "base_url", "temperature", "max_context_toke
 function M.save(bot, path)
   local options, settings = bot:_env().options, {}
   for _, name in ipairs(kept) do settings[name] = options[name] end
+  local extra = bot:_env().extra
+  settings.model = extra and extra.models or settings.model
   local messages = core.array {} -- a copy, since marking changes the table
   for i, message in ipairs(bot:get_messages()) do messages[i] = message end
   local text, problem = core.json_encode {

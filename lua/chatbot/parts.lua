@@ -10,9 +10,9 @@ local MAX = 20 * 1024 * 1024 -- bytes of an image, unless opts say otherwise
 local function sniff(bytes)
   if bytes:sub(1, 8) == "\137PNG\r\n\26\n" then return "image/png" end
   if bytes:sub(1, 3) == "\255\216\255" then return "image/jpeg" end
-  if bytes:find("^GIF8[79]a") then return "image/gif" end
+  if bytes:find("^GIF8[79]a") and #bytes > 26 then return "image/gif" end
   if bytes:sub(1, 4) == "RIFF" and bytes:sub(9, 12) == "WEBP" then return "image/webp" end
-  if bytes:sub(1, 2) == "BM" and #bytes > 26 then return "image/bmp" end
+  if bytes:sub(1, 2) == "BM" and bytes:sub(7, 10) == "\0\0\0\0" then return "image/bmp" end
 end
 
 ---A part for a prompt: { "What is this?", chatbot.image("cat.png") }
@@ -45,11 +45,17 @@ end
 
 ---A prompt's list of parts, with strings as parts of type "text".
 ---@param list (string|table)[]
+---@param level integer of the caller to blame, when a part is missing
 ---@return table[]
-function M.normalise(list)
-  local out = {}
+function M.normalise(list, level)
+  local out, count = {}, 0
   for i, part in ipairs(list) do
     out[i] = type(part) == "string" and { type = "text", text = part } or part
+  end
+  for _ in pairs(list) do count = count + 1 end
+  if count > #out then -- most likely an image that could not be read
+    error(("part %d of the prompt is missing: %s"):format(#out + 1,
+      tostring(list[#out + 2])), level + 1)
   end
   return out
 end

@@ -15,6 +15,10 @@
 --   headers          further headers, name -> value; header_env: name -> variable
 --   stream_options   false: the service does not take this field
 --   loading_wait     true: 503 means that a model is being loaded; wait for it
+--   json_object      false: response_format is not taken as { type = "json_object" }
+--   json_schema      false: nor as { type = "json_schema", ... }
+--   reasoning_back   true: the reasoning of a turn with tool calls is sent back
+--   extra_content    true: as is what a tool call has beside the function
 --   rename           body field -> the name that this service has for it
 --   models           further rules for models: { prefix = {...}, rename = {...},
 --                    omit = {...} }; omit: the service refuses a default of ours
@@ -31,6 +35,7 @@ return {
     match = { "gemini" },
     base_url = "https://generativelanguage.googleapis.com/v1beta/openai",
     api_key_env = { "GOOGLE_API_KEY", "GEMINI_API_KEY" },
+    extra_content = true,
   },
   {
     name = "xai",
@@ -49,6 +54,7 @@ return {
     match = { "lmstudio" },
     base_url = "http://localhost:1234/v1",
     loading_wait = true,
+    json_object = false,
   },
   {
     name = "anthropic",
@@ -70,6 +76,8 @@ return {
     base_url = "https://api.deepseek.com",
     api_key_env = { "DEEPSEEK_API_KEY" },
     rename = { max_completion_tokens = "max_tokens" },
+    json_schema = false,
+    reasoning_back = true,
   },
   {
     name = "moonshot",
@@ -77,6 +85,8 @@ return {
     base_url = "https://api.moonshot.ai/v1",
     api_key_env = { "MOONSHOT_API_KEY" },
     rename = { max_completion_tokens = "max_tokens" },
+    json_schema = false,
+    reasoning_back = true,
   },
   {
     name = "perplexity",
@@ -84,6 +94,7 @@ return {
     base_url = "https://api.perplexity.ai",
     api_key_env = { "PERPLEXITY_API_KEY" },
     stream_options = false,
+    json_object = false,
     rename = { max_completion_tokens = "max_tokens" },
   },
   {

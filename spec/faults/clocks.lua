@@ -144,6 +144,44 @@ local rows = {
   },
 }
 
+rows[#rows + 1] = {
+  name = "looking the name up hangs", own = true,
+  prepare = function()
+    local path = require("spec.faults.tools").build("slow_dns", "library")
+    return { preload = (os.getenv("LD_PRELOAD") or "") .. " " .. path }
+  end,
+  env = function(_, extra) return { LD_PRELOAD = extra.preload, SLOW_DNS = "3" } end,
+  options = { base_url = "https://slow.invalid/v1", connect_timeout = 0.3 },
+  expect = timeout("connect", 0.3),
+}
+
+-- A host that does something else for longer than the clocks allow.
+local function busy_host(t)
+  local process = require "spec.support.process"
+  local reply = t:bot():stream("hello")
+  local limit = process.now() + 0.1
+  while process.now() < limit do
+    reply:poll()
+    t:pause()
+  end
+  process.sleep(0.6)
+  return (t:follow(reply))
+end
+
+rows[#rows + 1] = {
+  name = "a busy host finds the first byte that came in time", own = true,
+  serve = { { { sleep = 0.2 }, bytes.good() } }, client = busy_host,
+  options = { first_byte_timeout = 0.4 },
+  expect = { verdict = "complete", text = "fine" },
+}
+
+rows[#rows + 1] = {
+  name = "a busy host finds the text that came in time", own = true,
+  serve = { { bytes.stream { { sleep = 0.2 }, event, bytes.STOP, bytes.DONE } } },
+  client = busy_host, options = { idle_timeout = 0.4 },
+  expect = { verdict = "complete", text = "Hel" },
+}
+
 -- The clock of events, where the option is known.
 local function no_event_timeout()
   local ok, problem = pcall(require("chatbot").new, { model = "m", event_timeout = 1 })

@@ -4,7 +4,9 @@ local wire = require "spec.support.wire"
 local bytes = require "spec.faults.bytes"
 
 local stream, event, stop, done = bytes.stream, bytes.event, bytes.STOP, bytes.DONE
-local function chunked(...) return wire.sse({ ... }, { finish_reason = false, done = false, cut = true }) end
+local function chunked(...)
+  return wire.sse({ ... }, { finish_reason = false, done = false, cut = true })
+end
 
 local reset = { reset = true }
 local close = { close = true }

@@ -157,8 +157,8 @@ add("a consumer that stops costs bounded memory and loses nothing",
     collectgarbage()
     local before = peak()
     local reply = bot:stream("hello")
-    local chatbot, limit = require "chatbot", process.now() + 1.5
-    while process.now() < limit do chatbot.poll(0.01) end -- the engine runs, nobody reads
+    local chatbot, pause_end = require "chatbot", process.now() + 1.5
+    while process.now() < pause_end do chatbot.poll(0.01) end -- the engine runs, nobody reads
     local growth = peak() - before
     local resumed = process.now()
     local observed = drain(reply, function() reply:wait(1) end)

@@ -305,7 +305,9 @@ add("no file is written and no child is started", {
     return "strace -f -o " .. extra.log .. " -e trace=execve,open,openat,creat,mkdir,rename,"
       .. "unlink,fork,vfork,clone,clone3"
   end,
-  options = function(urls) return { base_url = "https://localhost:" .. urls.main.port .. "/v1" } end,
+  options = function(urls)
+    return { base_url = "https://localhost:" .. urls.main.port .. "/v1" }
+  end,
   expect = { verdict = "complete", text = "fine" },
   check = function(_, _, extra)
     local programs = 0

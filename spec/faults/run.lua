@@ -203,9 +203,8 @@ local function compare(expect, observed, problems)
       end
     elseif type(wanted) == "table" then
       if not one_of(wanted, got) then differ(name, wanted, got) end
-    elseif wanted == true and type(got) == "string" then -- any text: see `check`
-      wanted = got
-    elseif wanted ~= got and not (wanted == "" and got == nil) then
+    elseif wanted ~= got and not (wanted == "" and got == nil)
+      and not (wanted == true and type(got) == "string") then -- any text: see `check`
       differ(name, wanted, got)
     end
   end

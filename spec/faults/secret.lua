@@ -155,6 +155,7 @@ function secret.search(key, value, path, found, seen)
 end
 
 -- The tables that belong to a value beside its own fields.
+-- luacheck: push ignore 143
 local function belongings(value, kind)
   local out = { debug.getmetatable(value) }
   if debug.getuservalue and kind == "userdata" then
@@ -170,6 +171,8 @@ local function belongings(value, kind)
   end
   return out
 end
+
+-- luacheck: pop
 
 --- Looks through all that can be reached from Lua's registry: fields, keys, metatables,
 --- upvalues, environments and user values. Adds the paths of what it finds to `found`.

@@ -50,7 +50,9 @@ add("a self-signed certificate", "self-signed", nil, refused "ca_file")
 add("a certificate for another host", "wrong-host", nil, refused "ca_file")
 add("an expired certificate", "expired", nil, refused "ca_file")
 add("a certificate of localhost under the name localhost", "good", nil, fine, nil, {
-  options = function(urls) return { base_url = "https://localhost:" .. urls.main.port .. "/v1" } end,
+  options = function(urls)
+    return { base_url = "https://localhost:" .. urls.main.port .. "/v1" }
+  end,
 })
 add("a good certificate of a CA that the system does not know", "good", false,
   refused "libcurl's default", {})

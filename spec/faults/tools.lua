@@ -39,8 +39,10 @@ function tools.build(name, how)
   elseif how == "program" then
     flags = flags .. " -Wl,-E $(pkg-config --cflags " .. lua_package() .. ")"
   end
-  local libraries = how == "program" and "$(pkg-config --libs " .. lua_package() .. ") -lcurl -lm -ldl"
-    or "-ldl"
+  local libraries = "-ldl"
+  if how == "program" then
+    libraries = "$(pkg-config --libs " .. lua_package() .. ") -lcurl -lm -ldl"
+  end
   run(("${CC:-cc} %s -o %s %s/c/%s.c %s"):format(flags, out, here, name, libraries))
   built[name] = out
   return out

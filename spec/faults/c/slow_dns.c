@@ -2,7 +2,9 @@
  * slow_dns.c - for LD_PRELOAD: looking up any name but numbers and localhost
  * takes SLOW_DNS seconds and fails. Stands for a resolver that hangs.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <dlfcn.h>
 #include <netdb.h>
 #include <stdlib.h>
