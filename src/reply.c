@@ -574,6 +574,7 @@ static bool take_event(lua_State *L, struct reply *r, int env,
     }
     if (ev->data_len == 0)
         return true;
+    http_event(r->request);
     if (ev->data_len == 6 && memcmp(ev->data, "[DONE]", 6) == 0) {
         r->finished = r->ended = true;
         return true;

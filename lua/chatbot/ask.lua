@@ -178,10 +178,11 @@ end
 -- Asks again, at the server that is asked now or at that of another model.
 local function relaunch(bot, reply, plan, model)
   local env = reply:_env()
-  local route, err = env.route or bot:_env().route, nil
+  local route = env.route or bot:_env().route
   if model then
-    route, err = bot:_route(model)
-    if not route then return nil, err end
+    local found, err = bot:_route(model)
+    if not found then return nil, err end
+    route = found
   end
   local call, note, adjusted = fit(bot, plan, route)
   env.adjusted = adjusted

@@ -88,9 +88,19 @@ local function find_title(document, meta)
   return heading or meta["og:title"] or named
 end
 
+---@class chatbot.Page
+---@field text string the main text, its blocks with blank lines between them
+---@field title? string
+---@field date? string when it was published, as the page writes it
+---@field language? string
+---@field site? string
+---@field author? string
+---@field charset? string in which it was written
+---@field url? string where it was found in the end
+
 ---The main text of an HTML document.
 ---@param html string UTF-8
----@return { text: string, blocks: string[], title: string?, date: string?, language: string?, site: string?, author: string? }?
+---@return chatbot.Page?
 ---@return string? problem
 function M.extract(html)
   local document, why = core.html(html)
@@ -101,11 +111,10 @@ function M.extract(html)
   local title = find_title(document, meta)
   if title and blocks[1] == "# " .. title then table.remove(blocks, 1) end
   local language = each(document, function(node)
-    if node.tag == "html" or node.tag == "body" then return filled(node.attr.lang or node.attr["xml:lang"]) end
+    if node.tag == "html" then return filled(node.attr.lang or node.attr["xml:lang"]) end
   end)
   return {
     text = table.concat(blocks, "\n\n"),
-    blocks = blocks,
     title = title,
     date = find_date(document, meta, root),
     language = language or meta["content-language"],
@@ -120,13 +129,12 @@ local function kind_of(bytes, content_type)
   mime = mime and mime:lower()
   if mime == "text/html" or mime == "application/xhtml+xml" then return "html" end
   local known = mime and mime ~= "application/octet-stream"
-  if known and not mime:find("^text/") and not mime:find("[/+]json$") and not mime:find("[/+]xml$") then
+  if known and not (mime:find("^text/") or mime:find("[/+]json$") or mime:find("[/+]xml$")) then
     return nil
   end
   local head = bytes:sub(1, 1024)
-  if not known and head:find("%z") and not head:find("^[\254\255]") and not head:find("^%z?<%z?") then
-    return nil
-  end
+  local wide = head:find("^[\254\255]") or head:find("^%z?<%z?") -- UTF-16
+  if not known and head:find("%z") and not wide then return nil end
   if known and mime:find("^text/") and mime ~= "text/xml" then return "text" end
   head = head:gsub("%z", ""):lower()
   local tag = head:match("^[^<]*<([!/%a][%w-]*)")
@@ -137,7 +145,7 @@ end
 ---Makes a page of bytes.
 ---@param bytes string
 ---@param content_type? string
----@return table? page see M.extract; and `charset`
+---@return chatbot.Page?
 ---@return chatbot.Error?
 function M.parse(bytes, content_type)
   local kind = kind_of(bytes, content_type)
@@ -162,7 +170,7 @@ end
 ---@async
 ---@param from string http:// or https:// address, a file's path, or "-" for standard input
 ---@param opts? table time-outs, wait, ca_file, proxy, max_answer_bytes: as for a bot
----@return table? page see M.extract; and `url`, `charset`
+---@return chatbot.Page?
 ---@return chatbot.Error?
 function M.open(from, opts)
   local read, err = source.read(from, opts)

@@ -16,38 +16,55 @@ local function set(words)
 end
 
 -- Elements that are never text to read, and those that stand beside it.
-local NEVER = set ("script style noscript template svg iframe object embed applet canvas audio video "
-  .. "map select option textarea button input datalist progress meter link param source track rt rp "
-  .. "frame")
+local NEVER = set [[
+  script style noscript template svg iframe object embed applet canvas audio video map
+  select option textarea button input datalist progress meter link param source track rt rp
+  frame
+]]
 local BESIDE = set "nav footer aside"
-local BESIDE_ROLES = set ("navigation banner contentinfo complementary search dialog alertdialog menu "
-  .. "menubar toolbar tablist")
-local NOTE_WORDS = set "note notes warning tip hint caution important admonition callout info danger"
+local BESIDE_ROLES = set [[
+  navigation banner contentinfo complementary search dialog alertdialog menu menubar toolbar
+  tablist
+]]
+local NOTE_WORDS = set [[
+  note notes warning tip hint caution important admonition callout info danger
+]]
 
-M.BLOCKS = set ("#document html body address article aside blockquote center dd details dialog dir div dl dt "
-  .. "fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr legend li main menu nav "
-  .. "ol p pre section summary table caption tbody thead tfoot tr td th ul head title")
-local CONTAINERS = set ("html body center div dl fieldset form main article section table tbody tr td "
-  .. "details")
+M.BLOCKS = set [[
+  #document html body address article aside blockquote center dd details dialog dir div dl
+  dt fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr legend li
+  main menu nav ol p pre section summary table caption tbody thead tfoot tr td th ul head
+  title
+]]
+local CONTAINERS = set [[
+  html body center div dl fieldset form main article section table tbody tr td details
+]]
 local PARAGRAPHS = set "p pre blockquote h2 h3 h4 h5 h6 ul ol dl table"
 
 -- Words in classes and ids. The first mean what they say wherever they stand; a
 -- container's name may hold the second ("sidebar-content"); the third count where
 -- there is little text or much of it is links.
-local ALWAYS = set ("cookie cookies consent gdpr ccpa onetrust cookiebanner cookiebar newsletter "
-  .. "advert advertisement advertising adsense taboola outbrain noprint editsection navbox catlinks "
-  .. "printfooter paywall")
-local OFTEN = set ("nav navbar navigation navi gnav gnavi breadcrumb breadcrumbs sidebar sidemenu footer masthead "
-  .. "share sharing sharebar social sns related recommend recommended recommendation "
-  .. "recommendations promo promotion ad ads sponsor sponsored subscribe subscription popup popover "
-  .. "modal overlay lightbox pagination pager paging widget widgets skiplink skip ranking trending "
-  .. "banner")
-local SOMETIMES = set ("menu submenu menus toc popular login signin signup toolbar tags tagcloud sitemap crumbs "
-  .. "topics header actions controls tools buttons")
+local ALWAYS = set [[
+  cookie cookies consent gdpr ccpa onetrust cookiebanner cookiebar newsletter advert
+  advertisement advertising adsense taboola outbrain noprint editsection navbox catlinks
+  printfooter paywall
+]]
+local OFTEN = set [[
+  nav navbar navigation navi gnav gnavi breadcrumb breadcrumbs sidebar sidemenu footer
+  masthead share sharing sharebar social sns related recommend recommended recommendation
+  recommendations promo promotion ad ads sponsor sponsored subscribe subscription popup
+  popover modal overlay lightbox pagination pager paging widget widgets skiplink skip
+  ranking trending banner
+]]
+local SOMETIMES = set [[
+  menu submenu menus toc popular login signin signup toolbar tags tagcloud sitemap crumbs
+  topics header actions controls tools buttons
+]]
 local COMMENTS = set "comment comments disqus respond replies"
 local NEUTRAL_FIRST = set "has with no without is js show enable"
-local NEUTRAL_LAST = set ("content contents main article body text entry wrapper wrap container layout "
-  .. "page grid")
+local NEUTRAL_LAST = set [[
+  content contents main article body text entry wrapper wrap container layout page grid
+]]
 local INVISIBLE = set "visually-hidden sr-only screen-reader-text visuallyhidden d-none"
 
 local LITTLE = 200 -- bytes
@@ -129,7 +146,8 @@ function Content:_measure(node, in_link)
         or child.attr.role == "main"
     end
   end
-  self.size[node], self.linked[node], self.links[node], self.marks[node] = size, linked, links, marks
+  self.size[node], self.linked[node], self.links[node] = size, linked, links
+  self.marks[node] = marks
 end
 
 function Content:_density(node)
@@ -154,7 +172,8 @@ function Content:_good(node)
         flush()
         total = total + self:_good(child)
       else
-        run = run + self.size[child] - 2 * (child.tag == "a" and self.size[child] or self.linked[child])
+        local linked = child.tag == "a" and self.size[child] or self.linked[child]
+        run = run + self.size[child] - 2 * linked
       end
     end
   end
@@ -341,8 +360,8 @@ end
 ---@return table<table, boolean> out
 function M.find(document)
   local self = new(document)
-  local body = largest(self:_find(document, function(node) return node.tag == "body" end), self.size)
-    or document
+  local bodies = self:_find(document, function(node) return node.tag == "body" end)
+  local body = largest(bodies, self.size) or document
   self.total = self.size[body]
   self:_drop_beside(body, false)
   self:_drop_comments()

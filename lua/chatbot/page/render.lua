@@ -12,7 +12,8 @@ local function fold(text)
   text = text:gsub("\194\160", " "):gsub("\226\128\139", ""):gsub("\194\173", "")
     :gsub("\239\187\191", "")
   text = text:gsub("[ \t]*\n%s*", "\n"):gsub("[ \t]+", " ")
-  text = text:gsub("([\227-\233\239][\128-\191][\128-\191])\n%f[\227-\233\239]", "%1"):gsub("\n", " ")
+  text = text:gsub("([\227-\233\239][\128-\191][\128-\191])\n%f[\227-\233\239]", "%1")
+  text = text:gsub("\n", " ")
   text = text:gsub(" *" .. BREAK .. " *", "\n")
   return (text:gsub("^%s+", ""):gsub("%s+$", ""))
 end
@@ -26,8 +27,8 @@ function Renderer:_is_blocky(node)
   if known ~= nil then return known end
   known = false
   for _, child in ipairs(node) do
-    if type(child) == "table" and not self.out[child] and (BLOCKS[child.tag] or self:_is_blocky(child)) then
-      known = true
+    if type(child) == "table" and not self.out[child] then
+      known = known or BLOCKS[child.tag] or self:_is_blocky(child)
     end
   end
   self.blocky[node] = known
@@ -117,9 +118,10 @@ function Renderer:_rows(node, into)
         if child.tag ~= "tr" and not into.loose then into[#into + 1] = row end
         into.loose = child.tag ~= "tr" and row or nil
         for _, cell in ipairs(child.tag == "tr" and child or { child }) do
-          if type(cell) == "table" and not self.out[cell] and (cell.tag == "td" or cell.tag == "th") then
+          local tag = type(cell) == "table" and not self.out[cell] and cell.tag
+          if tag == "td" or tag == "th" then
             row[#row + 1] = cell
-            into.heads = into.heads or cell.tag == "th"
+            into.heads = into.heads or tag == "th"
           end
         end
         if child.tag == "tr" then into[#into + 1] = row end
@@ -134,8 +136,8 @@ end
 
 function Renderer:_has(node, tag)
   for _, child in ipairs(node) do
-    if type(child) == "table" and not self.out[child] and (child.tag == tag or self:_has(child, tag)) then
-      return true
+    if type(child) == "table" and not self.out[child] then
+      if child.tag == tag or self:_has(child, tag) then return true end
     end
   end
   return false
