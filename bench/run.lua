@@ -1,11 +1,11 @@
 -- run.lua - runs the whole bench and writes its table.
 --
---   lua5.4 bench/run.lua BUILD CURL_LIBRARY_VERSION... (by `make bench`)
+--   lua5.4 bench/run.lua BUILD       (by `make bench`)
 --
--- BUILD has the compiled programs and the modules; see the Makefile. QUICK=1 in the
--- environment runs less of everything. Client and server have a core each. CPU times
--- are those of the whole client process (its children included) less those of the same
--- client with a short stream, so that start and end cancel. All times are medians.
+-- BUILD has the compiled programs; see bench/build.sh. In the environment, QUICK=1 runs
+-- less of everything and OUT names the file for the table. Client and server have a core
+-- each. CPU times are those of the whole client process (its children included) less those
+-- of the same client with a short stream, so that start and end cancel.
 
 local build = assert(..., "usage: run.lua BUILD")
 local quick = (os.getenv("QUICK") or "") ~= ""
@@ -57,7 +57,7 @@ local notes = {}
 -- Runs a client; returns what it printed as a table of numbers, with wall, cpu, rss.
 local function run(client, args)
   local words = {}
-  for i, word in ipairs(args) do words[i] = sh(tostring(word)) end
+  for i = 1, #args do words[i] = sh(tostring(args[i])) end
   local command = ("%s %s/measure 1 90 %s %s"):format(client.env or "", build, client.command,
     table.concat(words, " "))
   if client.environment then
@@ -94,11 +94,16 @@ end
 
 -- ---- clients ----
 
+local core = os.getenv("CORE") or "build"
+
+-- `modules`: what must be there; several names in one are alternatives. lua-http's files
+-- are Debian's for Lua 5.2, which do for 5.4.
 local function lua(name, interpreter, script, modules)
-  local cpath = ("%s/%s/?.so;build/%s/?.so;;"):format(build, interpreter, interpreter)
+  local path = "bench/clients/?.lua;lua/?.lua;lua/?/init.lua;"
+  if interpreter == "lua5.4" then path = path .. "/usr/share/lua/5.2/?.lua;" end
+  local env = ("LUA_PATH='%s;' LUA_CPATH='%s/%s/?.so;%s/%s/?.so;;'"):format(path, build,
+    interpreter, core, interpreter)
   local found = has(interpreter .. " -e ''")
-  local env = ("LUA_PATH='bench/clients/?.lua;lua/?.lua;lua/?/init.lua;%s;' LUA_CPATH='%s'"):format(
-    interpreter == "lua5.4" and "/usr/share/lua/5.2/?.lua;" or "", cpath)
   for _, alternatives in ipairs(modules or {}) do
     local any = false
     for module in alternatives:gmatch("%S+") do
@@ -110,13 +115,18 @@ local function lua(name, interpreter, script, modules)
     command = interpreter .. " bench/clients/" .. script .. ".lua" }
 end
 
-local limit = { name = "C, libcurl multi, nothing decoded", here = true, command = build .. "/limit" }
+local limit = { name = "C, libcurl multi, nothing decoded", here = true,
+  command = build .. "/limit" }
 local ours54 = lua("**this module, Lua 5.4**", "lua5.4", "ours")
 local oursjit = lua("**this module, LuaJIT**", "luajit", "ours")
-local curl54 = lua("Lua 5.4, Lua-cURL and lua-cjson", "lua5.4", "luacurl", { "cURL curl", "cjson" })
-local curljit = lua("LuaJIT, Lua-cURL and lua-cjson", "luajit", "luacurl", { "cURL curl", "cjson" })
-local http54 = lua("Lua 5.4, lua-http and lua-cjson", "lua5.4", "luahttp", { "http.request", "cjson" })
-local httpjit = lua("LuaJIT, lua-http and lua-cjson", "luajit", "luahttp", { "http.request", "cjson" })
+local curl54 = lua("Lua 5.4, Lua-cURL and lua-cjson", "lua5.4", "luacurl",
+  { "cURL curl", "cjson" })
+local curljit = lua("LuaJIT, Lua-cURL and lua-cjson", "luajit", "luacurl",
+  { "cURL curl", "cjson" })
+local http54 = lua("Lua 5.4, lua-http and lua-cjson", "lua5.4", "luahttp",
+  { "http.request", "cjson" })
+local httpjit = lua("LuaJIT, lua-http and lua-cjson", "luajit", "luahttp",
+  { "http.request", "cjson" })
 local openai54 = lua("Lua 5.4, lua-openai", "lua5.4", "luaopenai", { "openai" })
 local nvim = { name = "Neovim, curl as a child process", environment = true,
   here = has("nvim --version") and has("curl --version"),
@@ -190,12 +200,12 @@ local function flood_table()
     else
       local events = math.floor(row[2] * scale)
       local many = flood(client, events, 200, mode)
-      local single = not mode and flood(client, math.floor(math.min(events, 2e5 * scale)), 1) or nil
+      local single = not mode and flood(client, math.floor(math.min(events, 2e5 * scale)), 1)
       found[client.name .. (mode or "")] = many
-      found[client.name .. "single"] = single
+      found[client.name .. "single"] = single or nil
       local base, base1 = found[limit.name], found[limit.name .. "single"]
-      say("| %s | %s | %s | %s | %s |", name, number(many), ratio(many, base), number(single),
-        ratio(single, base1))
+      say("| %s | %s | %s | %s | %s |", name, number(many), ratio(many, base),
+        number(single or nil), ratio(single or nil, base1))
     end
   end
   local base = found[limit.name]
@@ -205,15 +215,18 @@ local function flood_table()
   local less = times(found[curl54.name], found[ours54.name])
   local less_jit = times(found[curljit.name], found[oursjit.name])
   if less then
-    goal("less CPU than Lua-cURL + lua-cjson, Lua 5.4", ">= 9 times", number(less, "%.1f"), less >= 9)
+    goal("less CPU than Lua-cURL + lua-cjson, Lua 5.4", ">= 9 times", number(less, "%.1f"),
+      less >= 9)
   end
   goal("less CPU than Lua-cURL + lua-cjson, LuaJIT", ">= 9 times",
     less_jit and number(less_jit, "%.1f"), less_jit and less_jit >= 9)
   less = times(found[node.name], found[ours54.name])
-  goal("less CPU than openai-node", ">= 30 times", less and number(less, "%.0f"), less and less >= 30)
+  goal("less CPU than openai-node", ">= 30 times", less and number(less, "%.0f"),
+    less and less >= 30)
   local peer, mine = found[curl54.name], found[ours54.name .. "event"]
   if not peer then peer, mine = found[curljit.name], found[oursjit.name .. "event"] end
-  at_most("every event decoded (`on_event`), to Lua-cURL + lua-cjson", "<= 1", times(mine, peer), 1)
+  at_most("every event decoded (`on_event`), to Lua-cURL + lua-cjson", "<= 1",
+    times(mine, peer), 1)
 end
 
 -- ---- many streams ----
@@ -299,8 +312,8 @@ end
 local function start_table()
   local rounds = quick and 7 or 21
   local found = {}
-  say("\n## Start\n\nA whole process that reads 20 events; and two requests, one after the other, in "
-    .. "a process that has loaded libcurl.\n")
+  say("\n## Start\n\nA whole process that reads 20 events; and two requests, one after the "
+    .. "other, in a process that has loaded libcurl.\n")
   say("| client | whole process, ms | to the limit | CPU, ms |")
   say("|---|---|---|---|")
   for _, client in ipairs { limit, ours54, oursjit, curl54, curljit, http54, nvim, node, python } do
@@ -328,7 +341,8 @@ local function start_table()
     for i, url in ipairs { plain, tls } do
       local first, later = {}, {}
       for k = 1, ROUNDS do
-        local r = run(client, { "twice", url .. "/1-1-1-1/v1", i == 2 and build .. "/cert.pem" or nil })
+        local r = run(client, { "twice", url .. "/1-1-1-1/v1",
+          i == 2 and build .. "/cert.pem" or nil })
         if not r then break end
         first[k], later[k] = r.first, r.second
         if i == 2 and client == ours54 then same = r.same end
@@ -340,7 +354,8 @@ local function start_table()
   end
   local took = second[ours54.name .. 2]
   goal("second request over TLS: one round trip, no handshake", "the same connection",
-    same and ("%s connection, %.0f µs"):format(same == 1 and "the same" or "another", took), same == 1)
+    same and ("%s connection, %.0f µs"):format(same == 1 and "the same" or "another", took),
+    same == 1)
 end
 
 -- ---- the host ----
@@ -398,8 +413,8 @@ local function instructions()
   local f = io.open("bench/instructions.txt")
   local whole = f and tonumber(f:read("a"):match("\nwhole%s+(%d+)"))
   if f then f:close() end
-  at_most("instructions per event, whole path, Lua 5.4 (`make instructions`)", "<= 2500", whole, 2500,
-    "%.0f")
+  at_most("instructions per event, whole path, Lua 5.4 (`make instructions`)", "<= 2500",
+    whole, 2500, "%.0f")
 end
 
 local function versions()
@@ -434,7 +449,9 @@ start_server()
 say("# Results of `make bench`%s\n", quick and " (QUICK=1)" or "")
 say("Measured on: %s.", versions())
 say("Client and server on one core each, loopback, medians. Ratios inside one run carry to other "
-  .. "machines, times do not. \"Not here\": the client is not installed.\n")
+  .. "machines, times do not. \"Not here\": the client is not installed. The server makes each "
+  .. "event anew, so that a fast client waits for it.\n")
+say("Load of the machine when the run began: %s.\n", capture("cut -d ' ' -f 1-3 /proc/loadavg"))
 flood_table()
 streams_table()
 start_table()

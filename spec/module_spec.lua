@@ -50,8 +50,9 @@ describe("the module", function()
   after_each(collect)
 
   it("has the functions of its manual and no others", function()
-    assert.same({ "_VERSION", "array", "budget", "new", "poll", "pollfd", "providers", "register",
-      "timeout", "warmup" }, sorted_keys(chatbot))
+    assert.same({ "_VERSION", "all", "array", "budget", "image", "load", "max_concurrent", "new",
+      "poll", "pollfd", "providers", "race", "register", "save", "timeout", "warmup" },
+      sorted_keys(chatbot))
     for name, value in pairs(chatbot) do
       assert.equal(name == "_VERSION" and "string" or "function", type(value), name)
     end
@@ -227,6 +228,8 @@ describe("new", function()
     { { proxy = false }, "'proxy' must be a string" },
     { { allow_insecure_http = 1 }, "'allow_insecure_http' must be a boolean" },
     { { verbose = "much" }, "'verbose' must be 0, 1 or 2" },
+    { { on_reasoning = 1 }, "'on_reasoning' must be a function" },
+    { { on_trim = 1 }, "'on_trim' must be a function" },
   }
 
   for i, case in ipairs(refused) do
@@ -234,6 +237,17 @@ describe("new", function()
       local text = raised(chatbot.new, case[1])
       has(text, case[2])
       has(text, "bad argument #1")
+    end)
+  end
+
+  for option, value in pairs { tools = 1, on_tool = {}, max_tool_rounds = "2", json = "yes",
+    schema = "object", strict = 1 } do
+    it("refuses another type of " .. option, function()
+      local text = raised(chatbot.new, { model = "m", [option] = value })
+      has(text, "option '" .. option .. "' must be a ")
+      local bot = chatbot.new { model = "m", base_url = "http://127.0.0.1:1/v1" }
+      has(raised(bot.chat, bot, "x", { [option] = value }), "option '" .. option)
+      assert.same({}, bot:get_messages())
     end)
   end
 
@@ -253,7 +267,9 @@ describe("new", function()
       ca_file = "/none", proxy = "http://127.0.0.1:1", allow_insecure_http = false,
       verbose = 0, on_text = nothing, replace_invalid_utf8 = true, max_event_bytes = 1e6,
       max_answer_bytes = 1e6, max_error_bytes = 1e4, max_header_bytes = 1e5,
-      max_queue_bytes = 1e5, max_request_bytes = 1e7,
+      max_queue_bytes = 1e5, max_request_bytes = 1e7, on_reasoning = nothing,
+      on_trim = nothing, tools = {}, on_tool = nothing, max_tool_rounds = 1, json = false,
+      schema = {}, strict = true,
     })
   end)
 
@@ -283,7 +299,8 @@ describe("a bot", function()
   it("raises when a method is called on something else", function()
     local bot = chatbot.new { model = "m" }
     for _, name in ipairs { "chat", "stream", "get_messages", "set_messages", "reset",
-      "set_model", "get_model", "get_provider", "models" } do
+      "set_model", "get_model", "get_provider", "models", "tool_result", "fork", "undo",
+      "get_usage" } do
       assert.is_false(pcall(bot[name], {}, "x"), name)
       assert.is_false(pcall(bot[name], io.stdout, "x"), name)
       assert.is_false(pcall(bot[name]), name)

@@ -455,7 +455,8 @@ describe("tool calls", function()
         calls(call(nil, "i1", "g", "{}")) },
       support.sse { "done" },
     }
-    local bot = chatbot.new { base_url = server.url, model = "m", timeout = 10 }
+    local bot = chatbot.new { base_url = server.url, provider = "gemini", api_key = "k",
+      model = "m", timeout = 10 }
     local answer, reply = bot:chat("hello")
     assert.equal("", answer)
     assert.is_nil(reply.message.content)

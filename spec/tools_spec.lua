@@ -293,7 +293,8 @@ describe("tools in each way to an answer", function()
 
   it("work with poll and wait", function()
     local reply = bot_at(server_of(), { tools = { tool(add) } }):stream("x")
-    local texts, text, state = {}, nil, nil
+    local texts = {}
+    local text, state
     repeat
       text, state = reply:poll()
       texts[#texts + 1] = text
@@ -655,7 +656,7 @@ describe("tools at", function()
   end)
 
   for _, name in ipairs { "deepseek", "moonshot" } do
-    it(name .. " get the reasoning of a tool turn back, which others never see", function()
+    it(name .. " get a tool turn's reasoning back, which others never see", function()
       local server = support.serve { stream_of(unpack(SERVICES[name][2])),
         sse { { reasoning_content = "Easy." }, "Done." } }
       local bot = bot_of(name, server, { tools = { tool(add) } })

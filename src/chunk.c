@@ -8,7 +8,6 @@
  */
 #include "chunk.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "failure.h"
@@ -363,25 +362,6 @@ static void make_sendable(lua_State *L, struct reply *r)
     }
 }
 
-/* Gives the call on top an id, if the server has not: an answer needs it. Nine
- * letters and digits is what the strictest service takes. [-0, +0, m] */
-static void name_call(lua_State *L, int env, int place)
-{
-    lua_getfield(L, -1, "id");
-    bool there = !lua_isnil(L, -1);
-    lua_pop(L, 1);
-    if (there)
-        return;
-    char id[32];
-    lua_getfield(L, env, "messages");
-    size_t n = lua_istable(L, -1) ? lua_rawlen(L, -1) : 0;
-    lua_pop(L, 1);
-    snprintf(id, sizeof id, "c%05u%03u", (unsigned)(n % 100000),
-             (unsigned)(place % 1000));
-    lua_pushstring(L, id);
-    lua_setfield(L, -2, "id");
-}
-
 /* Joins the arguments and drops calls that never got a name. Pushes the list,
  * or nil when there is none. [-0, +1, m] */
 static void finish_tool_calls(lua_State *L, struct reply *r, int env)
@@ -418,7 +398,6 @@ static void finish_tool_calls(lua_State *L, struct reply *r, int env)
         lua_setfield(L, -3, "arguments");
         lua_pop(L, 2);
         make_sendable(L, r);
-        name_call(L, env, i);
         if (named)
             lua_rawseti(L, top + 2, ++kept);
         else

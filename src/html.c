@@ -150,7 +150,7 @@ int html_parse(lua_State *L)
     return 2;
 }
 
-/* Converts, and counts the bytes for which there is no character. The output
+/* Converts, and counts the places at which there is no character. The output
  * has room for all but what no charset makes. */
 static size_t convert(const struct libxml *xml, iconv_t cd, char *in,
                       size_t left, char **out, size_t room)
@@ -159,12 +159,16 @@ static size_t convert(const struct libxml *xml, iconv_t cd, char *in,
     while (left > 0) {
         if (xml->iconv(cd, &in, &left, out, &room) != (size_t)-1)
             break;
-        if (errno == E2BIG || room < sizeof replacement)
+        int e = errno;
+        if (e == E2BIG || room < sizeof replacement)
             break;
         memcpy(*out, replacement, sizeof replacement - 1);
         *out += sizeof replacement - 1;
         room -= sizeof replacement - 1;
-        in++, left--, bad++;
+        bad++;
+        if (e == EINVAL) /* the last character is cut */
+            break;
+        in++, left--;
     }
     xml->iconv(cd, NULL, NULL, out, &room);
     return bad;

@@ -13,7 +13,7 @@
  * order: strings and elements. */
 int html_parse(lua_State *L);
 
-/* to_utf8(bytes, charset) -> text, how many bytes were replaced by U+FFFD; or
+/* to_utf8(bytes, charset) -> text, how many U+FFFD stand for what it is not; or
  * nil and a message when the charset is not known here. */
 int html_to_utf8(lua_State *L);
 

@@ -943,7 +943,11 @@ int64_t http_timeout(const struct http *h)
 
 size_t http_active(const struct http *h)
 {
-    return h->active;
+    size_t n = h->active;
+    const struct http_request *r = h->changed;
+    for (; r != NULL; r = r->changed_next)
+        n += r->state != HTTP_RUNNING;
+    return n;
 }
 
 int http_signals(struct http *h, bool on)

@@ -208,7 +208,7 @@ int64_t http_timeout(const struct http *h);
  * turn, first come, first served. Only the total clock runs meanwhile. */
 void http_set_concurrent(struct http *h, size_t max);
 
-/* How many requests are under way. */
+/* How many requests are under way, or have ended and not been taken out. */
 size_t http_active(const struct http *h);
 
 /* SIGINT ends waits, see poller_signals. */

@@ -17,6 +17,7 @@
 
 #define DIGITS 99999999999999.0   /* lua-cjson writes 14 of them */
 #define EXACT  9007199254740992.0 /* 2^53 */
+#define PLAIN  65536 /* bytes from which a text is looked at by itself */
 
 static const char codec_key; /* registry: {decode, encode, decimal point} */
 static const char array_key; /* registry: the metatable of json_array */
@@ -231,6 +232,17 @@ static bool is_long(lua_State *L, char *text, size_t size)
     return true;
 }
 
+/* Whether the value on top is a long text without anything to escape, such as
+ * an image: it is written as it is, at its own length. [-0, +0, -] */
+static bool is_plain(lua_State *L)
+{
+    if (lua_type(L, -1) != LUA_TSTRING || lua_rawlen(L, -1) < PLAIN)
+        return false;
+    size_t n;
+    const char *s = lua_tolstring(L, -1, &n);
+    return delta_plain_run(s, n) == n;
+}
+
 struct survey {
     double worst; /* bytes, if every byte of a string had to be escaped */
     bool special; /* something that lua-cjson would not write as we mean it */
@@ -242,7 +254,10 @@ static void look(lua_State *L, struct survey *s, int depth)
 {
     char text[32];
     int type = lua_type(L, -1);
-    if (type == LUA_TSTRING) {
+    if (is_plain(L)) {
+        s->worst += (double)lua_rawlen(L, -1) + 3;
+        s->special = true;
+    } else if (type == LUA_TSTRING) {
         s->worst += 6 * (double)lua_rawlen(L, -1) + 3;
     } else if (type != LUA_TTABLE) {
         s->worst += 32;
@@ -307,6 +322,12 @@ static bool write(lua_State *L, int parts)
     if (is_long(L, text, sizeof text)) {
         add(L, parts, text);
         lua_pop(L, 1);
+        return true;
+    }
+    if (is_plain(L)) {
+        add(L, parts, "\"");
+        lua_rawseti(L, parts, (int)lua_rawlen(L, parts) + 1);
+        add(L, parts, "\"");
         return true;
     }
     int n = (int)lua_rawlen(L, -1), count = 0;

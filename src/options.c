@@ -176,7 +176,7 @@ void options_limits(lua_State *L, int call, int bot, struct http_limits *l)
         {"max_answer_bytes", 64 << 20, &l->max_body},
         {"max_error_bytes", 64 << 10, &l->max_error},
         {"max_header_bytes", 256 << 10, &l->max_header},
-        {"max_queue_bytes", 256 << 10, &l->max_queue},
+        {"max_queue_bytes", 48 << 10, &l->max_queue},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         *sizes[i].to = (size_t)options_number(L, call, bot, sizes[i].name,

@@ -73,7 +73,7 @@ static char *base64(const char *key, size_t shift, const char *last_two)
     for (size_t i = first; out != NULL && i < end; i++) {
         unsigned value = 0;
         for (size_t bit = 6 * i; bit < 6 * i + 6; bit++) {
-            unsigned char byte = (unsigned char)key[bit / 8 - shift];
+            unsigned byte = (unsigned char)key[bit / 8 - shift];
             value = value << 1 | (byte >> (7 - bit % 8) & 1u);
         }
         out[i - first] = value < 62 ? digits[value] : last_two[value - 62];

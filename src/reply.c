@@ -163,7 +163,9 @@ void reply_forget(lua_State *L, int i)
     bytes_free(&r->scratch);
     bytes_free(&r->last);
     r->text = r->reasoning = r->refusal = (struct reply_text){.utf8.len = 0};
+    r->shape = (struct delta_shape){0}; /* that of `last`, which is gone */
     r->form = FORM_UNKNOWN;
+    r->more = false;
     r->finished = r->ended = r->named = r->held = false;
     r->given = r->kept = r->reasoning_given = 0;
     compat_getenv(L, i);

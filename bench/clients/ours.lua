@@ -56,7 +56,8 @@ end
 
 function modes.event()
   local n = 0
-  local reply = new { on_event = function(event) n = n + (event.choices and 1 or 0) end }:stream("H")
+  local bot = new { on_event = function(event) n = n + (event.choices and 1 or 0) end }
+  local reply = bot:stream("Hello")
   for text in reply:chunks() do common.count(text) end
   assert(n > 0, "no event was handed out")
   common.report("decoded " .. n)

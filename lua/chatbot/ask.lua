@@ -120,7 +120,7 @@ end
 -- response_format in the form that the provider takes, and what has to be said
 -- in words because it cannot be said there. `known`: what this server refused.
 local function structure(spec, schema, known)
-  local schemas = spec.json_schema ~= false and not known
+  local schemas = spec.json_schema ~= false and known == nil
   local objects = spec.json_object ~= false and known ~= false
   if schemas and (schema or not objects) then
     local closed = schema and schema.additionalProperties == false or nil
@@ -129,6 +129,9 @@ local function structure(spec, schema, known)
   end
   return objects and { type = "json_object" } or nil, instruction(schema)
 end
+
+-- Fields that are sent unless they are false.
+local ours = { temperature = true, stream_options = true }
 
 -- Whether the body would have this field.
 local function sends(bot, call, name, route)
@@ -163,7 +166,8 @@ local function fit(bot, plan, route)
   end
   for name, to in pairs(known) do
     if not to and sends(bot, call, name, route) then
-      call[name] = (name == "temperature" or name == "stream_options") and false or nil
+      call[name] = nil
+      if ours[name] then call[name] = false end -- a default of our own
       tell(name, "dropped")
     end
   end
@@ -289,6 +293,14 @@ local function advance_calls(reply, env, pass)
   return true
 end
 
+-- Gives calls an id where the server has given none: the answer needs it. Nine
+-- letters and digits are what the strictest service takes.
+local function name_calls(env)
+  for i, call in ipairs(env.tool_calls or {}) do
+    call.id = call.id or ("c%05d%03d"):format(#env.messages % 1e5, i % 1e3)
+  end
+end
+
 -- Whether the calls of a reply that has ended are ours to run.
 local function is_ours(env)
   local handlers, calls = env.plan.handlers, env.tool_calls
@@ -326,6 +338,7 @@ local tended = setmetatable({}, { __mode = "k" }) -- replies with an on_text
 function M.finish(reply, pass)
   local env = reply:_env()
   if reply.status ~= "streaming" then return nil, "done" end
+  name_calls(env)
   if is_ours(env) then
     if not env.job and not env.running then env.round = (env.round or 0) + 1 end
     if not advance_calls(reply, env, pass) then return nil, "wait" end
@@ -352,6 +365,7 @@ end
 ---Goes on with the replies that nobody polls because they have an on_text.
 ---@return integer count how many there are that wait for a tool
 function M.tend()
+  if next(tended) == nil then return 0 end
   local count, list = 0, {}
   for reply in pairs(tended) do list[#list + 1] = reply end
   for _, reply in ipairs(list) do
@@ -397,11 +411,9 @@ end
 -- The field that the error names, if the request had it.
 local function culprit(bot, err, call, plan, route)
   local sent = {}
-  for _, name in ipairs { "temperature", "stream_options" } do
-    sent[name] = sends(bot, call, name, route) or nil
-  end
-  for name, value in pairs(call) do
-    if not essential[name] and value ~= false then sent[name] = true end
+  for name in pairs(ours) do sent[name] = sends(bot, call, name, route) or nil end
+  for name in pairs(call) do
+    if not essential[name] and not ours[name] then sent[name] = true end
   end
   if plan.structured and not plan.base.response_format and call.response_format then
     sent.response_format = true
@@ -522,7 +534,7 @@ function M.stream(bot, prompt, opts, level)
   local renv = reply:_env()
   renv.plan, renv.candidate, renv.adjusted = plan, candidate, adjusted
   if models then renv.attempts = attempts end
-  if plan.handlers or plan.structured then
+  if plan.tools or plan.structured then
     renv.hold = true
     if renv.on_text then tended[reply] = true end
   end

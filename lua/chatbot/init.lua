@@ -150,7 +150,7 @@ local c_stream, c_chat = Chatbot._stream, Chatbot._chat
 
 local function with_parts(prompt)
   if type(prompt) ~= "table" then return prompt end
-  return require("chatbot.parts").normalise(prompt, 3)
+  return require("chatbot.parts").normalise(prompt)
 end
 
 ---Asks, and returns at once.
@@ -350,6 +350,9 @@ end
 function M.load(path, options)
   local saved, problem = require("chatbot.memory").load(path)
   if not saved then return nil, problem end
+  local ok
+  ok, problem = pcall(M.new, saved)
+  if not ok then return nil, ("%s is no saved conversation: %s"):format(path, problem) end
   for name, value in pairs(options or {}) do saved[name] = value end
   return M.new(saved)
 end
@@ -357,7 +360,7 @@ end
 -- Advances all, until `enough` says so.
 local function advance(replies, enough)
   for i, reply in pairs(replies) do
-    if type(reply) ~= "userdata" then
+    if not pcall(Reply._is_held, reply) then
       error(("%s of the list is no reply: %s"):format(tostring(i), tostring(reply)), 3)
     end
   end

@@ -72,20 +72,19 @@ local function find_date(document, meta, root)
   end)
 end
 
--- The <h1> when <title> or og:title agree that it is the title, else those.
-local function find_title(document, meta)
+-- The <h1>, if possible that of the main part, when <title> or og:title agree that it
+-- is the title; else those.
+local function find_title(document, meta, root)
   local named = each(document, function(node)
     if node.tag == "title" then return filled(render.line(node)) end
   end)
-  local heading = each(document, function(node)
-    if node.tag == "h1" then
-      local text = filled(render.line(node))
-      if text and (not named or named:find(text, 1, true) or meta["og:title"] == text) then
-        return text
-      end
+  local function heading(node)
+    local text = node.tag == "h1" and filled(render.line(node)) or nil
+    if text and (not named or named:find(text, 1, true) or meta["og:title"] == text) then
+      return text
     end
-  end)
-  return heading or meta["og:title"] or named
+  end
+  return each(root, heading) or each(document, heading) or meta["og:title"] or named
 end
 
 ---@class chatbot.Page
@@ -108,7 +107,7 @@ function M.extract(html)
   local root, out = content.find(document)
   local blocks = render.blocks(root, out)
   local meta = metas(document)
-  local title = find_title(document, meta)
+  local title = find_title(document, meta, root)
   if title and blocks[1] == "# " .. title then table.remove(blocks, 1) end
   local language = each(document, function(node)
     if node.tag == "html" then return filled(node.attr.lang or node.attr["xml:lang"]) end
@@ -150,15 +149,15 @@ end
 function M.parse(bytes, content_type)
   local kind = kind_of(bytes, content_type)
   if not kind then
-    return nil, { kind = "protocol", message = ("this is no page to read but %s"):format(
-      content_type and content_type ~= "" and content_type or "binary data") }
+    return nil, source.problem("protocol", "this is no page to read but %s",
+      content_type and content_type ~= "" and content_type or "binary data")
   end
   local text, label = charset.decode(bytes, content_type, kind == "html")
-  if not text then return nil, { kind = "config", message = label } end
+  if not text then return nil, source.problem("config", "%s", label) end
   local page, why
   if kind == "html" then
     page, why = M.extract(text)
-    if not page then return nil, { kind = "config", message = why } end
+    if not page then return nil, source.problem("config", "%s", why) end
   else
     page = { text = filled(text) and text:gsub("^%s*\n", ""):gsub("%s+$", "") or "" }
   end

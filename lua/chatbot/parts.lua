@@ -45,9 +45,8 @@ end
 
 ---A prompt's list of parts, with strings as parts of type "text".
 ---@param list (string|table)[]
----@param level integer of the caller to blame, when a part is missing
 ---@return table[]
-function M.normalise(list, level)
+function M.normalise(list)
   local out, count = {}, 0
   for i, part in ipairs(list) do
     out[i] = type(part) == "string" and { type = "text", text = part } or part
@@ -55,7 +54,7 @@ function M.normalise(list, level)
   for _ in pairs(list) do count = count + 1 end
   if count > #out then -- most likely an image that could not be read
     error(("part %d of the prompt is missing: %s"):format(#out + 1,
-      tostring(list[#out + 2])), level + 1)
+      tostring(list[#out + 2])), 0)
   end
   return out
 end

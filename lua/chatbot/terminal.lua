@@ -95,11 +95,9 @@ local REMARKS = {
   tool_calls = "(the model asked for a tool, which the terminal chat has not)",
 }
 
----Asks, and prints the answer as it comes.
----@param prompt string
----@return boolean ok
----@return table|string|nil err
-function Session:ask(prompt)
+-- Calls fn(opts), which asks and returns what bot:chat does, and prints the answer as
+-- it comes.
+function Session:_answer(fn)
   local console, options = self.console, self.options
   local last -- the last text that was printed
   local function show(text)
@@ -117,7 +115,7 @@ function Session:ask(prompt)
     opts.logprobs = true
     opts.top_logprobs = options.logprobs > 0 and options.logprobs or nil
   end
-  local answer, reply = self:_interruptible(self.bot.chat, self.bot, prompt, opts)
+  local answer, reply = self:_interruptible(fn, opts)
   local whole = answer and (answer ~= "" and answer or reply.refusal)
   if whole and not last then show(whole) end
   if last and last:sub(-1) ~= "\n" then console.out("\n") end
@@ -137,6 +135,32 @@ function Session:ask(prompt)
   if REMARKS[reply.status] then console.note(REMARKS[reply.status]) end
   if options.logprobs then self:_print_logprobs(reply) end
   return true
+end
+
+---Asks, and prints the answer as it comes.
+---@param prompt string
+---@return boolean ok
+---@return table|string|nil err
+function Session:ask(prompt)
+  return self:_answer(function(opts) return self.bot:chat(prompt, opts) end)
+end
+
+---Prints a summary of a page.
+---@param from string an address, a file's path, or "-"
+---@param wish? string what is wanted besides
+---@return boolean ok
+---@return table|string|nil err
+function Session:summarize(from, wish)
+  local options, console = self.options, self.console
+  return self:_answer(function(opts)
+    local page, err = require("chatbot.page").open(from)
+    if not page then return nil, err end
+    return require("chatbot.summary").summarize(self.bot, page, {
+      wish = wish, language = options.language, context_tokens = options.context_tokens,
+      call = opts,
+      on_progress = function(what) console.note("(" .. what .. ")") end,
+    })
+  end)
 end
 
 
@@ -411,8 +435,9 @@ function M.main(args)
 
   local console = terminal.new()
   local prompt = options.prompt
-  local session_wanted = options.interactive or (console.tty_in and not prompt)
-  if not session_wanted then
+  local page = options.summarize
+  local session_wanted = not page and (options.interactive or (console.tty_in and not prompt))
+  if not session_wanted and not page then
     if not console.tty_in then
       local piped = strip(io.stdin:read("*a") or "")
       if piped ~= "" then prompt = prompt and prompt .. "\n\n" .. piped or piped end
@@ -426,8 +451,13 @@ function M.main(args)
   local session, status = new_session(options, console)
   if not session then return status end
   status = 0
-  if prompt then
-    local ok, err = session:ask(prompt)
+  if page or prompt then
+    local ok, err
+    if page then
+      ok, err = session:summarize(page, prompt)
+    else
+      ok, err = session:ask(prompt)
+    end
     if not ok then
       status = type(err) == "table" and err.kind == "cancelled" and 130 or 1
     end

@@ -56,7 +56,7 @@
 ---@field max_answer_bytes? integer an answer's text, or a body that is no stream; default 64 MiB
 ---@field max_error_bytes? integer of an error's body is read; default 64 KiB
 ---@field max_header_bytes? integer all headers of a response; default 256 KiB
----@field max_queue_bytes? integer undecoded bytes, above which reading pauses; default 256 KiB
+---@field max_queue_bytes? integer undecoded bytes, above which reading pauses; default 48 KiB
 ---@field max_request_bytes? integer a request's JSON, at its longest; default 64 MiB
 
 ---What a bot and a single call can both be given; a call's wins.

@@ -147,10 +147,11 @@ scenario("callbacks, chunks and whole answers", function()
   for text in new(server):stream("x"):chunks() do got = got .. text end
   equal(STORY, got, "chunks")
   local whole = support.serve { support.json_completion(" whole ") }
-  equal("whole", (new(whole):chat({ { type = "text", text = "x" } }, { stream = false, seed = 2 ^ 45,
-    stop = {}, tools = chatbot.array {} })), "answer")
-  local list = support.serve { http(200, {}, { data = support.array { { id = "b" }, { id = "a" } } }) }
-  equal("a", assert(new(list):models())[1], "models")
+  local parts = { { type = "text", text = "x" } }
+  equal("whole", (new(whole):chat(parts, { stream = false, seed = 2 ^ 45, stop = {},
+    tools = chatbot.array {} })), "answer")
+  local list = { data = support.array { { id = "b" }, { id = "a" } } }
+  equal("a", assert(new(support.serve { http(200, {}, list) }):models())[1], "models")
 end)
 
 scenario("cancelled at every point", function()

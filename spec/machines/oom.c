@@ -135,6 +135,7 @@ void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
 char *__wrap_strdup(const char *s);
+char *__wrap_strndup(const char *s, size_t n);
 void __wrap_free(void *p);
 
 void *__wrap_malloc(size_t n)
@@ -161,6 +162,13 @@ void *__wrap_realloc(void *p, size_t n)
 char *__wrap_strdup(const char *s)
 {
     char *p = fails(OWN) ? NULL : strdup(s);
+    own_blocks += p != NULL;
+    return p;
+}
+
+char *__wrap_strndup(const char *s, size_t n)
+{
+    char *p = fails(OWN) ? NULL : strndup(s, n);
     own_blocks += p != NULL;
     return p;
 }
@@ -216,8 +224,7 @@ static int run(int argc, char **argv)
     left = -1;
     if (status != 0) {
         const char *message = lua_tostring(L, -1);
-        if (wanted < 0 || message == NULL ||
-            strstr(message, "WRONG") != NULL) {
+        if (wanted < 0 || message == NULL || strstr(message, "WRONG") != NULL) {
             fprintf(stderr, "%s, allocation %ld: %s\n", names[mode], wanted,
                     message != NULL ? message : "?");
             wrong = 1;

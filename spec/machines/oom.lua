@@ -73,7 +73,10 @@ end
 urls = table.concat(urls, " ")
 
 local sums, passed, failed, started = {}, 0, 0, support.now()
-for _, mode in ipairs { "lua", "curl", "own", "gc" } do
+local modes = { "lua", "curl", "own", "gc" }
+if _VERSION == "Lua 5.1" then modes[4] = nil end -- which does not try again
+
+for _, mode in ipairs(modes) do
   for _, stage in ipairs(stages) do
     if not arg[3] or arg[3] == stage then
       local child = support.spawn(("%s %s %d spec/machines/oom_script.lua %s %s"):format(
@@ -93,13 +96,13 @@ for _, mode in ipairs { "lua", "curl", "own", "gc" } do
     end
   end
 end
-for _, mode in ipairs { "lua", "curl", "own", "gc" } do
+for _, mode in ipairs(modes) do
   if sums[mode] == 0 then failed = failed + 1 end -- a sweep of nothing
 end
 support.close_all()
 support.remove_all()
 print(("failed in turn: %d allocations of Lua, %d of libcurl, %d of the module; "
-  .. "%d full collections; %.1f s"):format(sums.lua, sums.curl, sums.own, sums.gc,
+  .. "%d full collections; %.1f s"):format(sums.lua, sums.curl, sums.own, sums.gc or 0,
   support.now() - started))
 print(("%d passed, %d failed"):format(passed, failed))
-os.exit(failed == 0)
+os.exit(failed == 0 and 0 or 1)

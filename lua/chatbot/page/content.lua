@@ -18,8 +18,8 @@ end
 -- Elements that are never text to read, and those that stand beside it.
 local NEVER = set [[
   script style noscript template svg iframe object embed applet canvas audio video map
-  select option textarea button input datalist progress meter link param source track rt rp
-  frame
+  select option textarea label button input datalist progress meter link param source track
+  rt rp frame
 ]]
 local BESIDE = set "nav footer aside"
 local BESIDE_ROLES = set [[
@@ -54,7 +54,7 @@ local OFTEN = set [[
   masthead share sharing sharebar social sns related recommend recommended recommendation
   recommendations promo promotion ad ads sponsor sponsored subscribe subscription popup
   popover modal overlay lightbox pagination pager paging widget widgets skiplink skip
-  ranking trending banner
+  ranking trending banner relatedposts sharedaddy
 ]]
 local SOMETIMES = set [[
   menu submenu menus toc popular login signin signup toolbar tags tagcloud sitemap crumbs
@@ -198,8 +198,9 @@ function Content:_drop_unseen(node)
   end
 end
 
--- Whether `node` stands beside the text. Nothing that holds most of the page, or
--- what the page calls its main part, does: a broken page puts it anywhere.
+-- Whether `node` stands beside the text, and if not, whether it has comments. Nothing that
+-- holds most of the page, or what the page calls its main part, stands beside: a broken
+-- page puts that anywhere.
 function Content:_is_beside(node, inside)
   local size = self.size[node]
   if size > self.total / 2 or self.marks[node] or node.tag == "body" or node.tag == "main" then
@@ -212,11 +213,9 @@ function Content:_is_beside(node, inside)
     return not (node.tag == "aside" and (role == "note" or has_word(node, NOTE_WORDS)))
   end
   if node.tag == "header" then return not inside end
+  if node.tag == "sup" and size > 0 and self:_density(node) == 1 then return true end -- [1]
   local word = hint(node)
-  if word == "comments" then
-    self.comments[#self.comments + 1] = node
-    return false
-  end
+  if word == "comments" then return false, true end
   if word == "sometimes" then
     return M.BLOCKS[node.tag] and not node.tag:find("^h%d$")
       and (size < LITTLE or self:_density(node) > 0.3)
@@ -224,14 +223,16 @@ function Content:_is_beside(node, inside)
   return word ~= nil
 end
 
-function Content:_drop_beside(node, inside)
+function Content:_drop_beside(node, inside, commenting)
   inside = inside or node.tag == "main" or node.tag == "article" or node.attr.role == "main"
   for _, child in ipairs(node) do
     if type(child) == "table" and not self.out[child] then
-      if self:_is_beside(child, inside) then
+      local beside, comments = self:_is_beside(child, inside)
+      if beside then
         self.out[child] = true
       else
-        self:_drop_beside(child, inside)
+        if comments and not commenting then self.comments[#self.comments + 1] = child end
+        self:_drop_beside(child, inside, commenting or comments)
       end
     end
   end
@@ -239,25 +240,10 @@ end
 
 -- Comments below an article go; where they are the text, as in a thread, they stay.
 function Content:_drop_comments()
-  local size, outer = 0, {}
-  for _, node in ipairs(self.comments) do
-    local inner = false
-    for _, other in ipairs(outer) do inner = inner or self:_holds(other, node) end
-    if not inner then
-      outer[#outer + 1] = node
-      size = size + self.size[node]
-    end
-  end
+  local size = 0
+  for _, node in ipairs(self.comments) do size = size + self.size[node] end
   if size * 2 > self.total then return end
-  for _, node in ipairs(outer) do self.out[node] = true end
-end
-
-function Content:_holds(node, wanted)
-  if node == wanted then return true end
-  for _, child in ipairs(node) do
-    if type(child) == "table" and self:_holds(child, wanted) then return true end
-  end
-  return false
+  for _, node in ipairs(self.comments) do self.out[node] = true end
 end
 
 -- Lists and boxes of links within the text.
@@ -311,7 +297,10 @@ function Content:_descend(node)
         if PARAGRAPHS[child.tag] and child.tag ~= "table" then beside = beside + good end
       end
     end
-    if not best or self:_good(best) < 0.8 * self:_good(node) or beside >= 40 then return node end
+    if not best or self:_good(best) == 0 or self:_good(best) < 0.8 * self:_good(node)
+      or beside >= 40 then
+      return node
+    end
     local class = best.attr.class
     for _, child in ipairs(node) do
       if type(child) == "table" and child.tag == best.tag and class and child.attr.class == class
@@ -363,7 +352,7 @@ function M.find(document)
   local bodies = self:_find(document, function(node) return node.tag == "body" end)
   local body = largest(bodies, self.size) or document
   self.total = self.size[body]
-  self:_drop_beside(body, false)
+  self:_drop_beside(body, false, false)
   self:_drop_comments()
   self:_measure(document, false)
   local root = self:_main_part(body)

@@ -7,10 +7,13 @@ local M = {}
 
 local BREAK = "\1" -- a <br> among text, where no control character is left
 
+-- Entities that the parser leaves when their semicolon is missing.
+local ENTITIES = { amp = "&", lt = "<", gt = ">", quot = '"', nbsp = " ", copy = "\194\169" }
+
 -- Blanks folded. A line's end between two characters of Chinese or Japanese is none.
 local function fold(text)
   text = text:gsub("\194\160", " "):gsub("\226\128\139", ""):gsub("\194\173", "")
-    :gsub("\239\187\191", "")
+    :gsub("\239\187\191", ""):gsub("&(%l+)%f[^%w;]", ENTITIES)
   text = text:gsub("[ \t]*\n%s*", "\n"):gsub("[ \t]+", " ")
   text = text:gsub("([\227-\233\239][\128-\191][\128-\191])\n%f[\227-\233\239]", "%1")
   text = text:gsub("\n", " ")
@@ -33,6 +36,21 @@ function Renderer:_is_blocky(node)
   end
   self.blocky[node] = known
   return known
+end
+
+-- Whether text comes before the first list, table or the like.
+function Renderer:_starts_with_text(node)
+  for _, child in ipairs(node) do
+    if type(child) == "string" then
+      if child:find("%S") then return true end
+    elseif not self.out[child] then
+      local simple = child.tag == "div" or child.tag == "p" or not BLOCKS[child.tag]
+      if not simple then return false end
+      if self:_starts_with_text(child) then return true end
+      if self:_is_blocky(child) then return false end
+    end
+  end
+  return false
 end
 
 -- The text of a node as it is.
@@ -176,8 +194,12 @@ function Renderer:_block(node, out)
   local tag = node.tag
   local level = tag:match("^h([1-6])$")
   if level then
-    local text = self:_line(node)
-    if text ~= "" then out[#out + 1] = ("#"):rep(tonumber(level)) .. " " .. text end
+    -- what an unclosed heading has swallowed is no heading
+    local blocks = self:_blocks(node, {})
+    if blocks[1] and self:_starts_with_text(node) then
+      blocks[1] = ("#"):rep(tonumber(level)) .. " " .. blocks[1]:gsub("\n", " ")
+    end
+    for _, block in ipairs(blocks) do out[#out + 1] = block end
   elseif tag == "ul" or tag == "ol" or tag == "menu" or tag == "dir" then
     out[#out + 1] = self:_list(node, tag == "ol")
   elseif tag == "dl" then

@@ -13,9 +13,21 @@ local MAX_BYTES = 8 * 1024 * 1024
 -- Seconds, where the caller has not said otherwise.
 local TIMES = { connect_timeout = 10, first_byte_timeout = 30, idle_timeout = 30, timeout = 120 }
 
-local function problem(kind, format, ...)
-  return { kind = kind, message = format:format(...) }
+local Problem = {}
+
+function Problem:__tostring()
+  return ("%s: %s"):format(self.kind, self.message)
 end
+
+---An error table as the engine makes them.
+---@param kind string
+---@param format string
+---@return chatbot.Error
+function M.problem(kind, format, ...)
+  return setmetatable({ kind = kind, message = format:format(...) }, Problem)
+end
+
+local problem = M.problem
 
 
 -- URLs (RFC 3986, 5) -----------------------------------------------------------
@@ -101,21 +113,19 @@ local function fetch(url, opts)
 end
 
 local function read(path, max)
-  local file, why = io.stdin, nil
-  if path ~= "-" then
-    file, why = io.open(path, "rb")
-    if not file then
-      return nil, problem("config", "%s (an address starts with https:// or http://)", why)
-    end
+  local named = path ~= "-"
+  local file, missing = io.stdin, nil
+  if named then file, missing = io.open(path, "rb") end
+  if not file then
+    return nil, problem("config", "%s (an address starts with https:// or http://)", missing)
   end
-  local bytes
-  bytes, why = file:read(max + 1)
-  if path ~= "-" then file:close() end
-  if not bytes and why then return nil, problem("config", "%s: %s", path, why) end
+  local bytes, unread = file:read(max + 1)
+  if named then file:close() end
+  if unread then return nil, problem("config", "%s: %s", path, unread) end
   if #(bytes or "") > max then
     return nil, problem("limit", "the page is larger than %d bytes", max)
   end
-  return { bytes = bytes or "", url = path ~= "-" and path or nil }
+  return { bytes = bytes or "", url = named and path or nil }
 end
 
 ---Reads a page. In a coroutine, waiting yields.

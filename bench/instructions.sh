@@ -1,0 +1,90 @@
+#!/bin/sh
+# Usage: bench/instructions.sh BUILD CORE      (by `make instructions`)
+#
+# Counts instructions per event with callgrind: of the parsing layer, and of the
+# whole way from the socket to the text in Lua 5.4 (the server is on loopback).
+# Each is the difference of two runs, so that start and end cancel. Compares with
+# bench/instructions.txt and fails when one is more than 5 % above what is
+# recorded there; RECORD=1 records what was counted.
+set -eu
+
+build=$1
+core=$2
+record=bench/instructions.txt
+cd "$(dirname "$0")/.."
+tmp=$(mktemp -d)
+server=
+end()
+{
+    exec 9>&- # the server ends with its input
+    [ -z "$server" ] || wait "$server" || :
+    rm -rf "$tmp"
+}
+trap end EXIT
+
+# count COMMAND...: instructions of one run
+count()
+{
+    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$@" \
+        2>"$tmp/err" >"$tmp/out" || {
+        cat "$tmp/err" "$tmp/out" >&2
+        return 1
+    }
+    sed -n 's/.*Collected : //p' "$tmp/err"
+}
+
+parse()
+{
+    a=$(count "$build/parse" "$1" 1000)
+    b=$(count "$build/parse" "$1" 5000)
+    echo $(((b - a) / 4000 - $2))
+}
+
+whole()
+{
+    LUA_PATH="bench/clients/?.lua;lua/?.lua;lua/?/init.lua;;" \
+        LUA_CPATH="$build/lua5.4/?.so;$core/?.so;;" \
+        count lua5.4 bench/clients/ours.lua stream \
+        "http://127.0.0.1:$port/$1-200-0-1/v1" 1
+}
+
+: >"$tmp/ports"
+mkfifo "$tmp/input"
+"$build/server" <"$tmp/input" >"$tmp/ports" &
+server=$!
+exec 9>"$tmp/input"
+while ! read -r port _ <"$tmp/ports"; do sleep 0.05; done
+
+# what making the events costs, which is the same in each run of `parse`
+made=$(($(count "$build/parse" make 5000) - $(count "$build/parse" make 1000)))
+made=$((made / 4000))
+{
+    echo "sse $(parse sse $made)"
+    echo "delta $(parse delta $made)"
+    echo "same $(parse same $made)"
+    echo "whole $((($(whole 60000) - $(whole 20000)) / 40000))"
+} >"$tmp/counted"
+
+if [ -n "${RECORD-}" ]; then
+    {
+        echo "# Instructions per event, counted by \`make instructions\`, written by"
+        echo "# \`make instructions RECORD=1\`. sse: sse.c alone; delta: delta_scan;"
+        echo "# same: delta_same, which most events take; whole: all, Lua 5.4."
+        cat "$tmp/counted"
+    } >"$record"
+fi
+bad=0
+while read -r name n; do
+    old=$(sed -n "s/^$name //p" "$record")
+    verdict=
+    if [ -z "$old" ] || [ $((n * 100)) -gt $((old * 105)) ]; then
+        verdict="more than 5 % above what is recorded"
+        bad=1
+    fi
+    printf '%-6s %6s instructions per event, recorded %6s  %s\n' "$name" "$n" \
+        "${old:-none}" "$verdict"
+done <"$tmp/counted"
+[ "$bad" -eq 0 ] || {
+    echo "If it must be so: make instructions RECORD=1, and say why." >&2
+    exit 1
+}

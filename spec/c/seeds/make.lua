@@ -1,0 +1,81 @@
+-- Writes the first inputs of the fuzzers: lua spec/c/seeds/make.lua DIRECTORY
+--
+-- DIRECTORY/sse gets the bodies of recorded streams, DIRECTORY/delta their events, and
+-- both some that no server has sent. An input of fuzz_sse begins with two bytes that
+-- choose the limit and the pieces; fuzz_delta knows `~` (the inside of a string) and
+-- `^` (a token for each byte).
+
+local out = assert(arg[1], "usage: make.lua DIRECTORY")
+local rows = dofile("spec/fixtures/wire/index.lua")
+local counts = { sse = 0, delta = 0 }
+
+local function write(kind, bytes)
+  counts[kind] = counts[kind] + 1
+  local file = assert(io.open(("%s/%s/%03d"):format(out, kind, counts[kind]), "wb"))
+  assert(file:write(bytes))
+  file:close()
+end
+
+os.execute(("mkdir -p '%s/sse' '%s/delta'"):format(out, out))
+
+-- one event of each shape is enough
+local seen = {}
+local function shape(json)
+  return (json:gsub('"[^":]*"([^:])', '""%1'):gsub("%d+", "0"))
+end
+
+for _, row in ipairs(rows) do
+  local file = assert(io.open("spec/fixtures/wire/" .. row.file, "rb"))
+  local body = file:read("*a"):match("\r?\n\r?\n(.*)") or ""
+  file:close()
+  if row.stream then
+    write("sse", "\0\2" .. body:sub(1, 2000))
+    for data in body:gmatch("data: ?([^\r\n]+)") do
+      if #data < 1500 and not seen[shape(data)] then
+        seen[shape(data)] = true
+        write("delta", data)
+      end
+    end
+  end
+end
+
+local LINES = {
+  "data: a\n\n", "data: a\r\rdata: b\r\n\r\n", "\239\187\191data: a\n\n", ": comment\n\ndata\n\n",
+  "data:a\ndata: b\ndata:  c\n\n", "event: error\ndata: {}\n\n", "error: {\"x\":1}\n\n",
+  "id: 7\nid: a\0b\nretry: 12\nretry: x\ndata: \n\n", "event: x\n\ndata: y\n\n",
+  "Data: a\n data: b\ndata\0: c\n\n", "data: \226\128\168\194\133\11\12\n\n", "data: [DONE]\n\n",
+  "data: no end", "data: no end\n", "\n\n\r\r", "data: \255\254\n\n", "event:\n\ndata:\n\n\239\187\191",
+  ("data: x\n"):rep(30) .. "\n", "data: " .. ("y"):rep(90) .. "\n\n",
+}
+for i, line in ipairs(LINES) do
+  write("sse", "\0" .. string.char(i % 2) .. line)
+  write("sse", string.char(i) .. "\1" .. line .. line)
+end
+
+local CHUNK = '{"id":"a","object":"chat.completion.chunk","created":1,"model":"m","choices":'
+  .. '[{"index":0,"delta":{"role":"assistant",%s},"logprobs":null,"finish_reason":%s}]%s}'
+for _, parts in ipairs {
+  { '"content":""', "null", "" }, { '"content":null', '"stop"', "" },
+  { '"content":"\\ud83d\\ude00\\n\\u0041"', "null", ',"usage":null' },
+  { '"content":"\\ud83d"', "null", "" }, { '"content":"\\ude00"', '"length"', "" },
+  { '"reasoning_content":"x"', "null", "" }, { '"reasoning":"x","content":"y"', "null", "" },
+  { '"tool_calls":[{"index":0}]', '"tool_calls"', "" }, { '"refusal":"no"', "null", "" },
+  { '"content":["a"]', "null", "" }, { '"content":"a","content":"b"', '"error"', "" },
+  { '"content":"a"', "null", ',"error":{}' }, { '"content":"a"', "null", ',"x_groq":{"usage":{}}' },
+} do
+  write("delta", CHUNK:format(parts[1], parts[2], parts[3]))
+end
+for _, text in ipairs {
+  "", "{}", "[]", "{", '{"choices":[]}', '{"choices":[{}]}', '{"choices":null}', "nul", '"x"',
+  '{"choices":[{"index":1,"delta":{"content":"a"}}]}', '{"choices":[{"index":-0,"delta":null}]}',
+  '{"choices":[{"delta":{"content":"a"}},{"delta":{}}]}', '{"error":"x"}', '{"object":"error"}',
+  '{"a":[[[[1e999,-0.5E+3,01]]]]}', '{"choices":[{"message":{"content":"a"}}]}',
+  '{ "choices" : [ { "delta" : { "content" : "a" } } ] } ', '{"a":"' .. ("x"):rep(40) .. '"}',
+  "~plain", "~\\u00e4\\\"\\\\\\/\\b\\f\\n\\r\\t", "~\\ud83d\\ude00", "~\\ud83d\\ud83d", "~\\u12",
+  "~\195\164\240\159\152\128\255", "~\0", "~" .. ("word "):rep(20), "~\\ud83dx\\ude00",
+  "^\8\9\10\28\45\11", "^\8\10\13\51\11", "^\0\14\5\2\12\2\1", "^\8\10\13\6\53\54\6\11",
+} do
+  write("delta", text)
+end
+
+print(("%d seeds for fuzz_sse, %d for fuzz_delta"):format(counts.sse, counts.delta))

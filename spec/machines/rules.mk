@@ -1,0 +1,71 @@
+# Machines that look for trouble; included by the Makefile. Each target ends with
+# a figure and fails when something was found. spec/machines has what they run.
+
+SECONDS ?= 60
+SEED    ?=
+STEP    ?= 1
+
+# Builds beside the usual one. Their flags come with SANITIZE.
+ASAN_BUILD = build/$(notdir $(LUA))-asan
+TSAN_BUILD = build/$(notdir $(LUA))-tsan
+AS_ASAN    = SANITIZE=address,undefined BUILD=$(ASAN_BUILD)
+AS_TSAN    = SANITIZE=thread BUILD=$(TSAN_BUILD)
+LIBASAN    = $(shell $(CC) -print-file-name=libasan.so)
+LUA_LIBS  ?= $(call ask,LUA_LIBS,$(PKG_CONFIG) --libs $(need_lua_pc))
+WITH       = eval "$$($(SUBMAKE) -s env BUILD=$(1))";
+MACHINE    = spec/machines
+
+asan:  ## module under ASan and UBSan: C tests, core specs, faults, leaks
+	@$(SUBMAKE) ctest
+	@$(SUBMAKE) core $(AS_ASAN)
+	@$(call WITH,$(ASAN_BUILD)) $(MACHINE)/asan.sh $(LUA) $(LIBASAN)
+
+gc:  ## full garbage collections all the time, under ASan
+	@$(SUBMAKE) core $(AS_ASAN)
+	@$(call WITH,$(ASAN_BUILD)) LD_PRELOAD=$(LIBASAN) \
+	  $(LUA) $(MACHINE)/core.lua gc
+
+valgrind: core  ## a pass through the module under valgrind
+	@$(call WITH,$(BUILD)) valgrind -q --error-exitcode=9 --leak-check=full \
+	  --errors-for-leak-kinds=definite,indirect,possible \
+	  --show-leak-kinds=definite,indirect,possible $(LUA) $(MACHINE)/core.lua
+
+oom:  ## fail every allocation in turn; STEP=9: every ninth
+	@$(SUBMAKE) $(ASAN_BUILD)/oom/oom $(AS_ASAN)
+	@$(call WITH,$(ASAN_BUILD)/oom) ASAN_OPTIONS=detect_leaks=0 \
+	  $(LUA) $(MACHINE)/oom.lua $(ASAN_BUILD)/oom/oom $(STEP)
+
+tsan:  ## a Lua state in each of several threads, under TSan
+	@$(SUBMAKE) $(TSAN_BUILD)/threads $(AS_TSAN)
+	@$(call WITH,$(TSAN_BUILD)) $(LUA) $(MACHINE)/threads.lua \
+	  $(TSAN_BUILD)/threads
+
+soak: core  ## random cuts and lies for SECONDS seconds; SEED=n repeats one
+	@$(call WITH,$(BUILD)) $(LUA) $(MACHINE)/soak.lua $(SECONDS) $(SEED)
+
+fuzz: $(FUZZERS)  ## fuzz the parsing layer for SECONDS seconds each
+	@$(LUA) spec/c/seeds/make.lua build/c/seeds
+	@$(MACHINE)/fuzz.sh $(SECONDS) $(FUZZERS)
+
+machines-quick:  ## short forms of gc, oom, soak and fuzz, as in `make check`
+	@$(SUBMAKE) gc
+	@$(SUBMAKE) oom STEP=9
+	@$(SUBMAKE) soak fuzz SECONDS=10
+
+# The module's own allocations go through its host, which lets them fail.
+WRAPPED = malloc calloc realloc strdup strndup free
+
+$(BUILD)/oom/chatbot/core.so: $(OBJ) src/core.map
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LIBFLAG) $(SANITIZERS) $(CFLAGS) $(LDFLAGS) -pthread \
+	  $(WRAPPED:%=-Wl,--wrap=%) -o $@ $(OBJ) $(LIBS)
+
+$(BUILD)/oom/oom: $(MACHINE)/oom.c $(BUILD)/oom/chatbot/core.so
+	$(Q)$(CC) $(C_FLAGS) $(LUA_CFLAGS) $(CURL_CFLAGS) -rdynamic -o $@ $< \
+	  $(LUA_LIBS) $$($(PKG_CONFIG) --libs libcurl)
+
+$(BUILD)/threads: $(MACHINE)/threads.c $(OBJ)
+	$(Q)$(CC) $(C_FLAGS) $(LUA_CFLAGS) -pthread -o $@ $< $(OBJ) $(LUA_LIBS) \
+	  $(LIBS)
+
+.PHONY: asan gc valgrind oom tsan soak fuzz machines-quick
