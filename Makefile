@@ -66,7 +66,8 @@ SRC     = $(wildcard src/*.c)
 OBJ     = $(SRC:src/%.c=$(BUILD)/obj/%.o)
 CORE    = $(BUILD)/chatbot/core.so
 LUAS    = $(wildcard lua/chatbot/*.lua lua/chatbot/*/*.lua)
-C_FILES = $(wildcard src/*.[ch] spec/c/*.[ch])
+C_FILES = $(wildcard src/*.[ch] spec/c/*.[ch] spec/machines/*.c \
+  spec/faults/c/*.c bench/*.[ch])
 C_TESTS = $(patsubst spec/c/%.c,build/c/%,$(wildcard spec/c/*_test.c))
 FUZZERS = $(patsubst spec/c/%.c,build/c/%,$(wildcard spec/c/fuzz_*.c))
 SUBMAKE = $(MAKE) --no-print-directory
@@ -151,7 +152,7 @@ uninstall:  ## take away what install put there
 	rm -rf "$(DESTDIR)$(LUADIR)/chatbot" "$(DESTDIR)$(LIBDIR)/chatbot"
 	rm -f "$(DESTDIR)$(BINDIR)/chatbot"
 
-check: lint layers format-check symbols ctest  ## all that can be known without running Lua
+check: lint layers format-check symbols ctest machines-quick  ## all but the specs
 
 lint:  ## luacheck, cppcheck, and no warning from gcc or clang
 	luacheck -q --no-color .
@@ -172,10 +173,6 @@ format:  ## lay out the C files as .clang-format says
 format-check:  ## fails where `make format` would change something
 	clang-format --dry-run --Werror $(C_FILES)
 
-fuzz: $(FUZZERS)  ## fuzz the parsing layer for SECONDS seconds each
-	@set -e; for f in $(FUZZERS); do mkdir -p $$f.corpus; \
-	  $$f -max_total_time=$(SECONDS) -artifact_prefix=$$f. $$f.corpus; done
-
 build/c/%_test: spec/c/%_test.c $(PARSING:%=src/%.c) $(C_FILES)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(C_FLAGS) -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
@@ -191,13 +188,15 @@ clean:  ## remove what was built
 	rm -rf build lua/chatbot/core.so
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | \
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile spec/machines/rules.mk | \
 	  awk -F '\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 	@echo "Variables: LUA=$(LUA) PREFIX=$(PREFIX) CC=$(CC) CFLAGS" \
 	  "WERROR=1 V=1 SANITIZE=address,undefined WRAP=valgrind"
 
+include spec/machines/rules.mk
+
 FORCE:
 .PHONY: all core nvim faults chat test ctest setup env install uninstall check lint layers \
-  symbols format format-check fuzz clean help FORCE
+  symbols format format-check clean help FORCE
 
 -include $(OBJ:.o=.d)

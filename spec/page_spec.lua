@@ -86,7 +86,7 @@ local PAGES = {
     },
     lacks = {
       "Installing libspool", "Questions people ask", "View page source", "Creating a ring",
-      "See also", "Previous chapter", "Copyright 2024", "generator",
+      "See also", "Previous chapter", "Copyright 2024", "generator", "¶",
     },
   },
   japanese = like(JAPANESE, { charset = "utf-8" }),
@@ -415,6 +415,13 @@ describe("a page that is fetched", function()
       assert.is_nil(none, from)
       assert.equal("config", err.kind, from)
     end
+  end)
+
+  it("needs nothing to be required before it", function()
+    local s = support.serve { html "<p>alone</p>" }
+    local got = support.run_lua(([[print(require("chatbot.page").open(%q).text)]]):format(s.origin),
+      { timeout = 10, env = { LUA_PATH = package.path, LUA_CPATH = package.cpath } })
+    assert.same({ 0, "alone\n" }, { got.status, got.out }, got.err)
   end)
 
   it("does not block a coroutine, nor another one", function()

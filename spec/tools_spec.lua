@@ -258,6 +258,38 @@ describe("tools with a function", function()
     assert.equal(1, #server:requests())
   end)
 
+  it("are not run when the answer was cut", function()
+    local server = support.serve { sse({ { tool_calls = { call("add", "") } } },
+      { finish_reason = "length" }) }
+    local ran = false
+    local bot = bot_at(server, { tools = { tool(function() ran = true end) } })
+    local _, reply = bot:chat("x")
+    assert.equal("length", reply.status)
+    assert.is_false(ran)
+  end)
+
+  it("are not mentioned when there are none", function()
+    local server = support.serve { sse { "ok" } }
+    assert.equal("ok", bot_at(server, { tools = {} }):chat("x"))
+    assert.is_nil(server:requests()[1].json.tools)
+  end)
+
+  it("are cancelled with the coroutine", function()
+    if not coroutine.close then return pending("this Lua cannot close a coroutine") end
+    local bot = bot_at(support.serve { asks(ADD) }, { tools = { tool(function()
+      while true do coroutine.yield("waits") end
+    end) } })
+    local thread, limit, _, text = coroutine.create(function() return bot:chat("x") end),
+      support.now() + 10, nil, nil
+    repeat
+      _, text = coroutine.resume(thread)
+      assert(support.now() < limit)
+    until text == "waits"
+    assert.equal(2, #bot:get_messages())
+    assert.is_true(coroutine.close(thread))
+    assert.same({}, bot:get_messages())
+  end)
+
   it("keep the conversation whole when a lost reply is collected", function()
     local server = support.serve { asks(ADD), { { stall = true } }, sse { "ok" } }
     local bot = bot_at(server, { tools = { tool(add) } })
@@ -480,10 +512,10 @@ describe("tools without a function", function()
 
   it("raise when they have no name or are no table", function()
     local bot = bot_at(support.serve { sse { "x" } })
-    for tools, part in pairs { [{ {} }] = "tool 1 has no name", [{ "f" }] = "tool 1 has no name" } do
+    for _, tools in ipairs { { {} }, { "f" } } do
       local ok, err = pcall(bot.chat, bot, "x", { tools = tools })
       assert.is_false(ok)
-      assert.truthy(tostring(err):find(part, 1, true), err)
+      assert.truthy(tostring(err):find("tool 1 has no name", 1, true), err)
     end
     local ok, err = pcall(chatbot.new, { tools = "f" })
     assert.is_false(ok)

@@ -36,7 +36,8 @@ static void load(void)
     void *handle = NULL;
     for (size_t i = 0; handle == NULL && i < sizeof names / sizeof *names;
          i++) {
-        handle = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+        /* lazily: most of what a TLS library needs is never called */
+        handle = dlopen(names[i], RTLD_LAZY | RTLD_LOCAL);
         if (handle == NULL && i == 0) /* not there, or no descriptor for it */
             snprintf(lib.reason, sizeof lib.reason,
                      "the libcurl shared library cannot be loaded: %s",

@@ -1146,11 +1146,14 @@ static int reply_env(lua_State *L)
     return 1;
 }
 
-/* reply:_is_held(): whether _release, _reject or bot:_relaunch is due. */
+/* reply:_is_held() -> whether _release, _reject or bot:_relaunch is due; the
+ * status that _release would set */
 static int reply_is_held(lua_State *L)
 {
-    lua_pushboolean(L, check(L)->held);
-    return 1;
+    struct reply *r = check(L);
+    lua_pushboolean(L, r->held);
+    lua_pushstring(L, status_names[r->verdict]);
+    return 2;
 }
 
 /* reply:_release(): what was held is the answer. */

@@ -173,15 +173,21 @@ static bool is_system(lua_State *L, int message)
     return same;
 }
 
+/* What a service takes in a message that others refuse. */
+struct taste {
+    bool reasoning, extra;
+};
+
 /* Replaces the message on top by what this service is to get of it, which is
  * the message itself where nothing differs. [-1, +1, m] */
-static void fit(lua_State *L, const struct request_source *s, bool note)
+static void fit(lua_State *L, const struct request_source *s,
+                const struct taste *t, bool note)
 {
     if (note)
         with_note(L, s);
-    if (!provider_has(L, s->route, "reasoning_back"))
+    if (!t->reasoning)
         without(L, "reasoning_content");
-    if (!provider_has(L, s->route, "extra_content"))
+    if (!t->extra)
         plain_calls(L);
 }
 
@@ -222,6 +228,8 @@ static bool note_apart(lua_State *L, const struct request_source *s)
 static bool list_messages(lua_State *L, const struct request_source *s)
 {
     double worst = lua_istable(L, s->call) ? json_worst(L, s->call) : 0;
+    struct taste taste = {provider_has(L, s->route, "reasoning_back"),
+                          provider_has(L, s->route, "extra_content")};
     bool note = lua_isstring(L, s->note), apart = note_apart(L, s);
     int n = (int)lua_rawlen(L, s->messages), skip = apart ? 1 : 0;
     n += skip;
@@ -236,7 +244,7 @@ static bool list_messages(lua_State *L, const struct request_source *s)
             failure_push(L, FAULT_CONFIG, "message %d is no table", i - skip);
             return false;
         }
-        fit(L, s, note && !apart && i == 1);
+        fit(L, s, &taste, note && !apart && i == 1);
         if (encoded_size(L, -1, &size)) {
             sum += size;
             lua_rawseti(L, list, i);

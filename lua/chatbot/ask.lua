@@ -91,7 +91,7 @@ local function wire_tools(tools, level)
       },
     }
   end
-  return list, any and handlers or nil
+  return list[1] and list or nil, any and handlers or nil
 end
 
 -- What is asked for: `base`, the options of the call as they would be sent to a
@@ -302,9 +302,10 @@ local function name_calls(env)
 end
 
 -- Whether the calls of a reply that has ended are ours to run.
-local function is_ours(env)
+local function is_ours(reply, env)
   local handlers, calls = env.plan.handlers, env.tool_calls
-  if not handlers or not calls then return false end
+  local _, verdict = reply:_is_held()
+  if not handlers or not calls or verdict ~= "tool_calls" then return false end
   for _, call in ipairs(calls) do
     if handlers[call["function"].name] == false then return false end -- the caller's
   end
@@ -339,7 +340,7 @@ function M.finish(reply, pass)
   local env = reply:_env()
   if reply.status ~= "streaming" then return nil, "done" end
   name_calls(env)
-  if is_ours(env) then
+  if is_ours(reply, env) then
     if not env.job and not env.running then env.round = (env.round or 0) + 1 end
     if not advance_calls(reply, env, pass) then return nil, "wait" end
     if reply.status ~= "streaming" then return reply:_poll() end

@@ -164,13 +164,15 @@ function Chatbot:stream(prompt, opts)
   return c_stream(self, prompt, opts)
 end
 
+local function always() return true end
+
 -- The same loop as in chatbot.c, for a Lua that cannot resume a C function and
 -- for replies that take more than one request.
 local function drive(self, prompt, opts)
   local reply, err = self:stream(prompt, opts)
   if not reply then return nil, err end
   local wait, async = reply:_waiter(), yieldable()
-  while true do
+  for _ in always, nil, nil, reply do -- so that Lua 5.4 closes it, whatever happens
     local text, state = step(reply, async)
     if not text and state ~= "wait" then return reply:_answer() end
     if async and not wait then

@@ -27,7 +27,8 @@ function M.save(bot, path)
     format = FORMAT, settings = settings, messages = messages,
   }
   if not text then return nil, problem end
-  local temporary = ("%s.%d.tmp"):format(path, os.time() % 100000)
+  local temporary = ("%s.%d%s.tmp"):format(path, os.time() % 100000,
+    (tostring({}):match("%x+$")) or "")
   local file
   file, problem = io.open(temporary, "wb")
   if not file then return nil, problem end

@@ -74,12 +74,12 @@ end
 
 -- The <h1>, if possible that of the main part, when <title> or og:title agree that it
 -- is the title; else those.
-local function find_title(document, meta, root)
+local function find_title(document, meta, root, out)
   local named = each(document, function(node)
     if node.tag == "title" then return filled(render.line(node)) end
   end)
   local function heading(node)
-    local text = node.tag == "h1" and filled(render.line(node)) or nil
+    local text = node.tag == "h1" and filled(render.line(node, out)) or nil
     if text and (not named or named:find(text, 1, true) or meta["og:title"] == text) then
       return text
     end
@@ -107,7 +107,7 @@ function M.extract(html)
   local root, out = content.find(document)
   local blocks = render.blocks(root, out)
   local meta = metas(document)
-  local title = find_title(document, meta, root)
+  local title = find_title(document, meta, root, out)
   if title and blocks[1] == "# " .. title then table.remove(blocks, 1) end
   local language = each(document, function(node)
     if node.tag == "html" then return filled(node.attr.lang or node.attr["xml:lang"]) end

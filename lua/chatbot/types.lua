@@ -28,6 +28,24 @@
 ---@field type "function"|string
 ---@field function { name: string, arguments: string } `arguments` is JSON text
 
+---A function that the model may call. The form of the service ({type = "function",
+---["function"] = {...}}) does as well.
+---@class chatbot.Tool
+---@field name string
+---@field description? string
+---@field parameters? table JSON schema of the arguments
+---@field strict? boolean
+---@field call? fun(arguments: table, call: chatbot.ToolCall): any, string? none: the caller's part
+
+---What `on_tool` gets, before (`done` is false) and after a call.
+---@class chatbot.ToolEvent
+---@field name string
+---@field id string
+---@field arguments? table nil when they are no JSON object
+---@field done boolean
+---@field result? any
+---@field error? string what the model is told instead
+
 ---Counts of tokens, as the server reported them.
 ---@class chatbot.Usage
 ---@field prompt_tokens? integer
@@ -50,6 +68,7 @@
 ---@field connect_timeout? number until there is a connection to send on; default 10
 ---@field first_byte_timeout? number from there to the first byte of the answer; default 600
 ---@field idle_timeout? number between two arrivals; default 600
+---@field event_timeout? number between two events with data, comments not counted; default 0
 ---@field timeout? number the whole request, all tries included; default 0
 ---@field max_retries? integer further tries after the first; default 2
 ---@field max_event_bytes? integer one event of a stream; default 16 MiB
@@ -65,12 +84,23 @@
 ---@field headers? table<string, string> further headers; they replace the module's own
 ---@field wait? fun(reply: chatbot.Reply) lets a foreign scheduler go on while there is nothing
 ---@field on_text? fun(text: string) is called with each text that has arrived
+---@field on_reasoning? fun(text: string) the same, for what the model thinks
+---@field on_event? fun(event: table) is called with each decoded event of the stream
 ---@field replace_invalid_utf8? boolean send U+FFFD for what is not valid UTF-8
 ---@field verbose? boolean|integer 1: token usage to stderr; 2: the whole response as well
 
+---What goes beyond one request, for a bot and for a single call.
+---@class chatbot.AskOptions
+---@field tools? chatbot.Tool[] functions that the model may call
+---@field on_tool? fun(event: chatbot.ToolEvent) is called before and after each of them
+---@field max_tool_rounds? integer how often the bot goes on by itself; default 8
+---@field json? boolean the answer is to be JSON: reply.parsed
+---@field schema? table the answer is to be JSON of this shape
+---@field strict? boolean a parameter that the server refuses is the caller's to deal with
+
 ---What `chatbot.new` takes. An unknown name raises.
----@class chatbot.Options: chatbot.SharedOptions
----@field model? string finds the provider, unless `provider` names it; "groq:NAME" is a prefix
+---@class chatbot.Options: chatbot.SharedOptions, chatbot.AskOptions
+---@field model? string|string[] finds the provider; a list: the next when one cannot be asked
 ---@field provider? string the provider, whatever the model is called
 ---@field base_url? string the server, without the trailing /chat/completions
 ---@field api_key? string|fun(provider: string): string? the key, or who knows it when asked
@@ -80,6 +110,7 @@
 ---@field organization? string header OpenAI-Organization
 ---@field project? string header OpenAI-Project
 ---@field max_context_tokens? integer forget the oldest exchanges when an answer's total passes it
+---@field on_trim? fun(messages: chatbot.Message[]) is told what max_context_tokens took out
 ---@field keep_partial? boolean keep the text of an answer that failed as a message
 ---@field http_version? "1.1"|"2" default "1.1"
 ---@field ca_file? string CA certificates, in PEM
@@ -88,12 +119,11 @@
 
 ---What `chat` and `stream` take. Every other string key is a field of the
 ---request's body and is sent as it is; some that services know are listed here.
----@class chatbot.CallOptions: chatbot.SharedOptions
+---@class chatbot.CallOptions: chatbot.SharedOptions, chatbot.AskOptions
 ---@field temperature? number|false
 ---@field max_tokens? integer
 ---@field logprobs? boolean
 ---@field top_logprobs? integer
----@field tools? table[]
 ---@field tool_choice? string|table
 ---@field response_format? table
 ---@field seed? integer
@@ -161,6 +191,10 @@
 ---@field header_env? table<string, string> header -> variable with its value
 ---@field stream_options? boolean false: the service does not take this field
 ---@field loading_wait? boolean 503 means that a model is being loaded; wait for it
+---@field json_object? boolean false: response_format is not taken as {type = "json_object"}
+---@field json_schema? boolean false: nor as {type = "json_schema"}
+---@field reasoning_back? boolean the reasoning of a turn with tool calls is sent back
+---@field extra_content? boolean so is the extra_content of a tool call
 ---@field rename? table<string, string> field of the body -> the name this service has for it
 ---@field models? chatbot.ModelRule[] further rules for some models
 
@@ -197,8 +231,19 @@ function chatbot.new(options) end
 
 ---Does what is ready for all replies, and calls their `on_text`.
 ---@param max_seconds? number waits as long for something to happen; default 0, negative: no limit
+---@param opts? { budget?: number } milliseconds that it may take over what has arrived
 ---@return integer active how many replies are under way
-function chatbot.poll(max_seconds) end
+function chatbot.poll(max_seconds, opts) end
+
+---What a poll may take over what has arrived, when it is not told otherwise.
+---@param ms? number
+---@return number ms
+function chatbot.budget(ms) end
+
+---How many requests run at once; the others wait for their turn.
+---@param n? integer 0: any number
+---@return integer n
+function chatbot.max_concurrent(n) end
 
 ---The descriptor to watch for reading: then call `poll`. Nil where there is none.
 ---@return integer? fd
@@ -227,6 +272,41 @@ function chatbot.providers() end
 ---@param list T
 ---@return T
 function chatbot.array(list) end
+
+---A part for a prompt: `bot:chat { "What is this?", assert(chatbot.image("cat.png")) }`.
+---@param source string a URL (http, https, data), the bytes of an image, or a file's path
+---@param opts? { detail?: string, max_bytes?: integer }
+---@return chatbot.Part?
+---@return string? problem
+function chatbot.image(source, opts) end
+
+---Writes conversation and settings as JSON, at once or not at all. Never a key.
+---@param bot chatbot.Chatbot
+---@param path string
+---@return true?
+---@return string? problem
+function chatbot.save(bot, path) end
+
+---A bot with what was saved.
+---@param path string
+---@param options? chatbot.Options in place of those that were saved
+---@return chatbot.Chatbot?
+---@return string? problem
+function chatbot.load(path, options) end
+
+---Waits for all replies to end.
+---@async
+---@param replies chatbot.Reply[]
+---@return { answer: string?, reply: chatbot.Reply, err: chatbot.Error? }[] in the same order
+function chatbot.all(replies) end
+
+---Waits for the first reply to end, well or badly; the others go on.
+---@async
+---@param replies chatbot.Reply[]
+---@return integer? index nil when there are none
+---@return string? answer
+---@return chatbot.Reply|chatbot.Error
+function chatbot.race(replies) end
 
 
 -- The bot ---------------------------------------------------------------------
@@ -265,8 +345,28 @@ function Chatbot:set_messages(list) end
 ---@return chatbot.Error? err busy
 function Chatbot:reset() end
 
+---Takes the last exchange (a prompt and all that answers it) out again.
+---@return chatbot.Message[]? messages that were taken out, nil when there was none
+---@return chatbot.Error? err busy
+function Chatbot:undo() end
+
+---A bot of its own with the same settings and a copy of the conversation.
+---@return chatbot.Chatbot
+function Chatbot:fork() end
+
+---Answers a call of a tool that the caller runs; then bot:chat() goes on.
+---@param id string of the call
+---@param value any a string as it is, anything else as JSON
+---@return chatbot.Chatbot?
+---@return chatbot.Error? err busy
+function Chatbot:tool_result(id, value) end
+
+---What the servers counted for this bot so far.
+---@return { prompt_tokens: integer, completion_tokens: integer, total_tokens: integer }
+function Chatbot:get_usage() end
+
 ---Talks to another model from the next prompt on, in the same conversation.
----@param name string
+---@param name string|string[] a list: the next one when one cannot be asked
 ---@param opts? chatbot.Options all but `messages` and `system`
 ---@return chatbot.Chatbot
 function Chatbot:set_model(name, opts) end
@@ -302,6 +402,10 @@ function Chatbot:models(opts) end
 ---@field finish_reason? string as the server wrote it
 ---@field logprobs? chatbot.Logprobs
 ---@field message? chatbot.Message what was added to the conversation
+---@field parsed? table the decoded answer, with `json` or `schema`
+---@field adjusted? table<string, string> parameter -> its other name, or "dropped"
+---@field attempts? { provider: string, model: string, kind: string, message: string }[]
+---@field provider? string who was asked
 ---@field id? string
 ---@field model? string as the server named it
 ---@field request_id? string from the response's headers

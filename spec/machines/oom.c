@@ -128,9 +128,6 @@ static char *curl_strdup(const char *s)
 
 /* ---- the module's, called in place of the functions without __wrap_ ---- */
 
-#if defined(__clang__)
-#pragma clang diagnostic ignored "-Wreserved-identifier"
-#endif
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);

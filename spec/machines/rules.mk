@@ -37,8 +37,9 @@ oom:  ## fail every allocation in turn; STEP=9: every ninth
 
 tsan:  ## a Lua state in each of several threads, under TSan
 	@$(SUBMAKE) $(TSAN_BUILD)/threads $(AS_TSAN)
-	@$(call WITH,$(TSAN_BUILD)) $(LUA) $(MACHINE)/threads.lua \
-	  $(TSAN_BUILD)/threads
+	@$(call WITH,$(TSAN_BUILD)) \
+	  TSAN_OPTIONS=suppressions=$(CURDIR)/$(MACHINE)/tsan.supp \
+	  $(LUA) $(MACHINE)/threads.lua $(TSAN_BUILD)/threads
 
 soak: core  ## random cuts and lies for SECONDS seconds; SEED=n repeats one
 	@$(call WITH,$(BUILD)) $(LUA) $(MACHINE)/soak.lua $(SECONDS) $(SEED)

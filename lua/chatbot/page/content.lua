@@ -77,11 +77,11 @@ local function words_of(name)
   return words
 end
 
--- How strongly the classes and the id say that this stands beside the text:
+-- How strongly classes and ids say that an element stands beside the text:
 -- "always", "often", "sometimes", "comments" or nil.
-local function hint(node)
+local function hint_of(names)
   local found
-  for name in ((node.attr.class or "") .. " " .. (node.attr.id or "")):gmatch("%S+") do
+  for name in names:gmatch("%S+") do
     local words = words_of(name)
     if INVISIBLE[name:lower()] then return "always" end
     local neutral = #words > 1 and (NEUTRAL_FIRST[words[1]] or NEUTRAL_LAST[words[#words]])
@@ -110,9 +110,9 @@ end
 
 local function is_hidden(node)
   local attr = node.attr
-  local style = (attr.style or ""):lower():gsub("%s", "")
-  return attr.hidden or style:find("display:none", 1, true)
-    or style:find("visibility:hidden", 1, true) or attr["aria-hidden"] == "true"
+  if attr.hidden or attr["aria-hidden"] == "true" then return true end
+  local style = attr.style and attr.style:lower():gsub("%s", "")
+  return style and (style:find("display:none", 1, true) or style:find("visibility:hidden", 1, true))
 end
 
 
@@ -120,11 +120,25 @@ end
 
 -- Bytes of text without blanks, which is about what a text says in any script.
 local function length(text)
-  return #(text:gsub("%s+", ""))
+  local _, blanks = text:gsub("%s", "")
+  return #text - blanks
 end
 
 local Content = {}
 Content.__index = Content
+
+-- The hint of an element; those of a page are few.
+function Content:_hint(node)
+  local class, id = node.attr.class, node.attr.id
+  if not class and not id then return nil end
+  local names = (class or "") .. " " .. (id or "")
+  local found = self.hints[names]
+  if found == nil then
+    found = hint_of(names) or false
+    self.hints[names] = found
+  end
+  return found or nil
+end
 
 -- Fills self.size, self.linked (bytes of text, and of it in links), self.links
 -- (their number) and self.marks (whether <main> or <article> is inside).
@@ -214,7 +228,10 @@ function Content:_is_beside(node, inside)
   end
   if node.tag == "header" then return not inside end
   if node.tag == "sup" and size > 0 and self:_density(node) == 1 then return true end -- [1]
-  local word = hint(node)
+  if node.tag == "a" and size <= 2 and (node.attr.href or ""):sub(1, 1) == "#" then -- ¶
+    return type(node[1]) == "string" and not node[1]:find("%w")
+  end
+  local word = self:_hint(node)
   if word == "comments" then return false, true end
   if word == "sometimes" then
     return M.BLOCKS[node.tag] and not node.tag:find("^h%d$")
@@ -246,19 +263,23 @@ function Content:_drop_comments()
   for _, node in ipairs(self.comments) do self.out[node] = true end
 end
 
--- Lists and boxes of links within the text.
-function Content:_drop_links(node)
+-- Adds the lists and boxes of links within the text to `found`, and returns how much text
+-- is in them.
+function Content:_find_links(node, found)
+  local size = 0
   for _, child in ipairs(node) do
     if type(child) == "table" and not self.out[child] then
       local box = child.tag == "ul" or child.tag == "ol" or child.tag == "div"
         or child.tag == "section" or child.tag == "table" or child.tag == "dl"
       if box and self.links[child] >= 3 and self:_density(child) > 0.7 then
-        self.out[child] = true
+        found[#found + 1] = child
+        size = size + self.size[child]
       else
-        self:_drop_links(child)
+        size = size + self:_find_links(child, found)
       end
     end
   end
+  return size
 end
 
 
@@ -337,7 +358,7 @@ end
 
 local function new(document)
   local self = setmetatable({ out = {}, size = {}, linked = {}, links = {}, marks = {}, good = {},
-    comments = {} }, Content)
+    comments = {}, hints = {} }, Content)
   self:_drop_unseen(document)
   self:_measure(document, false)
   return self
@@ -356,15 +377,11 @@ function M.find(document)
   self:_drop_comments()
   self:_measure(document, false)
   local root = self:_main_part(body)
-  local before = {}
-  for node in pairs(self.out) do before[node] = true end
-  self:_drop_links(root)
-  self:_measure(root, false)
-  local kept = self.size[root]
-  self.out, before = before, self.out
-  self:_measure(root, false)
-  -- a page of links is better than none
-  if kept >= LITTLE or kept * 2 > self.size[root] then self.out = before end
+  local links = {}
+  local kept = self.size[root] - self:_find_links(root, links)
+  if kept >= LITTLE or kept * 2 > self.size[root] then -- a page of links is better than none
+    for _, node in ipairs(links) do self.out[node] = true end
+  end
   return root, self.out
 end
 

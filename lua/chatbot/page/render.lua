@@ -268,9 +268,10 @@ end
 
 ---An element in one line.
 ---@param node table
+---@param out? table<table, boolean> elements to leave out
 ---@return string
-function M.line(node)
-  return (setmetatable({ out = {}, blocky = {} }, Renderer):_line(node))
+function M.line(node, out)
+  return (setmetatable({ out = out or {}, blocky = {} }, Renderer):_line(node))
 end
 
 return M

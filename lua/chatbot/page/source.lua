@@ -3,6 +3,8 @@
 -- Redirects are followed here, by hand and a few only: the engine never does, so
 -- that nothing of a chat goes where it was not sent. No key is sent with a page.
 
+require "chatbot" -- which gives replies their methods
+
 local core = require "chatbot.core"
 
 local M = {}

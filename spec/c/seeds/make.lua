@@ -44,7 +44,8 @@ local LINES = {
   "data:a\ndata: b\ndata:  c\n\n", "event: error\ndata: {}\n\n", "error: {\"x\":1}\n\n",
   "id: 7\nid: a\0b\nretry: 12\nretry: x\ndata: \n\n", "event: x\n\ndata: y\n\n",
   "Data: a\n data: b\ndata\0: c\n\n", "data: \226\128\168\194\133\11\12\n\n", "data: [DONE]\n\n",
-  "data: no end", "data: no end\n", "\n\n\r\r", "data: \255\254\n\n", "event:\n\ndata:\n\n\239\187\191",
+  "data: no end", "data: no end\n", "\n\n\r\r", "data: \255\254\n\n",
+  "event:\n\ndata:\n\n\239\187\191",
   ("data: x\n"):rep(30) .. "\n", "data: " .. ("y"):rep(90) .. "\n\n",
 }
 for i, line in ipairs(LINES) do
