@@ -283,6 +283,36 @@ cases["An event loop 2"] = function(code)
   assert.equal("1 2 3\n", (output({ answer("1 ", "2 ", "3") }, code)))
 end
 
+cases["Neovim"] = function(code)
+  local server = support.serve { answer("An old ", "pond.") }
+  local dir = support.tmpdir()
+  support.write_file(dir .. "/example.lua", code .. [[
+    vim.wait(10000, function() return reply.status ~= "streaming" end)
+    vim.wait(200)
+    io.stderr:write("buffer: ", table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), "|"))
+    vim.cmd("qa!") ]])
+  local nvim = support.spawn(("nvim --headless -u NONE -i NONE --cmd 'set rtp+=%s' "
+    .. "-c 'luafile %s/example.lua'"):format(os.getenv("PWD"), dir),
+    { env = { OPENAI_BASE_URL = server.url, OPENAI_API_KEY = KEYS.OPENAI_API_KEY } })
+  nvim:wait(20)
+  local out = table.concat({ nvim:output() })
+  nvim:close()
+  assert.truthy(out:find("buffer: An old pond.", 1, true), out)
+  assert.truthy(out:find("12", 1, true), out) -- the tokens
+end
+
+cases["Summarise a page"] = function(code)
+  local page = support.http(200, { ["Content-Type"] = "text/html" }, "<html><head><title>Ponds"
+    .. "</title></head><body><nav>Menu</nav><article><p>" .. ("A frog jumps in. "):rep(40)
+    .. "</p></article></body></html>")
+  local out, requests = output({ page, answer("Une ", "grenouille.") }, code,
+    'arg = { os.getenv("TEST_URL") .. "/page" } ')
+  assert.truthy(out:find("Une grenouille.", 1, true), out)
+  assert.is_nil(requests[1].named.authorization)
+  assert.truthy(requests[2].body:find("A frog jumps in", 1, true))
+  assert.is_nil(requests[2].body:find("Menu", 1, true))
+end
+
 cases["Tools"] = function(code)
   local call = { index = 0, id = "call_1", type = "function",
     ["function"] = { name = "weather", arguments = '{"city":"Oslo"}' } }

@@ -279,10 +279,11 @@ describe("tools with a function", function()
     local bot = bot_at(support.serve { asks(ADD) }, { tools = { tool(function()
       while true do coroutine.yield("waits") end
     end) } })
-    local thread, limit, _, text = coroutine.create(function() return bot:chat("x") end),
-      support.now() + 10, nil, nil
+    local thread, limit = coroutine.create(function() return bot:chat("x") end),
+      support.now() + 10
+    local text
     repeat
-      _, text = coroutine.resume(thread)
+      text = select(2, coroutine.resume(thread))
       assert(support.now() < limit)
     until text == "waits"
     assert.equal(2, #bot:get_messages())

@@ -91,7 +91,9 @@ local function wire_tools(tools, level)
       },
     }
   end
-  return list[1] and list or nil, any and handlers or nil
+  -- services refuse an empty list; one that is marked as such is meant
+  local sent = (list[1] or getmetatable(tools)) and list or nil
+  return sent, any and handlers or nil
 end
 
 -- What is asked for: `base`, the options of the call as they would be sent to a
