@@ -34,8 +34,8 @@ local plain, tls, server
 
 local function start_server()
   os.remove(build .. "/ports")
-  server = assert(io.popen(("nice -n -20 taskset -c 0 %s/server %s/cert.pem %s/key.pem >%s/ports 2>/dev/null"):format(
-    build, build, build, build), "w"))
+  server = assert(io.popen(("nice -n -20 taskset -c 0 %s/server %s/cert.pem %s/key.pem "
+    .. ">%s/ports 2>/dev/null"):format(build, build, build, build), "w"))
   for _ = 1, 100 do
     local f = io.open(build .. "/ports")
     local a, b = nil, nil
