@@ -84,7 +84,8 @@ static void die(const char *what)
 
 /* ---- events ---- */
 
-static size_t print(char *to, size_t size, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static size_t
+print(char *to, size_t size, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
