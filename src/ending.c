@@ -1,0 +1,277 @@
+/*
+ * ending.c - see ending.h.
+ */
+#include "ending.h"
+
+#include <string.h>
+
+#include "chunk.h"
+#include "failure.h"
+#include "history.h"
+
+/* Gives back all but what the user may still ask for. */
+void ending_drop(struct reply *r, bool complete)
+{
+    struct http_request *request = r->request;
+    if (request == NULL)
+        return;
+    r->request = NULL;
+    r->http_status = request->response.status;
+    r->attempts = request->attempts;
+    if (complete)
+        http_finish(request);
+    else
+        http_close(request);
+    size_t n = 0;
+    if (redact_find(&r->secret, r->last.data, r->last.len, 0, &n) < r->last.len)
+        bytes_free(&r->last);
+    redact_free(&r->secret);
+    bytes_free(&r->scratch);
+}
+
+/* Makes the conversation what it was before the prompt. [-0, +0, -] */
+void ending_rollback(lua_State *L, const struct reply *r, int env)
+{
+    int top = lua_gettop(L);
+    lua_getfield(L, env, "messages");
+    lua_getfield(L, env, "pending");
+    if (lua_istable(L, top + 1) && lua_istable(L, top + 2)) {
+        history_undo(L, top + 1, top + 2, r->committed);
+    }
+    lua_settop(L, top);
+}
+
+/* Sets a field of `pending`: "settled", the prompt stays in the conversation;
+ * "tail", it goes with all that follows it, should it go. [-0, +0, -] */
+void ending_mark(lua_State *L, int env, const char *name)
+{
+    lua_getfield(L, env, "pending");
+    if (lua_istable(L, -1)) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, name); /* a field that is there */
+    }
+    lua_pop(L, 1);
+}
+
+/* Leaves the conversation as it was before the prompt, or, when the options say
+ * so, with what has arrived as the answer. [-0, +0, m] */
+static void give_up(lua_State *L, struct reply *r, int env)
+{
+    int top = lua_gettop(L);
+    lua_getfield(L, env, "keep_partial");
+    if (lua_toboolean(L, -1) && r->text.bytes.len > 0) {
+        lua_getfield(L, env, "messages");
+        lua_createtable(L, 0, 2);
+        lua_pushliteral(L, "assistant");
+        lua_setfield(L, -2, "role");
+        lua_pushlstring(L, r->text.bytes.data, r->text.bytes.len);
+        lua_setfield(L, -2, "content");
+        history_append(L, top + 2);
+        ending_mark(L, env, "settled");
+    } else {
+        ending_rollback(L, r, env);
+    }
+    lua_settop(L, top);
+}
+
+static int protected_give_up(lua_State *L)
+{
+    compat_getenv(L, 1);
+    give_up(L, lua_touserdata(L, 1), 2);
+    return 0;
+}
+
+static int protected_rollback(lua_State *L)
+{
+    compat_getenv(L, 1);
+    ending_rollback(L, lua_touserdata(L, 1), 2);
+    return 0;
+}
+
+void reply_close(lua_State *L, int i)
+{
+    struct reply *r = lua_touserdata(L, i);
+    if (r->status != REPLY_STREAMING)
+        return;
+    r->status = REPLY_CANCELLED;
+    r->held = false;
+    ending_drop(r, false);
+    i = lua_absindex(L, i);
+    static const lua_CFunction ways[] = {protected_give_up, protected_rollback};
+    for (size_t k = 0; k < sizeof ways / sizeof *ways; k++) {
+        lua_pushcfunction(L, ways[k]);
+        lua_pushvalue(L, i);
+        if (lua_pcall(L, 1, 0, 0) == 0)
+            break;
+        lua_pop(L, 1); /* no memory; the other needs none */
+    }
+}
+
+/* ---- the end of a reply ---- */
+
+void ending_set_text(lua_State *L, int table, const char *name,
+                     const struct bytes *b)
+{
+    if (b->len == 0)
+        return;
+    lua_pushlstring(L, b->data, b->len);
+    lua_setfield(L, table, name);
+}
+
+static void push_request_id(lua_State *L, const struct reply *r)
+{
+    const char *id = r->request->response.request_id;
+    failure_redact(L, id, strlen(id), &r->secret);
+}
+
+static void copy_field(lua_State *L, int from, const char *name, int to)
+{
+    lua_getfield(L, from, name);
+    lua_setfield(L, to, name);
+}
+
+/* Adds what every error table says. [-0, +0, m] */
+void ending_name(lua_State *L, int err, int env)
+{
+    copy_field(L, env, "provider", err);
+    lua_getfield(L, env, "asked_model");
+    lua_setfield(L, err, "model");
+}
+
+/* Asks the bot's method _failed, which may launch the reply again with other
+ * settings: true when it has. The reply stands below its environment, the error
+ * table is on top. [-0, +0, m] */
+static bool launched_again(lua_State *L, struct reply *r, int env)
+{
+    int top = lua_gettop(L);
+    bool again = false;
+    if (r->fetch || r->text.bytes.len > 0)
+        return false;
+    lua_getfield(L, env, "bot");
+    lua_getfield(L, -1, "_failed");
+    if (lua_isfunction(L, -1)) {
+        lua_insert(L, -2); /* _failed, bot */
+        lua_pushvalue(L, env - 1);
+        lua_pushvalue(L, top);
+        r->torn = false; /* it may look at the reply */
+        again = lua_pcall(L, 3, 1, 0) == 0 && lua_toboolean(L, -1);
+        r->torn = true;
+    }
+    lua_settop(L, top);
+    return again && r->request != NULL;
+}
+
+/* Ends the reply with the error table on top, which is kept as env.err.
+ * [-1, +0, m] */
+void ending_badly(lua_State *L, struct reply *r, int env)
+{
+    int err = lua_gettop(L);
+    struct http_request *request = r->request;
+    ending_name(L, err, env);
+    if (request != NULL) {
+        lua_pushinteger(L, request->attempts);
+        lua_setfield(L, err, "attempts");
+        if (request->response.request_id[0] != '\0') {
+            lua_pushstring(L, request->response.request_id);
+            lua_setfield(L, err, "request_id");
+            push_request_id(L, r);
+            lua_setfield(L, env, "request_id");
+        }
+        if (request->response.status > 0) {
+            lua_pushinteger(L, request->response.status);
+            lua_setfield(L, err, "status");
+        }
+    }
+    /* what is held of a started code point becomes U+FFFD, if there is room */
+    utf8_finish(&r->text.utf8, &r->text.bytes);
+    ending_set_text(L, err, "partial", &r->text.bytes);
+    failure_redact_all(L, err, &r->secret);
+    ending_drop(r, false);
+    if (launched_again(L, r, env)) {
+        lua_settop(L, err - 1);
+        return;
+    }
+    give_up(L, r, env);
+    lua_setfield(L, env, "err");
+    r->status = REPLY_ERROR;
+}
+
+void ending_trim(lua_State *L, int env)
+{
+    int top = lua_gettop(L);
+    lua_getfield(L, env, "max_context_tokens");
+    lua_getfield(L, env, "usage");
+    if (lua_isnumber(L, top + 1) && lua_istable(L, top + 2)) {
+        lua_getfield(L, top + 2, "total_tokens");
+        double total = lua_tonumber(L, -1), max = lua_tonumber(L, top + 1);
+        lua_getfield(L, env, "messages");
+        if (total > max) {
+            history_trim(L, -1, total, max);
+            lua_setfield(L, env, "dropped");
+        }
+    }
+    lua_settop(L, top);
+}
+
+/* Adds what the server counted to the totals of the bot. [-0, +0, m] */
+static void count_usage(lua_State *L, int env)
+{
+    static const char *const names[] = {"prompt_tokens", "completion_tokens",
+                                        "total_tokens"};
+    int top = lua_gettop(L);
+    lua_getfield(L, env, "usage");
+    lua_getfield(L, env, "totals");
+    if (lua_istable(L, top + 1) && lua_istable(L, top + 2))
+        for (int i = 0; i < 3; i++) {
+            lua_getfield(L, top + 1, names[i]);
+            lua_getfield(L, top + 2, names[i]);
+            double sum = lua_tonumber(L, -1) + lua_tonumber(L, -2);
+            lua_pushinteger(L, (lua_Integer)sum);
+            lua_setfield(L, top + 2, names[i]);
+            lua_pop(L, 2);
+        }
+    lua_settop(L, top);
+}
+
+/* The answer is whole: it becomes a message. [-0, +0, m] */
+void ending_well(lua_State *L, struct reply *r, int env)
+{
+    enum reply_status status = REPLY_COMPLETE;
+    if (r->request->response.request_id[0] != '\0') {
+        push_request_id(L, r);
+        lua_setfield(L, env, "request_id");
+    }
+    if (!r->fetch) {
+        chunk_finish(L, r, env); /* message */
+        status = chunk_status(L, env);
+        lua_getfield(L, env, "messages");
+        lua_insert(L, -2);
+        history_append(L, -2);
+        lua_pop(L, 1);
+        r->committed = true;
+        lua_getfield(L, env, "hold");
+        r->held = lua_toboolean(L, -1);
+        lua_pop(L, 1);
+        if (r->held)
+            ending_mark(L, env, "tail");
+        else
+            ending_mark(L, env, "settled");
+    }
+    if (r->held)
+        r->verdict = status;
+    else
+        r->status = status;
+    ending_drop(r, true);
+    if (!r->fetch)
+        count_usage(L, env);
+    if (!r->fetch && !r->held)
+        ending_trim(L, env);
+}
+
+void ending_push_bytes(lua_State *L, const struct bytes *b, bool empty)
+{
+    if (b->len > 0 || empty)
+        lua_pushlstring(L, b->len > 0 ? b->data : "", b->len);
+    else
+        lua_pushnil(L);
+}

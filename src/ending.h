@@ -1,0 +1,44 @@
+/*
+ * ending.h - how a reply ends: well, badly, or because it was closed, and what
+ * that means for the conversation.
+ *
+ * `env` is the index of the reply's environment; see reply.h for what is in it.
+ * Also reply_close, which reply.h declares, is here.
+ */
+#ifndef CHATBOT_ENDING_H
+#define CHATBOT_ENDING_H
+
+#include "reply.h"
+
+/* Gives back the request and all but what the user may still ask for. A
+ * `complete` one leaves its connection alive. */
+void ending_drop(struct reply *r, bool complete);
+
+/* The answer is whole: it becomes a message. [-0, +0, m] */
+void ending_well(lua_State *L, struct reply *r, int env);
+
+/* Ends the reply with the error table on top, which is kept as env.err; or the
+ * bot launches it again. The reply stands below `env`. [-1, +0, m] */
+void ending_badly(lua_State *L, struct reply *r, int env);
+
+/* Makes the conversation what it was before the prompt. [-0, +0, -] */
+void ending_rollback(lua_State *L, const struct reply *r, int env);
+
+/* Sets a flag that is there in the record of the prompt: "settled" (it stays),
+ * or "tail" (what follows it goes with it). [-0, +0, -] */
+void ending_mark(lua_State *L, int env, const char *name);
+
+/* Drops the oldest exchanges, as max_context_tokens says. [-0, +0, m] */
+void ending_trim(lua_State *L, int env);
+
+/* Names provider and model in the error table at `err`. [-0, +0, m] */
+void ending_name(lua_State *L, int err, int env);
+
+/* table[name] = the bytes, unless there are none. [-0, +0, m] */
+void ending_set_text(lua_State *L, int table, const char *name,
+                     const struct bytes *b);
+
+/* Pushes the bytes; none: "" or nil, as `empty` says. [-0, +1, m] */
+void ending_push_bytes(lua_State *L, const struct bytes *b, bool empty);
+
+#endif

@@ -1,0 +1,442 @@
+/*
+ * reading.c - see reading.h.
+ */
+#include "reading.h"
+
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "chunk.h"
+#include "ending.h"
+#include "failure.h"
+#include "json.h"
+#include "retry.h"
+
+#define GRACE   5.0 /* s to wait for usage and [DONE] after finish_reason */
+#define EXCERPT 200 /* printable bytes of a body that is no answer */
+#define AT_ONCE 16  /* events between two looks at the clock */
+
+/* Pushes the error table for a body that came with an HTTP error, or with 2xx
+ * and no answer in it. [-0, +1, m] */
+static void push_body_error(lua_State *L, struct reply *r, enum http_fault kind,
+                            const char *text)
+{
+    struct http_request *request = r->request;
+    const struct bytes *in = &request->sse.in;
+    failure_push(L, kind, "%s", text);
+    int err = lua_gettop(L);
+    failure_redact(L, in->len > 0 ? in->data : "", in->len, &r->secret);
+    size_t n;
+    const char *body = lua_tolstring(L, -1, &n);
+    bool told = json_decode(L, body, n) && failure_describe(L, err);
+    lua_settop(L, err + 1);
+    if (!told && n > 0) {
+        failure_excerpt(L, body, n, EXCERPT);
+        if (lua_rawlen(L, -1) > 0) {
+            lua_pushfstring(L, "%s: %s", text, lua_tostring(L, -1));
+            lua_setfield(L, err, "message");
+        }
+    }
+    lua_settop(L, err);
+}
+
+static void push_http_error(lua_State *L, struct reply *r)
+{
+    struct http_request *request = r->request;
+    int status = request->response.status;
+    if (status >= 300 && status < 400) {
+        failure_push(L, FAULT_REDIRECT,
+                     "the server redirects (HTTP %d), which is never followed: "
+                     "use the final address as base_url",
+                     status);
+        if (request->location != NULL) {
+            lua_pushstring(L, request->location);
+            lua_setfield(L, -2, "location");
+        }
+        return;
+    }
+    push_body_error(L, r, FAULT_HTTP,
+                    lua_pushfstring(L, "the server answered HTTP %d", status));
+    lua_remove(L, -2);
+    const struct bytes *in = &request->sse.in;
+    bool retryable =
+        (status == 408 || status == 409 || status == 429 || status >= 500) &&
+        !(in->len > 0 && retry_quota(in->data, in->len));
+    lua_pushboolean(L, retryable);
+    lua_setfield(L, -2, "retryable");
+    struct retry_failure f = {
+        .retry_after_ms = request->response.retry_after_ms,
+        .retry_after = request->response.retry_after,
+        .now = (int64_t)time(NULL),
+    };
+    double seconds = retry_asked(&f);
+    if (seconds >= 0) {
+        lua_pushnumber(L, seconds);
+        lua_setfield(L, -2, "retry_after");
+    }
+}
+
+/* Pushes the error table for what the engine found. [-0, +1, m] */
+static void push_engine_error(lua_State *L, struct reply *r)
+{
+    struct http_request *request = r->request;
+    if (request->state == HTTP_CLOSED) {
+        failure_push(L, FAULT_CLOSED, "the engine is closed");
+        return;
+    }
+    failure_redact(L, request->message, strlen(request->message), &r->secret);
+    failure_push(L, request->fault, "%s", lua_tostring(L, -1));
+    lua_remove(L, -2);
+    lua_pushboolean(L, request->retryable);
+    lua_setfield(L, -2, "retryable");
+    if (request->fault == FAULT_TIMEOUT) {
+        lua_pushstring(L, request->phase);
+        lua_setfield(L, -2, "phase");
+    }
+}
+
+/* ---- events ---- */
+
+/* Pushes the error table for an error event with this data. [-0, +1, m] */
+static void push_event_error(lua_State *L, struct reply *r, const char *s,
+                             size_t n)
+{
+    failure_push(L, FAULT_API, "the server reported an error");
+    int err = lua_gettop(L);
+    failure_redact(L, s, n, &r->secret);
+    s = lua_tolstring(L, -1, &n);
+    if (!json_decode(L, s, n) || !failure_describe(L, err)) {
+        lua_settop(L, err + 1);
+        failure_excerpt(L, s, n, EXCERPT);
+        if (lua_rawlen(L, -1) > 0)
+            lua_setfield(L, err, "message");
+    }
+    lua_settop(L, err);
+}
+
+/* Keeps the event for `raw`, and to know the next one by it. Without memory
+ * there is none. */
+static void keep_last(struct reply *r, const char *s, size_t n, size_t same)
+{
+    r->last.len = same;
+    if (bytes_append(&r->last, s + same, n - same) != BYTES_OK)
+        r->last.len = r->shape.text = 0;
+}
+
+/* Keeps the decoded event on top for on_event, if there is such an option; it
+ * is called when all has been taken in. [-0, +0, m] */
+static void keep_event(lua_State *L, struct reply *r, int env)
+{
+    if (!r->eventful)
+        return;
+    lua_getfield(L, env, "events");
+    if (!lua_istable(L, -1)) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, env, "events");
+    }
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
+    lua_pop(L, 1);
+}
+
+/* Decodes an event for on_event alone. [-0, +0, m] */
+static void decode_event(lua_State *L, struct reply *r, int env, const char *s,
+                         size_t n)
+{
+    int top = lua_gettop(L);
+    failure_redact(L, s, n, &r->secret);
+    s = lua_tolstring(L, -1, &n);
+    if (json_decode(L, s, n))
+        keep_event(L, r, env);
+    lua_settop(L, top);
+}
+
+/* Decodes what delta.c does not know, and merges it. [-0, +(0|1), m] */
+static bool take_other(lua_State *L, struct reply *r, int env, const char *s,
+                       size_t n, bool last)
+{
+    failure_redact(L, s, n, &r->secret);
+    size_t len;
+    const char *text = lua_tolstring(L, -1, &len);
+    if (!json_decode(L, text, len) || !lua_istable(L, -1)) {
+        if (last) { /* cut: the verdict is that of the stream */
+            lua_pop(L, 2);
+            return true;
+        }
+        lua_pop(L, 1);
+        failure_excerpt(L, text, len, EXCERPT);
+        failure_push(L, FAULT_PROTOCOL,
+                     "an event of the stream is not JSON: %s",
+                     lua_tostring(L, -1));
+        return false;
+    }
+    lua_remove(L, -2);
+    keep_event(L, r, env);
+    r->event_len = n;
+    return chunk_merge(L, r, env);
+}
+
+/* One JSON text of the stream. False: an error table is pushed. `last`: the
+ * stream ended inside this event. [-0, +(0|1), m] */
+static bool take_json(lua_State *L, struct reply *r, int env, const char *s,
+                      size_t n, bool last)
+{
+    struct delta d;
+    bool was = r->finished;
+    size_t same = r->shape.text;
+    bool plain = delta_same(&r->shape, r->last.data, s, n, &d);
+    if (!plain) {
+        plain = delta_scan(s, n, &d) == DELTA_PLAIN;
+        same = r->shape.text = 0;
+        if (plain)
+            delta_learn(&r->shape, s, n, &d);
+    }
+    if (!plain) {
+        if (!take_other(L, r, env, s, n, last))
+            return false;
+    } else {
+        if (r->eventful)
+            decode_event(L, r, env, s, n);
+        enum http_fault fault = chunk_plain(L, r, env, &d);
+        if (fault != FAULT_NONE) {
+            failure_push(L, fault,
+                         fault == FAULT_LIMIT
+                             ? "the answer is larger than max_answer_bytes"
+                             : "not enough memory");
+            return false;
+        }
+    }
+    if (r->finished && !was && !last)
+        http_idle(r->request, GRACE);
+    keep_last(r, s, n, same);
+    return true;
+}
+
+/* False: an error table is pushed. [-0, +(0|1), m] */
+static bool take_event(lua_State *L, struct reply *r, int env,
+                       const struct sse_event *ev, bool last)
+{
+    if (ev->is_error ||
+        (ev->type_len == 5 && memcmp(ev->type, "error", 5) == 0)) {
+        push_event_error(L, r, ev->data, ev->data_len);
+        return false;
+    }
+    if (ev->data_len == 0)
+        return true;
+    http_event(r->request);
+    if (ev->data_len == 6 && memcmp(ev->data, "[DONE]", 6) == 0) {
+        r->finished = r->ended = true;
+        return true;
+    }
+    return take_json(L, r, env, ev->data, ev->data_len, last);
+}
+
+/* Takes the events out, as many as there is time for. False: an error table is
+ * pushed. [-0, +(0|1), m] */
+static bool take_stream(lua_State *L, struct reply *r, int env, int64_t until)
+{
+    struct http_request *request = r->request;
+    struct sse_event ev;
+    unsigned taken = 0;
+    r->more = false;
+    while (!r->ended) {
+        if (++taken % AT_ONCE == 0 && timers_now() >= until) {
+            r->more = true;
+            http_again(request);
+            return true;
+        }
+        switch (sse_next(&request->sse, &ev)) {
+        case SSE_EVENT:
+            if (!take_event(L, r, env, &ev, false))
+                return false;
+            break;
+        case SSE_MORE:
+            if (request->state == HTTP_RUNNING) {
+                http_drained(request);
+                return true;
+            }
+            while (!r->ended && sse_end(&request->sse, &ev) == SSE_EVENT)
+                if (!take_event(L, r, env, &ev, true))
+                    return false;
+            return true;
+        case SSE_LIMIT:
+            failure_push(L, FAULT_LIMIT,
+                         "an event of the stream is larger than "
+                         "max_event_bytes");
+            return false;
+        default:
+            failure_push(L, FAULT_MEMORY, "not enough memory");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- whole documents ---- */
+
+/* The document has arrived. False: an error table is pushed. [-0, +(0|1), m] */
+static bool take_document(lua_State *L, struct reply *r, int env)
+{
+    const struct bytes *in = &r->request->sse.in;
+    const char *s = in->data;
+    size_t n = in->len;
+    if (n >= 3 && memcmp(s, "\xEF\xBB\xBF", 3) == 0)
+        s += 3, n -= 3;
+    failure_redact(L, s, n, &r->secret);
+    s = lua_tolstring(L, -1, &n);
+    if (!json_decode(L, s, n) || !lua_istable(L, -1)) {
+        lua_pop(L, 2);
+        if (r->request->state == HTTP_FAILED)
+            return true; /* cut: the engine knows why */
+        push_body_error(L, r, FAULT_PROTOCOL, "the answer is not JSON");
+        return false;
+    }
+    lua_remove(L, -2);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, env, "raw");
+    if (r->fetch) {
+        r->finished = true;
+        lua_pop(L, 1);
+        return true;
+    }
+    lua_pushvalue(L, -1);
+    if (!chunk_merge(L, r, env))
+        return false;
+    /* A completion without a finish_reason is whole all the same. */
+    lua_getfield(L, -1, "choices");
+    bool answer = lua_istable(L, -1) && lua_rawlen(L, -1) > 0;
+    lua_pop(L, 1);
+    if (answer) {
+        r->finished = true;
+        lua_pop(L, 1);
+        return true;
+    }
+    failure_push(L, FAULT_PROTOCOL, "the answer has no choices");
+    lua_insert(L, -2);
+    int err = lua_gettop(L) - 1;
+    if (failure_describe(L, err)) {
+        lua_pushliteral(L, "api");
+        lua_setfield(L, err, "kind");
+    }
+    return false;
+}
+
+/* A document of any type has arrived: the answer has it as it is. [-0, +0, m]
+ */
+static void take_any(lua_State *L, struct reply *r, int env)
+{
+    const struct http_request *request = r->request;
+    lua_createtable(L, 0, 3);
+    ending_push_bytes(L, &request->sse.in, true);
+    lua_setfield(L, -2, "body");
+    lua_pushinteger(L, request->response.status);
+    lua_setfield(L, -2, "status");
+    lua_pushstring(L, request->response.content_type);
+    lua_setfield(L, -2, "content_type");
+    lua_setfield(L, env, "raw");
+    r->finished = true;
+}
+
+static bool is_event_line(const char *s, size_t n)
+{
+    static const char *const starts[] = {
+        "data:", ":", "event:", "id:", "retry:", "error:"};
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        size_t len = strlen(starts[i]);
+        if (n >= len && memcmp(s, starts[i], len) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What the first bytes tell about the rest. False: an error table is pushed.
+ * [-0, +(0|1), m] */
+static bool find_form(lua_State *L, struct reply *r)
+{
+    struct http_request *request = r->request;
+    const char *s = request->sse.in.data;
+    size_t n = request->sse.in.len, i = 0;
+    const char *type = request->response.content_type;
+    bool stream_type = strncasecmp(type, "text/event-stream", 17) == 0;
+    if (n >= 3 && memcmp(s, "\xEF\xBB\xBF", 3) == 0)
+        i = 3;
+    while (i < n && strchr(" \t\r\n", s[i]) != NULL && s[i] != '\0')
+        i++;
+    if (i == n) {
+        http_drained(request);
+        return true;
+    }
+    if (s[i] == '{' || s[i] == '[') {
+        r->form = FORM_WHOLE;
+        request->whole = true;
+        http_drained(request);
+    } else if (stream_type || (is_event_line(s + i, n - i) &&
+                               strncasecmp(type, "text/html", 9) != 0)) {
+        r->form = FORM_STREAM;
+        request->whole = false;
+    } else {
+        if (n - i < EXCERPT && request->state == HTTP_RUNNING)
+            return true; /* more to show, or to go by */
+        push_body_error(L, r, FAULT_PROTOCOL,
+                        lua_pushfstring(L,
+                                        "the answer is neither JSON nor an "
+                                        "event stream but '%s'",
+                                        *type ? type : "(no content type)"));
+        return false;
+    }
+    return true;
+}
+
+/* ---- the verdict ---- */
+
+/* The request has ended, and all of it has been read. [-0, +0, m] */
+static void judge(lua_State *L, struct reply *r, int env)
+{
+    struct http_request *request = r->request;
+    int status = request->response.status;
+    if (r->finished) {
+        ending_well(L, r, env);
+        return;
+    }
+    if (status >= 300 && request->response.header_done) {
+        push_http_error(L, r);
+    } else if (request->state != HTTP_DONE) {
+        push_engine_error(L, r);
+    } else if (request->sse.in.len == 0 && r->form == FORM_UNKNOWN) {
+        failure_push(L, FAULT_TRUNCATED,
+                     "the server answered HTTP %d without any content", status);
+    } else {
+        failure_push(L, FAULT_TRUNCATED,
+                     "the stream ended before the answer was complete");
+    }
+    ending_badly(L, r, env);
+}
+
+/* Takes what has arrived, up to the end. [-0, +0, m] */
+void reading_pump(lua_State *L, struct reply *r, int env, int64_t until)
+{
+    struct http_request *request = r->request;
+    http_take(request);
+    int status = request->response.status;
+    bool over = request->state != HTTP_RUNNING, good = true;
+    if (status >= 200 && status < 300 && request->response.header_done) {
+        if (r->document && request->state == HTTP_DONE)
+            take_any(L, r, env);
+        else if (!r->document && r->form == FORM_UNKNOWN &&
+                 request->sse.in.len > 0)
+            good = find_form(L, r);
+        if (good && r->form == FORM_STREAM)
+            good = take_stream(L, r, env, until);
+        else if (good && r->form == FORM_WHOLE && over)
+            good = take_document(L, r, env);
+    }
+    if (!good)
+        ending_badly(L, r, env);
+    else if (r->ended)
+        ending_well(L, r, env);
+    else if (over && !r->more)
+        judge(L, r, env);
+}
