@@ -113,6 +113,17 @@ ctest: $(C_TESTS)  ## the C tests of the parsing layer, under ASan and UBSan
 faults: core  ## run the fault scenarios as a table; ARGS="clocks"
 	@eval "$$($(SUBMAKE) -s env)"; $(LUA) spec/faults/main.lua $(ARGS)
 
+bench: core  ## all clients against the limit; QUICK=1 takes about a minute
+	@.ci/setup bench $(LUA)
+	@$(SUBMAKE) core LUA=luajit
+	@PEERS=1 CC='$(CC)' bench/build.sh build/bench lua5.4 luajit
+	@QUICK='$(QUICK)' lua5.4 bench/run.lua build/bench
+
+instructions: core  ## per event, fails above the record by 5 %; RECORD=1 records
+	@.ci/setup bench $(LUA)
+	@CC='$(CC)' bench/build.sh build/bench lua5.4
+	@RECORD='$(RECORD)' bench/instructions.sh build/bench build/lua5.4
+
 setup:  ## install what building and testing need, or say what is missing
 	@.ci/setup test $(LUA)
 
@@ -193,10 +204,10 @@ help:  ## this list
 	@echo "Variables: LUA=$(LUA) PREFIX=$(PREFIX) CC=$(CC) CFLAGS" \
 	  "WERROR=1 V=1 SANITIZE=address,undefined WRAP=valgrind"
 
-include spec/machines/rules.mk
+-include spec/machines/rules.mk
 
 FORCE:
-.PHONY: all core nvim faults chat test ctest setup env install uninstall check lint layers \
+.PHONY: all core nvim faults bench instructions chat test ctest setup env install uninstall check lint layers \
   symbols format format-check clean help FORCE
 
 -include $(OBJ:.o=.d)

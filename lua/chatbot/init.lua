@@ -166,13 +166,17 @@ end
 
 local function always() return true end
 
+-- A loop whose fourth value Lua 5.4 closes, whatever happens. As one call, because Lua 5.1
+-- and 5.2 miscompile a `for` with a list of four.
+local function with(reply) return always, nil, nil, reply end
+
 -- The same loop as in chatbot.c, for a Lua that cannot resume a C function and
 -- for replies that take more than one request.
 local function drive(self, prompt, opts)
   local reply, err = self:stream(prompt, opts)
   if not reply then return nil, err end
   local wait, async = reply:_waiter(), yieldable()
-  for _ in always, nil, nil, reply do -- so that Lua 5.4 closes it, whatever happens
+  for _ in with(reply) do
     local text, state = step(reply, async)
     if not text and state ~= "wait" then return reply:_answer() end
     if async and not wait then
