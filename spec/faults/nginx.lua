@@ -133,6 +133,27 @@ add("two answers over one connection", { bytes.good() }, { verdict = "complete",
   end,
 })
 
+add("three answers at once", { wire.sse({ "Hel", "lo" }, { every = 0.1 }) },
+  { verdict = "complete", text = "Hello" }, {
+    lines = 3, saw = { requests = 3 },
+    client = function(t)
+      local one, two, three = t:bot():stream("a"), t:bot():stream("b"), t:bot():stream("c")
+      t:follow(one)
+      t:follow(two)
+      return t:follow(three)
+    end,
+    check = function(_, _, extra) -- HTTP/2 multiplexes them over one connection
+      local lines, seen, count = log(extra, 3), {}, 0
+      for _, line in ipairs(lines) do
+        local connection = line:match("^%d+")
+        count = count + (seen[connection] and 0 or 1)
+        seen[connection] = true
+      end
+      local wanted = lines[1] and lines[1]:find("HTTP/2.0", 1, true) and 1 or 3
+      if #lines ~= 3 or count ~= wanted then return table.concat(lines, "; ") end
+    end,
+  })
+
 add("the upstream is cut in the middle of its chunks",
   { { wire.sse({ "Hel" }, { finish_reason = false, done = false, cut = true }), PAUSE,
     { close = true } } },
