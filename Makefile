@@ -16,6 +16,8 @@ SPECS      ?= spec
 WRAP       ?=
 SECONDS    ?= 60
 ARGS       ?=
+QUICK      ?=
+RECORD     ?=
 V          ?=
 
 # What is asked of another program is asked when first used, then kept, so that
