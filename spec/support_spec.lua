@@ -140,7 +140,7 @@ describe("the scripted server", function()
   end)
 
   it("drips bytes in writes of their own", function()
-    local s = support.serve { { { send = "abcdef", chunk = 2, every = 0.05 }, { close = true } } }
+    local s = support.serve { { { send = "abcdef", chunk = 2, every = 0.3 }, { close = true } } }
     local client = connect(s)
     client:send(REQUEST)
     local pieces = {}
