@@ -37,4 +37,4 @@ support.close_all()
 if skipped > 0 then print(skipped .. " skipped") end
 print(("%.1f s under %s"):format(support.now() - started, support.interpreter()))
 print(("%d passed, %d failed"):format(passed, failed))
-os.exit(failed == 0)
+os.exit(failed == 0 and 0 or 1)

@@ -308,7 +308,16 @@ function run.scenarios(name)
   return require("spec.faults." .. name)
 end
 
+-- PUC Lua 5.1 yields neither across pcall, with which the client would catch what is
+-- raised, nor out of the iterator of a `for`.
+local OLD = _VERSION == "Lua 5.1" and not jit
+
 local function skipped(scenario)
+  local expect = scenario.expect
+  if OLD and (scenario.name:find("loop over chunks", 1, true)
+    or type(expect) == "table" and expect.kind == "raised") then
+    return "PUC Lua 5.1 cannot yield there"
+  end
   if type(scenario.skip) == "function" then return scenario.skip() end
   return scenario.skip
 end
