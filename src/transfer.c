@@ -569,6 +569,7 @@ static enum http_fault find_fault(struct transfer *t, CURLcode result)
     if (result == CURLE_RECV_ERROR && strstr(t->error, "chunked-encoding"))
         return FAULT_PROTOCOL;
     if (transfer_connect_time(t) == 0 &&
+        !is_loopback(t->request->options.url) &&
         (fault == FAULT_RESET || /* there was only CONNECT to reset */
          ((fault == FAULT_CONNECT || fault == FAULT_TRUNCATED) &&
           used_proxy(t))))
