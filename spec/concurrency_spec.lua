@@ -25,49 +25,49 @@ end
 -- Seconds that a resume may take. Where a tool is loaded into the process
 -- (valgrind, a sanitizer), all code is slower by a factor that is not ours.
 local LIMIT = os.getenv("LD_PRELOAD") and 0.05 or 0.002
-local STALL = 5 * LIMIT
 
 local function expected(i) return ("I am number %d, あ."):format(i) end
 
 describe("a coroutine that is resumed every 5 ms", function()
   after_each(collect)
 
-  -- The longest resume of one answer of 20 tokens, one each 50 ms; how many
-  -- resumes there were, and the text.
+  -- One answer of 20 tokens, one each 50 ms: the longest resume in seconds of CPU
+  -- and on the clock, how many there were, and how many took longer than LIMIT on the
+  -- clock.
   local function measure()
     local tokens = {}
     for i = 1, 20 do tokens[i] = "t" .. i .. " " end
     local server = support.serve { support.sse(tokens, { every = 0.05 }) }
     local bot = bot_at(server)
     local co = coroutine.create(function() return bot:chat("hello") end)
-    local longest, count, text, result = 0, 0, "", nil
+    local m, text, result = { cpu = 0, wall = 0, count = 0, over = 0 }, "", nil
     collectgarbage()
     assert(support.deadline(20, function()
-      local t0 = support.now()
+      local t0, c0 = support.now(), os.clock()
       result = { coroutine.resume(co) }
-      longest = math.max(longest, support.now() - t0)
+      local cpu, wall = os.clock() - c0, support.now() - t0
+      m.cpu, m.wall = math.max(m.cpu, cpu), math.max(m.wall, wall)
+      if wall > LIMIT then m.over = m.over + 1 end
       assert.is_true(result[1], tostring(result[2]))
       if coroutine.status(co) == "dead" then return true end
-      count = count + 1
+      m.count = m.count + 1
       text = text .. result[2]
     end, 0.005))
     assert.equal(table.concat(tokens), text)
     assert.equal(text, result[2])
-    return longest, count
+    return m
   end
 
-  it("is never blocked for longer than 2 ms", function()
+  -- Other processes may take the processor away in the middle of a resume, which is
+  -- not ours; to wait for any of the 20 tokens would be.
+  it("takes less than 2 ms for each, and waits in none", function()
     chatbot.warmup()
-    local best, resumes = math.huge, 0
-    for _ = 1, 5 do -- other processes may take the processor away
-      local longest, count = measure()
-      if longest < best then best, resumes = longest, count end
-      if best < LIMIT then break end
-    end
-    print(("\nlongest of %d resumes: %.3f ms"):format(resumes, best * 1000))
-    assert.is_true(resumes > 100, "only " .. resumes .. " resumes")
-    -- The figure is for people; only a real stall fails on a machine with other work.
-    assert.is_true(best < STALL, ("blocked for %.3f ms"):format(best * 1000))
+    local m = measure()
+    print(("\nlongest of %d resumes: %.3f ms of CPU, %.3f ms on the clock"):format(m.count,
+      m.cpu * 1000, m.wall * 1000))
+    assert.is_true(m.count > 100, "only " .. m.count .. " resumes")
+    assert.is_true(m.cpu < LIMIT, ("%.3f ms of CPU"):format(m.cpu * 1000))
+    assert.is_true(m.over < 10, m.over .. " resumes were held")
   end)
 end)
 

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "failure.h"
+#include "url.h"
 
 static const char list_key; /* registry: {names in order, name = spec} */
 
@@ -536,17 +537,6 @@ bool provider_omits(lua_State *L, int route, const char *name)
 
 /* ---- URLs ---- */
 
-static bool loopback(const char *host, size_t n)
-{
-    static const char *const names[] = {"localhost", "[::1]"};
-    if (n > 4 && strncmp(host, "127.", 4) == 0)
-        return strspn(host, "0123456789.") >= n;
-    for (size_t i = 0; i < 2; i++)
-        if (n == strlen(names[i]) && strncasecmp(host, names[i], n) == 0)
-            return true;
-    return false;
-}
-
 const char *provider_check_url(const char *url, bool secret, bool insecure)
 {
     for (const char *p = url; *p != '\0'; p++)
@@ -556,21 +546,15 @@ const char *provider_check_url(const char *url, bool secret, bool insecure)
     bool https = same_start(url, "https://");
     if (!https && !same_start(url, "http://"))
         return "the URL must start with https:// or http://";
-    const char *host = strstr(url, "://") + 3;
-    size_t n = strcspn(host, "/?#");
-    if (memchr(host, '@', n) != NULL)
+    size_t n;
+    const char *host = url_host(url, &n);
+    if (memchr(host, '@', strcspn(host, "/?#")) != NULL)
         return "user and password in a URL are not allowed";
     if (strchr(host, '#') != NULL)
         return "the URL has a fragment (#)";
-    if (*host == '[') {
-        const char *end = memchr(host, ']', n);
-        n = end == NULL ? 0 : (size_t)(end - host) + 1;
-    } else {
-        n = strcspn(host, ":/?");
-    }
     if (n == 0)
         return "the URL has no host";
-    if (secret && !https && !insecure && !loopback(host, n))
+    if (secret && !https && !insecure && !url_is_loopback(url))
         return "a key would travel unencrypted over http:// (set "
                "allow_insecure_http = true to allow it)";
     return NULL;

@@ -86,11 +86,17 @@ enum sse_status sse_feed(struct sse *s, const char *p, size_t n)
     if (s->error != SSE_MORE || n == 0)
         return s->error;
     compact(s);
-    if (n > s->max_queue - (s->in.len - head(s)))
+    size_t live = s->in.len - head(s);
+    if (live > s->max_queue || n > s->max_queue - live) /* may be lowered */
         return s->error = SSE_LIMIT;
-    if (bytes_append(&s->in, p, n) != BYTES_OK)
+    switch (bytes_append(&s->in, p, n)) {
+    case BYTES_OK:
+        return SSE_MORE;
+    case BYTES_LIMIT:
+        return s->error = SSE_LIMIT;
+    default:
         return s->error = SSE_MEMORY;
-    return SSE_MORE;
+    }
 }
 
 /* Drops everything, so that there is nothing left to say but the error. */

@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "url.h"
+
 #define USER_AGENT   "lua-chatbot/0.1"
 #define LOCATION_MAX 8192
 #define DISCARD_MAX  65536 /* bytes read after the answer, to keep alive */
@@ -296,29 +298,6 @@ static int on_close(void *arg, curl_socket_t fd)
 
 /* ---- setting up ---- */
 
-/* Where the host of a URL starts, and how long it is. */
-static const char *host_of(const char *url, size_t *n)
-{
-    const char *host = strstr(url, "://");
-    host = host == NULL ? url : host + 3;
-    const char *bracket = *host == '[' ? strchr(host, ']') : NULL;
-    *n = bracket != NULL ? (size_t)(bracket + 1 - host) : strcspn(host, ":/?#");
-    return host;
-}
-
-static bool is_loopback(const char *url)
-{
-    static const char *const names[] = {"localhost", "[::1]"};
-    size_t n;
-    const char *host = host_of(url, &n);
-    if (n > 4 && memcmp(host, "127.", 4) == 0)
-        return strspn(host, "0123456789.") >= n;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (n == strlen(names[i]) && strncasecmp(host, names[i], n) == 0)
-            return true;
-    return false;
-}
-
 void transfer_find_ca(const struct libcurl *curl, const char *file,
                       struct transfer_ca *ca)
 {
@@ -402,7 +381,7 @@ static bool set_options(struct transfer *t, CURLSH *share,
     SET(HTTP_VERSION, (long)(o->http_version == 2 ? CURL_HTTP_VERSION_2TLS
                                                   : CURL_HTTP_VERSION_1_1));
     SET(PIPEWAIT, o->http_version == 2 ? 1L : 0L);
-    if (is_loopback(o->url))
+    if (url_is_loopback(o->url))
         SET(PROXY, "");
     else if (o->proxy != NULL)
         SET(PROXY, o->proxy);
@@ -535,8 +514,9 @@ static enum http_fault fault_of(CURLcode result)
     }
 }
 
-/* Whether the connection that failed was one to a proxy. Before 8.7.0 curl only
- * says so in its message: "Failed to connect to HOST port N ...". */
+/* Whether the connection that failed was one to a proxy. Before 8.7.0 curl says
+ * so only in its message, "Failed to connect to HOST port N ...", or by the
+ * port that it was connected to. */
 static bool used_proxy(struct transfer *t)
 {
     static const char start[] = "Failed to connect to ";
@@ -546,10 +526,13 @@ static bool used_proxy(struct transfer *t)
         return t->curl->easy_getinfo(t->easy, INFO_USED_PROXY, &used) ==
                    CURLE_OK &&
                used;
-    if (strncmp(named, start, sizeof start - 1) != 0)
-        return strstr(named, "CONNECT ") != NULL;
+    if (strncmp(named, start, sizeof start - 1) != 0) {
+        t->curl->easy_getinfo(t->easy, CURLINFO_PRIMARY_PORT, &used);
+        return strstr(named, "CONNECT ") != NULL ||
+               (used > 0 && used != url_port(url));
+    }
     size_t n;
-    const char *host = host_of(url, &n);
+    const char *host = url_host(url, &n);
     named += sizeof start - 1;
     if (*host == '[') { /* named without the brackets */
         host++;
@@ -569,10 +552,9 @@ static enum http_fault find_fault(struct transfer *t, CURLcode result)
     if (result == CURLE_RECV_ERROR && strstr(t->error, "chunked-encoding"))
         return FAULT_PROTOCOL;
     if (transfer_connect_time(t) == 0 &&
-        !is_loopback(t->request->options.url) &&
-        (fault == FAULT_RESET || /* there was only CONNECT to reset */
-         ((fault == FAULT_CONNECT || fault == FAULT_TRUNCATED) &&
-          used_proxy(t))))
+        (fault == FAULT_RESET || fault == FAULT_CONNECT ||
+         fault == FAULT_TRUNCATED) &&
+        used_proxy(t))
         return FAULT_PROXY;
     /* curl before 8.6.0 calls an over-long header line "out of memory" */
     if (result == CURLE_OUT_OF_MEMORY && header)

@@ -426,6 +426,13 @@ static void bounds_the_queue(void)
     CHECK(sse_next(&s, &ev) == SSE_LIMIT && sse_end(&s, &ev) == SSE_LIMIT);
     sse_free(&s);
 
+    /* A limit that is lowered below what is there already. */
+    sse_init(&s, 100, 40);
+    CHECK(feed(&s, "0123456789012345678901234567890") == SSE_MORE);
+    s.max_queue = 20;
+    CHECK(feed(&s, "x") == SSE_LIMIT);
+    sse_free(&s);
+
     /* What was taken out makes room, in whatever rhythm. */
     sse_init(&s, 100, 40);
     for (int i = 0; i < 1000; i++) {

@@ -366,15 +366,9 @@ function run.group(group, pattern)
   end
   while #running > 0 do end_first() end
   for i, scenario in ipairs(run.scenarios(group)) do
-    for try = 1, TIMING_RUNS - 1 do
+    for _ = 1, TIMING_RUNS - 1 do
       local problems = results[i].problems
-      if not problems or #problems == 0 then break end
-      -- what fails among others is seen once more by itself, and said aloud
-      if problems.timing ~= #problems then
-        if try > 1 then break end
-        print(("  %s: run again by itself: %s"):format(scenario.name,
-          table.concat(problems, "; ")))
-      end
+      if not problems or #problems == 0 or problems.timing ~= #problems then break end
       local job = prepare(scenario, i)
       end_child(start_child(group, { job }))
       results[i] = judge(job)

@@ -1,0 +1,22 @@
+/*
+ * url.h - where the host stands in a URL, and whether it is this machine.
+ *
+ * Pure: knows nothing of the rest.
+ */
+#ifndef CHATBOT_URL_H
+#define CHATBOT_URL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The host of a URL without user, with the brackets of an IPv6 address; *n is
+ * its length, 0 when there is none. */
+const char *url_host(const char *url, size_t *n);
+
+/* Whether the host is localhost, 127.0.0.0/8 or [::1]. */
+bool url_is_loopback(const char *url);
+
+/* The port that is given, else that of the scheme; 0 when it is no number. */
+long url_port(const char *url);
+
+#endif
