@@ -9,8 +9,6 @@
 #include "http.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +17,11 @@
 #include "libcurl.h"
 #include "poller.h"
 #include "retry.h"
+#include "sigpipe.h"
 #include "transfer.h"
 #include "warm.h"
 
-#define EVENTS       4       /* taken from the poller at once */
+#define EVENTS       16      /* taken from the poller at once */
 #define PASSES       16      /* of curl's timer in one step */
 #define LINGER       1000000 /* us a complete request may still take */
 #define LOADING_WAIT 0.5     /* s between two tries while a model loads */
@@ -35,6 +34,8 @@ struct http {
     CURLM *multi;
     CURLSH *share; /* TLS sessions, so that a new connection resumes */
     struct poller poller;
+    struct poller_event events[EVENTS]; /* of them, ready..n_ready-1 are left */
+    int ready, n_ready;
     struct timers timers;
     struct retry_bucket bucket;
     struct http_request *requests; /* all, also detached ones */
@@ -48,6 +49,7 @@ struct http {
     int64_t curl_at;            /* when curl wants to be called; -1: not */
     pid_t pid;
     bool broken; /* curl ran out of memory: see break_down */
+    bool loud;   /* there was a request for which sigpipe.h is needed */
     unsigned long random;
 };
 
@@ -83,42 +85,6 @@ static int on_timer(CURLM *multi, long ms, void *arg)
     (void)multi;
     h->curl_at = ms < 0 ? -1 : timers_now() + (int64_t)ms * 1000;
     return 0;
-}
-
-/* ---- SIGPIPE ---- */
-
-/* curl writes to sockets that the peer may have closed, also when it only ends
- * a TLS connection: neither that nor the resolver's thread, which inherits the
- * mask, may raise SIGPIPE in the host. */
-struct guard {
-    sigset_t old;
-    bool pending;
-};
-
-static void guard_sigpipe(struct guard *g)
-{
-    sigset_t set;
-    g->pending = false;
-    sigemptyset(&set);
-    sigaddset(&set, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &set, &g->old);
-    if (sigismember(&g->old, SIGPIPE)) { /* else none can be pending */
-        sigpending(&set);
-        g->pending = sigismember(&set, SIGPIPE);
-    }
-}
-
-static void unguard_sigpipe(const struct guard *g)
-{
-    sigset_t set;
-    int signal;
-    sigpending(&set);
-    if (!g->pending && sigismember(&set, SIGPIPE)) {
-        sigemptyset(&set);
-        sigaddset(&set, SIGPIPE);
-        sigwait(&set, &signal);
-    }
-    pthread_sigmask(SIG_SETMASK, &g->old, NULL);
 }
 
 /* ---- the engine itself ---- */
@@ -160,12 +126,13 @@ struct http *http_new(const char **error)
 
 void http_warm(struct http *h)
 {
-    struct guard guard;
+    struct sigpipe guard;
     if (!http_usable(h))
         return;
-    guard_sigpipe(&guard);
+    h->loud = true;
+    sigpipe_block(&guard, h->loud);
     warm_tls(h->curl, h->multi);
-    unguard_sigpipe(&guard);
+    sigpipe_restore(&guard);
     h->curl_at = timers_now(); /* others may have ended meanwhile */
 }
 
@@ -393,7 +360,7 @@ static void unlink_request(struct http_request *r)
 static void drop_transfer(struct http_request *r)
 {
     struct transfer *t = r->transfer;
-    struct guard guard;
+    struct sigpipe guard;
     if (t == NULL)
         return;
     r->transfer = NULL;
@@ -401,10 +368,10 @@ static void drop_transfer(struct http_request *r)
         transfer_orphan(t);
         return;
     }
-    guard_sigpipe(&guard);
+    sigpipe_block(&guard, r->http->loud);
     r->http->curl->multi_remove_handle(r->http->multi, t->easy);
     transfer_delete(t);
-    unguard_sigpipe(&guard);
+    sigpipe_restore(&guard);
 }
 
 static void transfer_done(struct http_request *r, CURLcode result);
@@ -414,11 +381,11 @@ static void transfer_done(struct http_request *r, CURLcode result);
 static void resume(struct http_request *r)
 {
     struct http *h = r->http;
-    struct guard guard;
+    struct sigpipe guard;
     r->paused = false;
-    guard_sigpipe(&guard);
+    sigpipe_block(&guard, h->loud);
     CURLcode result = h->curl->easy_pause(r->transfer->easy, CURLPAUSE_CONT);
-    unguard_sigpipe(&guard);
+    sigpipe_restore(&guard);
     h->curl_at = timers_now();
     if (result != CURLE_OK)
         transfer_done(r, result);
@@ -693,6 +660,7 @@ enum http_fault http_start(struct http *h, const struct http_options *o,
     h->requests = r;
     h->count++;
     h->active++;
+    h->loud = h->loud || !transfer_quiet(o);
     r->state = HTTP_RUNNING;
     r->started = timers_now();
     enqueue(r);
@@ -790,13 +758,13 @@ void http_delete(struct http *h)
     }
     timers_free(&h->timers);
     if (usable) {
-        struct guard guard;
-        guard_sigpipe(&guard);
+        struct sigpipe guard;
+        sigpipe_block(&guard, h->loud);
         if (h->multi != NULL)
             h->curl->multi_cleanup(h->multi);
         if (h->share != NULL)
             h->curl->share_cleanup(h->share);
-        unguard_sigpipe(&guard);
+        sigpipe_restore(&guard);
     }
     if (h->pid == getpid())
         poller_free(&h->poller);
@@ -880,13 +848,25 @@ static void abandon(struct http *h)
     h->active = 0;
 }
 
-/* Work is done in small portions, because the kernel puts what it has handed
- * out behind what waits: so nothing starves, however early the budget ends. */
+/* Takes what is ready from the poller when there is nothing left of that. True
+ * when a signal ended the wait. */
+static bool refill(struct http *h, int64_t wait)
+{
+    if (h->ready < h->n_ready)
+        return false;
+    int n = poller_wait(&h->poller, h->events, EVENTS, wait > 0 ? wait : 0);
+    h->ready = 0;
+    h->n_ready = n > 0 ? n : 0;
+    return n < 0;
+}
+
+/* What is ready when the budget ends comes first in the next step, and what the
+ * kernel has handed out goes behind what waits: so nothing starves. An event of
+ * a socket that was closed meanwhile is one that curl does not mind. */
 bool http_step(struct http *h, int64_t us, int64_t budget)
 {
-    struct poller_event events[EVENTS];
-    struct guard guard;
-    bool interrupted, more, guarded = false;
+    struct sigpipe guard = {.on = false};
+    bool interrupted, more, working = false;
     int64_t stop = -1; /* when the budget is spent */
     if (!http_usable(h)) {
         abandon(h);
@@ -896,29 +876,30 @@ bool http_step(struct http *h, int64_t us, int64_t budget)
     do {
         int64_t at = earliest(h);
         int64_t wait = h->happened || h->active == 0 ? 0 : end - now;
-        if (at >= 0 && at - now < wait)
-            wait = at - now;
-        int n = poller_wait(&h->poller, events, EVENTS, wait > 0 ? wait : 0);
-        interrupted = n < 0;
+        interrupted = refill(h, at >= 0 && at - now < wait ? at - now : wait);
+        bool full = h->n_ready == EVENTS;
         now = timers_now();
-        if (stop < 0 && n > 0)
+        if (h->n_ready > 0 && stop < 0)
             stop = now + budget;
-        if (!guarded && (n > 0 || (at >= 0 && at <= now))) {
-            guard_sigpipe(&guard);
-            guarded = true;
+        if (!working && (h->n_ready > 0 || (at >= 0 && at <= now))) {
+            sigpipe_block(&guard, h->loud);
+            working = true;
         }
-        for (int i = 0; i < n; i++)
-            act(h, events[i].fd, events[i].events);
-        if (guarded)
+        while (h->ready < h->n_ready) {
+            const struct poller_event *e = &h->events[h->ready++];
+            act(h, e->fd, e->events);
+            now = timers_now();
+            if (now >= stop)
+                break;
+        }
+        if (working)
             run_timers(h);
-        now = timers_now();
-        more = n == EVENTS && now < stop;
+        more = full && now < stop;
     } while (!interrupted && h->active > 0 &&
              (more || (!h->happened && now < end)));
     h->happened = false;
     poller_timer(&h->poller, wake_at(h));
-    if (guarded)
-        unguard_sigpipe(&guard);
+    sigpipe_restore(&guard);
     return interrupted;
 }
 

@@ -297,7 +297,7 @@ void reply_dispatch(lua_State *L, struct http *http, int64_t until)
         compat_getkey(L, &list_key);
         lua_pushlightuserdata(L, request->user);
         lua_rawget(L, -2);
-        if (binding_test(L, -1, &reply_type) != NULL)
+        if (lua_touserdata(L, -1) == request->user) /* else it is dying */
             reply_advance(L, top + 2, until);
         lua_settop(L, top);
         if ((request = http_oldest(http)) != NULL && timers_now() >= until) {

@@ -422,6 +422,16 @@ struct transfer *transfer_new(const struct libcurl *curl, CURLSH *share,
     return t;
 }
 
+bool transfer_quiet(const struct http_options *o)
+{
+#ifdef MSG_NOSIGNAL
+    return strncasecmp(o->url, "http:", 5) == 0 && url_is_loopback(o->url);
+#else
+    (void)o;
+    return false;
+#endif
+}
+
 void transfer_delete(struct transfer *t)
 {
     if (t == NULL)

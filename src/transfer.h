@@ -46,6 +46,10 @@ void transfer_find_ca(const struct libcurl *curl, const char *file,
 struct transfer *transfer_new(const struct libcurl *curl, CURLSH *share,
                               struct http_request *r);
 
+/* Whether no byte of such a request can raise SIGPIPE: no TLS, no other
+ * machine, no proxy. */
+bool transfer_quiet(const struct http_options *o);
+
 /* The handle must have been removed from its multi handle. */
 void transfer_delete(struct transfer *t);
 

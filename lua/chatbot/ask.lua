@@ -19,48 +19,7 @@ local unpack = table.unpack or unpack
 
 local function pack(...) return { n = select("#", ...), ... } end
 
--- Options that are dealt with here and never reach a server as they are.
-local checks = {
-  tools = "table",
-  on_tool = "function",
-  max_tool_rounds = "number",
-  json = "boolean",
-  schema = "table",
-  strict = "boolean",
-}
-
 local c_stream = core.chatbot._stream
-
----Splits options into ours and the rest; raises on a wrong type.
----@param options table
----@param level integer of the caller to blame
----@return table rest, table? ours
-function M.split(options, level)
-  local rest, ours = {}, nil
-  for name, value in pairs(options) do
-    local expected = checks[name]
-    if not expected then
-      rest[name] = value
-    else
-      if type(value) ~= expected then
-        error(("option '%s' must be a %s"):format(name, expected), level + 1)
-      end
-      ours = ours or {}
-      ours[name] = value
-    end
-  end
-  return rest, ours
-end
-
----Whether a call with these options needs anything from here.
-function M.concerns(bot, opts)
-  local env = core.chatbot._env(bot) -- raises when it is no bot
-  if env.extra or env.adjust then return true end
-  for name in pairs(type(opts) == "table" and opts or {}) do
-    if checks[name] then return true end
-  end
-  return false
-end
 
 local function copy(t)
   local out = {}
@@ -99,10 +58,8 @@ end
 -- What is asked for: `base`, the options of the call as they would be sent to a
 -- server that takes all of them; handlers, on_tool, max_tool_rounds; structured
 -- and schema; strict.
-local function plan_of(bot, opts, level)
+local function plan_of(bot, base, ours, level)
   local extra = bot:_env().extra or {}
-  local base, ours = M.split(opts or {}, level + 1)
-  ours = ours or {}
   local plan = { base = base }
   for _, name in ipairs { "on_tool", "max_tool_rounds", "schema", "strict", "json", "tools" } do
     plan[name] = ours[name]
@@ -133,7 +90,7 @@ local function structure(spec, schema, known)
 end
 
 -- Fields that are sent unless they are false.
-local ours = { temperature = true, stream_options = true }
+local defaults = { temperature = true, stream_options = true }
 
 -- Whether the body would have this field.
 local function sends(bot, call, name, route)
@@ -169,7 +126,7 @@ local function fit(bot, plan, route)
   for name, to in pairs(known) do
     if not to and sends(bot, call, name, route) then
       call[name] = nil
-      if ours[name] then call[name] = false end -- a default of our own
+      if defaults[name] then call[name] = false end -- a default of our own
       tell(name, "dropped")
     end
   end
@@ -414,9 +371,9 @@ end
 -- The field that the error names, if the request had it.
 local function culprit(bot, err, call, plan, route)
   local sent = {}
-  for name in pairs(ours) do sent[name] = sends(bot, call, name, route) or nil end
+  for name in pairs(defaults) do sent[name] = sends(bot, call, name, route) or nil end
   for name in pairs(call) do
-    if not essential[name] and not ours[name] then sent[name] = true end
+    if not essential[name] and not defaults[name] then sent[name] = true end
   end
   if plan.structured and not plan.base.response_format and call.response_format then
     sent.response_format = true
@@ -516,10 +473,12 @@ function M.failed(bot, reply, err)
 end
 
 ---bot:stream for a call that concerns this file.
+---@param base table the options that reach the server
+---@param ours table those that are dealt with here
 ---@param level integer of the caller to blame for misuse
-function M.stream(bot, prompt, opts, level)
+function M.stream(bot, prompt, base, ours, level)
   local env = bot:_env()
-  local plan = plan_of(bot, opts, level + 1)
+  local plan = plan_of(bot, base, ours, level + 1)
   local models, attempts = env.extra and env.extra.models, {}
   local candidate, reply, err, adjusted = 0, nil, nil, nil
   repeat

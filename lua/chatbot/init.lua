@@ -45,11 +45,49 @@ local yieldable = coroutine.isyieldable or function()
   return thread ~= nil and not main
 end
 
--- Loaded when a bot or a call first asks for what is in it.
+-- What goes beyond one request; loaded when it is first asked for.
 local asked
 local function ask()
   asked = asked or require "chatbot.ask"
   return asked
+end
+
+-- Options that chatbot.ask deals with and that never reach a server as they are.
+local for_ask = {
+  tools = "table",
+  on_tool = "function",
+  max_tool_rounds = "number",
+  json = "boolean",
+  schema = "table",
+  strict = "boolean",
+}
+
+-- Splits options into the rest and those of `for_ask`, nil when there is none.
+local function split(options, level)
+  local rest, ours = {}, nil
+  for name, value in pairs(options) do
+    local expected = for_ask[name]
+    if not expected then
+      rest[name] = value
+    else
+      if type(value) ~= expected then
+        error(("option '%s' must be a %s"):format(name, expected), level + 1)
+      end
+      ours = ours or {}
+      ours[name] = value
+    end
+  end
+  return rest, ours
+end
+
+-- Whether a call with these options needs chatbot.ask.
+local function concerns_ask(bot, opts)
+  local env = core.chatbot._env(bot) -- raises when it is no bot
+  if env.extra or env.adjust then return opts == nil or type(opts) == "table" end
+  for name in pairs(type(opts) == "table" and opts or {}) do
+    if for_ask[name] then return true end
+  end
+  return false
 end
 
 local c_module_poll = core.poll
@@ -160,8 +198,9 @@ end
 ---@return chatbot.Error?
 function Chatbot:stream(prompt, opts)
   prompt = with_parts(prompt)
-  if ask().concerns(self, opts) then return ask().stream(self, prompt, opts, 2) end
-  return c_stream(self, prompt, opts)
+  if not concerns_ask(self, opts) then return c_stream(self, prompt, opts) end
+  local rest, ours = split(opts or {}, 2)
+  return ask().stream(self, prompt, rest, ours or {}, 2)
 end
 
 local function always() return true end
@@ -195,7 +234,7 @@ end
 ---@return string? answer
 ---@return chatbot.Reply|chatbot.Error
 function Chatbot:chat(prompt, opts)
-  if not c_chat or ask().concerns(self, opts) then return drive(self, prompt, opts) end
+  if not c_chat or concerns_ask(self, opts) then return drive(self, prompt, opts) end
   return c_chat(self, with_parts(prompt), opts)
 end
 
@@ -299,7 +338,7 @@ end
 ---@return chatbot.Chatbot
 function M.new(options)
   if type(options) ~= "table" then return core.new(options) end
-  local rest, extra = ask().split(options, 2)
+  local rest, extra = split(options, 2)
   local model, models = first_of(rest.model, 2)
   if models then
     rest.model = model
@@ -320,7 +359,7 @@ local c_set_model = Chatbot.set_model
 function Chatbot:set_model(name, opts)
   local model, models = first_of(name, 2)
   local rest, more = opts, nil
-  if type(opts) == "table" then rest, more = ask().split(opts, 2) end
+  if type(opts) == "table" then rest, more = split(opts, 2) end
   c_set_model(self, model, rest)
   local env = self:_env()
   if models or more or env.extra then
