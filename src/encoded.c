@@ -3,77 +3,7 @@
  */
 #include "encoded.h"
 
-#include <stdint.h>
-#include <string.h>
-
-#include "delta.h"
 #include "utf8.h"
-
-/* The letter of a short escape, or 0. */
-static char short_escape(char c)
-{
-    switch (c) {
-    case '"':
-    case '\\':
-        return c;
-    case '\b':
-        return 'b';
-    case '\f':
-        return 'f';
-    case '\n':
-        return 'n';
-    case '\r':
-        return 'r';
-    case '\t':
-        return 't';
-    default:
-        return 0;
-    }
-}
-
-/* The length of the string as JSON, with its quotes. */
-static size_t quoted_size(const char *s, size_t n)
-{
-    size_t size = n + 2;
-    for (size_t i = 0; (i += delta_plain_run(s + i, n - i)) < n; i++)
-        size += short_escape(s[i]) != 0 ? 1 : 5;
-    return size;
-}
-
-/* Writes the string as JSON and returns where it ends, NULL for lack of room.
- */
-static char *quote(const char *s, size_t n, char *to, const char *end)
-{
-    static const char hex[] = "0123456789abcdef";
-    if (end - to < 2)
-        return NULL;
-    *to++ = '"';
-    for (size_t i = 0;;) {
-        size_t run = delta_plain_run(s + i, n - i);
-        if ((size_t)(end - to) < run + 7) /* 6 for an escape, 1 for a quote */
-            if ((size_t)(end - to) <
-                run + quoted_size(s + i + run, n - i - run) - 1)
-                return NULL;
-        memcpy(to, s + i, run);
-        to += run;
-        i += run;
-        if (i == n)
-            break;
-        unsigned char c = (unsigned char)s[i++];
-        char letter = short_escape((char)c);
-        *to++ = '\\';
-        if (letter != 0) {
-            *to++ = letter;
-        } else {
-            memcpy(to, "u00", 3);
-            to[3] = hex[c >> 4];
-            to[4] = hex[c & 15];
-            to += 5;
-        }
-    }
-    *to++ = '"';
-    return to;
-}
 
 bool encoded_size(lua_State *L, int i, size_t *size)
 {
@@ -90,36 +20,41 @@ bool encoded_size(lua_State *L, int i, size_t *size)
                 lua_settop(L, top);
                 return false;
             }
-            *size += quoted_size(s, n) + 1;
+            *size += body_quoted_size(s, n) + 1;
         }
         lua_pop(L, 1);
     }
     return *size > 1;
 }
 
-size_t encoded_write(lua_State *L, int i, char *to, size_t room)
+bool encoded_string(lua_State *L, int i, bool quoted, struct encoded_to *to)
+{
+    size_t n;
+    const char *s = lua_tolstring(L, i, &n);
+    if (n < ENCODED_LONG || to->count == to->room)
+        return quoted ? body_quote(to->body, s, n) : body_add(to->body, s, n);
+    lua_pushvalue(L, i);
+    lua_rawseti(L, to->strings, ++to->count);
+    return body_keep(to->body, s, n, quoted);
+}
+
+const char *encoded_add(lua_State *L, int i, struct encoded_to *to)
 {
     int top = lua_gettop(L);
-    char *at = to;
-    const char *end = to + room;
-    size_t n;
+    bool ok = true;
+    const char *before = "{";
     i = lua_absindex(L, i);
     lua_pushnil(L);
-    while (at != NULL && lua_next(L, i)) {
-        for (int k = -2; at != NULL && k < 0; k++) {
-            if (end - at < 2 || lua_type(L, k) != LUA_TSTRING) {
-                at = NULL;
-                break;
-            }
-            *at = k == -1 ? ':' : at == to ? '{' : ',';
-            const char *s = lua_tolstring(L, k, &n);
-            at = quote(s, n, at + 1, end);
+    while (ok && lua_next(L, i)) {
+        if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING) {
+            lua_settop(L, top);
+            return "the conversation was changed while it was sent";
         }
+        ok = body_add(to->body, before, 1) && encoded_string(L, -2, true, to) &&
+             body_add(to->body, ":", 1) && encoded_string(L, -1, true, to);
+        before = ",";
         lua_pop(L, 1);
     }
     lua_settop(L, top);
-    if (at == NULL || at == to || at == end)
-        return 0;
-    *at++ = '}';
-    return (size_t)(at - to);
+    return ok && body_add(to->body, "}", 1) ? NULL : "not enough memory";
 }

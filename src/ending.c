@@ -53,6 +53,14 @@ void ending_mark(lua_State *L, int env, const char *name)
     lua_pop(L, 1);
 }
 
+/* The strings that were sent from where they stand are needed no longer.
+ * [-0, +0, m] */
+static void let_go(lua_State *L, int env)
+{
+    lua_pushnil(L);
+    lua_setfield(L, env, "strings");
+}
+
 /* Leaves the conversation as it was before the prompt, or, when the options say
  * so, with what has arrived as the answer. [-0, +0, m] */
 static void give_up(lua_State *L, struct reply *r, int env)
@@ -72,6 +80,7 @@ static void give_up(lua_State *L, struct reply *r, int env)
         ending_rollback(L, r, env);
     }
     lua_settop(L, top);
+    let_go(L, env);
 }
 
 static int protected_give_up(lua_State *L)
@@ -262,6 +271,7 @@ void ending_well(lua_State *L, struct reply *r, int env)
     else
         r->status = status;
     ending_drop(r, true);
+    let_go(L, env);
     if (!r->fetch)
         count_usage(L, env);
     if (!r->fetch && !r->held)

@@ -296,7 +296,7 @@ static void wipe(void *p, size_t n)
 static void free_request(struct http_request *r)
 {
     sse_free(&r->sse);
-    free(r->options.body);
+    body_free(&r->options.body);
     free(r->location);
     if (r->copy != NULL)
         wipe(r->copy, r->copy_len);
@@ -635,17 +635,17 @@ static void timer_due(struct http_request *r, int64_t now)
         end_request(r, HTTP_FAILED);
 }
 
-enum http_fault http_start(struct http *h, const struct http_options *o,
+enum http_fault http_start(struct http *h, struct http_options *o,
                            struct http_request **out)
 {
     *out = NULL;
     if (!http_usable(h)) {
-        free(o->body);
+        body_free(&o->body);
         return FAULT_CLOSED;
     }
     struct http_request *r = calloc(1, sizeof *r);
     if (r == NULL) {
-        free(o->body);
+        body_free(&o->body);
         return FAULT_MEMORY;
     }
     sse_init(&r->sse, o->limits.max_event, o->limits.max_event);

@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "body.h"
 #include "sse.h"
 #include "timers.h"
 
@@ -64,13 +65,13 @@ struct http_limits {
     size_t max_queue;  /* undecoded bytes; the transfer is paused above it */
 };
 
-/* What to ask for. http_start copies all of it but the body. */
+/* What to ask for. http_start copies all of it but the body, whose strings
+ * must stay until the request is given back. */
 struct http_options {
     const char *url;
     const char *const *headers; /* "Name: value", `n_headers` of them */
     size_t n_headers;
-    char *body; /* malloc'd; the request takes it over. NULL: GET */
-    size_t body_len;
+    struct body body;    /* the request takes it over. Empty: GET */
     const char *ca_file; /* NULL: see transfer.h */
     const char *proxy;   /* NULL: from the environment */
     int http_version;    /* 11 (or 0), 2 */
@@ -152,7 +153,7 @@ bool http_usable(const struct http *h);
 bool http_broken(const struct http *h);
 
 /* Starts a request: FAULT_NONE and *out, or why not (the body is freed). */
-enum http_fault http_start(struct http *h, const struct http_options *o,
+enum http_fault http_start(struct http *h, struct http_options *o,
                            struct http_request **out);
 
 /* Gives a request back, which cancels it when it is under way: the connection

@@ -222,8 +222,14 @@ static bool send(lua_State *L, const struct stack *s)
         return false;
     lua_setfield(L, s->renv, "engine");
     reply_forget(L, s->reply);
-    /* from here on nothing throws, because the body would be lost */
-    const char *lost = s->source.fetch ? NULL : request_join(L, body, &o);
+    const char *lost = NULL;
+    if (!s->source.fetch) {
+        request_strings(L, body);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, s->renv, "strings");
+        /* from here on nothing throws, because the body would be lost */
+        lost = request_join(L, body, lua_gettop(L), &o.body);
+    }
     if (lost != NULL) {
         failure_push(L, FAULT_MEMORY, "%s", lost);
         return false;

@@ -70,8 +70,8 @@ void reply_forget(lua_State *L, int i)
     lua_pop(L, 1);
 }
 
-bool reply_start(lua_State *L, int i, struct http *http,
-                 const struct http_options *o, const char *key)
+bool reply_start(lua_State *L, int i, struct http *http, struct http_options *o,
+                 const char *key)
 {
     struct reply *r = lua_touserdata(L, i);
     size_t max = o->limits.max_body;
@@ -81,7 +81,7 @@ bool reply_start(lua_State *L, int i, struct http *http,
     bytes_init(&r->scratch, max);
     bytes_init(&r->last, o->limits.max_event);
     if (!redact_init(&r->secret, key)) {
-        free(o->body);
+        body_free(&o->body);
         failure_push(L, FAULT_MEMORY, "not enough memory");
         return false;
     }

@@ -4,6 +4,7 @@
  * A reply owns its request. Its environment table holds, under these names,
  *   bot, engine   userdata that must live as long
  *   messages      the conversation;  pending: the prompt in it, see history.h
+ *   strings       those of a large body that are sent from where they stand
  *   hold          the Lua side goes on where the request has ended well
  *   on_text, on_event, wait, verbose, keep_partial, max_context_tokens: options
  *   id, model, finish_reason, usage, logprobs, tool_calls, message, err, raw
@@ -88,8 +89,8 @@ void reply_forget(lua_State *L, int i);
 /* Starts the request for the reply at `i`, which holds nothing. The options'
  * body is taken over. On failure the error table is pushed and false returned.
  * [-0, +(0|1), m] */
-bool reply_start(lua_State *L, int i, struct http *http,
-                 const struct http_options *o, const char *key);
+bool reply_start(lua_State *L, int i, struct http *http, struct http_options *o,
+                 const char *key);
 
 /* Does what can be done without waiting, until `until` on the clock of
  * timers_now, and says what came of it. Calls on_text. [-0, +(0|1), e] */

@@ -19,6 +19,7 @@
 #include "utf8.h"
 
 #define MAX_HEADERS 64
+#define LARGE       ((size_t)256 * 1024) /* bytes of a body */
 
 /* ---- body ---- */
 
@@ -380,36 +381,7 @@ static size_t part_size(lua_State *L)
     return n;
 }
 
-/* Writes the part on top, of this length. Returns where it ends, NULL when it
- * has another length now. */
-static char *write_part(lua_State *L, char *to, size_t room)
-{
-    const char *end = to + room;
-    if (lua_istable(L, -1)) {
-        size_t count = lua_rawlen(L, -1);
-        for (size_t i = 1; to != NULL && i <= count; i++) {
-            if (i > 1 && to < end)
-                *to++ = ',';
-            lua_rawgeti(L, -1, (int)i);
-            if (lua_istable(L, -1)) {
-                size_t n = encoded_write(L, -1, to, (size_t)(end - to));
-                to = n > 0 ? to + n : NULL;
-            } else {
-                to = write_part(L, to, (size_t)(end - to));
-            }
-            lua_pop(L, 1);
-        }
-        return to;
-    }
-    size_t n;
-    const char *s = lua_tolstring(L, -1, &n);
-    if (n > room)
-        return NULL;
-    memcpy(to, s, n);
-    return to + n;
-}
-
-const char *request_join(lua_State *L, int parts, struct http_options *o)
+static size_t size_of(lua_State *L, int parts)
 {
     size_t size = 0;
     int count = (int)lua_rawlen(L, parts);
@@ -418,23 +390,63 @@ const char *request_join(lua_State *L, int parts, struct http_options *o)
         size += part_size(L);
         lua_pop(L, 1);
     }
-    o->body = malloc(size);
-    o->body_len = size;
-    char *to = o->body, *end = to + size;
-    if (to == NULL)
+    return size;
+}
+
+void request_strings(lua_State *L, int parts)
+{
+    size_t size = size_of(L, parts);
+    if (size > LARGE)
+        lua_createtable(L, (int)(size / ENCODED_LONG), 0);
+    else
+        lua_pushnil(L);
+}
+
+/* Adds the list of messages on top. */
+static const char *add_list(lua_State *L, struct encoded_to *to)
+{
+    const char *problem = NULL;
+    int list = lua_gettop(L), count = (int)lua_rawlen(L, list);
+    for (int i = 1; problem == NULL && i <= count; i++) {
+        bool ok = i == 1 || body_add(to->body, ",", 1);
+        lua_rawgeti(L, list, i);
+        if (lua_istable(L, -1))
+            problem = encoded_add(L, -1, to);
+        else
+            ok = ok && encoded_string(L, -1, false, to);
+        lua_pop(L, 1);
+        if (!ok)
+            problem = "not enough memory";
+    }
+    return problem;
+}
+
+const char *request_join(lua_State *L, int parts, int strings,
+                         struct body *body)
+{
+    size_t size = size_of(L, parts);
+    bool large = lua_istable(L, strings);
+    struct encoded_to to = {
+        .body = body,
+        .strings = strings,
+        .room = large ? (int)(size / ENCODED_LONG) : 0,
+    };
+    const char *problem = NULL;
+    int count = (int)lua_rawlen(L, parts);
+    body_init(body);
+    if (!large && !body_reserve(body, size))
         return "not enough memory";
-    for (int i = 1; to != NULL && i <= count; i++) {
+    for (int i = 1; problem == NULL && i <= count; i++) {
         lua_rawgeti(L, parts, i);
-        size_t n = part_size(L);
-        char *next = n <= (size_t)(end - to) ? write_part(L, to, n) : NULL;
-        to = next == to + n ? next : NULL;
+        if (lua_istable(L, -1))
+            problem = add_list(L, &to);
+        else if (!encoded_string(L, -1, false, &to))
+            problem = "not enough memory";
         lua_pop(L, 1);
     }
-    if (to != NULL)
-        return NULL;
-    free(o->body);
-    o->body = NULL;
-    return "the conversation was changed while it was sent";
+    if (problem != NULL)
+        body_free(body);
+    return problem;
 }
 
 /* ---- headers ---- */

@@ -29,9 +29,15 @@ struct request_source {
  * or too much). [-0, +1, m] */
 bool request_body(lua_State *L, const struct request_source *s);
 
-/* Joins the parts at `parts` to o->body, which is malloc'd. NULL, or a text
- * that says why not. Cannot throw. [-0, +0, -] */
-const char *request_join(lua_State *L, int parts, struct http_options *o);
+/* Pushes the table that long strings of the parts at `parts` are put into while
+ * they are sent from where they stand; nil when all is worth copying.
+ * [-0, +1, m] */
+void request_strings(lua_State *L, int parts);
+
+/* Fills the body with the parts; the table at `strings` must stay for as long
+ * as the body. NULL, or a text that says why not. Cannot throw. [-0, +0, -] */
+const char *request_join(lua_State *L, int parts, int strings,
+                         struct body *body);
 
 /* Fills o->headers with lines that live in what is pushed onto the stack: as
  * many values as it takes, so the caller resets the top. `key` may be NULL.

@@ -211,6 +211,26 @@ static enum sse_status feed(struct http_request *r, const char *data, size_t n)
     return status;
 }
 
+/* The body of the request, while somebody wants the answer: what its strings
+ * belong to may be gone otherwise. */
+static size_t on_read(char *to, size_t size, size_t count, void *arg)
+{
+    struct http_request *r = ((struct transfer *)arg)->request;
+    return r == NULL || r->detached
+               ? CURL_READFUNC_ABORT
+               : body_read(&r->options.body, to, size * count);
+}
+
+/* curl sends it once more. */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+    struct http_request *r = ((struct transfer *)arg)->request;
+    if (r == NULL || r->detached || offset != 0 || origin != SEEK_SET)
+        return CURL_SEEKFUNC_FAIL;
+    body_rewind(&r->options.body);
+    return CURL_SEEKFUNC_OK;
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
     struct transfer *t = arg;
@@ -354,7 +374,7 @@ static bool set_headers(struct transfer *t, const struct http_options *o)
 }
 
 static bool set_options(struct transfer *t, CURLSH *share,
-                        const struct http_options *o)
+                        struct http_options *o)
 {
     const struct libcurl *c = t->curl;
     CURL *e = t->easy;
@@ -396,10 +416,18 @@ static bool set_options(struct transfer *t, CURLSH *share,
         c->easy_setopt(e, OPT_PREREQFUNCTION, on_connected);
         c->easy_setopt(e, OPT_PREREQDATA, t);
     }
-    if (o->body != NULL) {
+    if (o->body.size > 0) {
         SET(POST, 1L);
-        SET(POSTFIELDS, o->body);
-        SET(POSTFIELDSIZE_LARGE, (curl_off_t)o->body_len);
+        SET(POSTFIELDSIZE_LARGE, (curl_off_t)o->body.size);
+    }
+    if (o->body.count > 0) {
+        body_rewind(&o->body);
+        SET(READFUNCTION, on_read);
+        SET(READDATA, t);
+        SET(SEEKFUNCTION, on_seek);
+        SET(SEEKDATA, t);
+    } else if (o->body.size > 0) {
+        SET(POSTFIELDS, o->body.text.data);
     }
 #undef SET
     set_ca(t, o->ca_file);

@@ -235,30 +235,52 @@ enum bytes_status utf8_finish(struct utf8 *u, struct bytes *out)
     return BYTES_OK;
 }
 
+/* Whether these are the three bytes of a code point, but for those leads after
+ * which not every second byte will do. Without branches: this is what most
+ * text that is not Latin consists of. */
+static bool is_usual(const unsigned char *s)
+{
+    return ((s[0] >= 0xE1) & (s[0] <= 0xEF) & (s[0] != 0xED) & is_tail(s[1]) &
+            is_tail(s[2])) != 0;
+}
+
+/* The number of ASCII bytes at `s`. */
+static size_t ascii_run(const unsigned char *s, size_t n)
+{
+    size_t at = 0;
+#ifdef __SSE2__
+    for (; n - at >= 16; at += 16) {
+        int mask = _mm_movemask_epi8(
+            _mm_loadu_si128((const __m128i *)(const void *)(s + at)));
+        if (mask != 0)
+            return at + (size_t)__builtin_ctz((unsigned)mask);
+    }
+#endif
+    uint64_t word;
+    for (; n - at >= sizeof word; at += sizeof word) {
+        memcpy(&word, s + at, sizeof word);
+        if (word & UINT64_C(0x8080808080808080))
+            break;
+    }
+    while (at < n && s[at] < 0x80)
+        at++;
+    return at;
+}
+
 size_t utf8_invalid(const char *text, size_t n)
 {
     const unsigned char *s = (const unsigned char *)text;
     size_t at = 0, good;
 
-    while (at < n) {
-        if (s[at] < 0x80) {
-#ifdef __SSE2__
-            while (n - at >= 16 &&
-                   _mm_movemask_epi8(_mm_loadu_si128(
-                       (const __m128i *)(const void *)(s + at))) == 0)
-                at += 16;
-#endif
-            uint64_t word;
-            while (n - at >= sizeof word) {
-                memcpy(&word, s + at, sizeof word);
-                if (word & UINT64_C(0x8080808080808080))
-                    break;
-                at += sizeof word;
-            }
-            while (at < n && s[at] < 0x80)
-                at++;
+    while ((at += ascii_run(s + at, n - at)) < n) {
+        size_t from = at;
+        while (n - at >= 3 && is_usual(s + at))
+            at += 3;
+        while (n - at >= 2 && s[at] >= 0xC2 && s[at] <= 0xDF &&
+               is_tail(s[at + 1]))
+            at += 2;
+        if (at > from)
             continue;
-        }
         size_t len = well_formed(s + at, n - at, &good);
         if (len == 0)
             break;

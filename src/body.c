@@ -1,0 +1,173 @@
+/*
+ * body.c - see body.h.
+ */
+#include "body.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "delta.h"
+
+struct body_kept {
+    size_t at; /* behind this many bytes of the text */
+    const char *s;
+    size_t n;
+    bool quoted;
+};
+
+/* The bytes that a character takes beyond itself in JSON: 0 when it stands by
+ * itself, 1 when there is a short escape. */
+static const unsigned char more[256] = {
+    5,         5,          5, 5, 5, 5, 5, 5,
+    1,         1,          1, 5, 1, 1, 5, 5, /* \b \t \n \f \r */
+    5,         5,          5, 5, 5, 5, 5, 5,
+    5,         5,          5, 5, 5, 5, 5, 5, /* */
+    ['"'] = 1, ['\\'] = 1,
+};
+
+/* Writes the escape of such a character, and returns its length. */
+static size_t escape(char c, char *to)
+{
+    static const char hex[] = "0123456789abcdef", letters[] = "btn?fr";
+    unsigned char u = (unsigned char)c;
+    to[0] = '\\';
+    if (more[u] == 1) {
+        to[1] = u < 0x20 ? letters[u - '\b'] : c;
+        return 2;
+    }
+    memcpy(to + 1, "u00", 3);
+    to[4] = hex[u >> 4];
+    to[5] = hex[u & 15];
+    return 6;
+}
+
+size_t body_quoted_size(const char *s, size_t n)
+{
+    size_t size = n + 2, i = 0;
+    while ((i += delta_plain_run(s + i, n - i)) < n)
+        while (i < n && more[(unsigned char)s[i]] != 0)
+            size += more[(unsigned char)s[i++]];
+    return size;
+}
+
+void body_init(struct body *b)
+{
+    *b = (struct body){.size = 0};
+    bytes_init(&b->text, SIZE_MAX);
+}
+
+void body_free(struct body *b)
+{
+    bytes_free(&b->text);
+    free(b->kept);
+    body_init(b);
+}
+
+bool body_reserve(struct body *b, size_t n)
+{
+    return bytes_reserve(&b->text, n) == BYTES_OK;
+}
+
+bool body_add(struct body *b, const char *s, size_t n)
+{
+    b->size += n;
+    return bytes_append(&b->text, s, n) == BYTES_OK;
+}
+
+bool body_quote(struct body *b, const char *s, size_t n)
+{
+    char escaped[BODY_ROOM];
+    bool ok = body_add(b, "\"", 1);
+    for (size_t i = 0; ok && i < n;) {
+        size_t run = delta_plain_run(s + i, n - i);
+        ok = body_add(b, s + i, run);
+        for (i += run; ok && i < n && more[(unsigned char)s[i]] != 0; i++)
+            ok = body_add(b, escaped, escape(s[i], escaped));
+    }
+    return ok && body_add(b, "\"", 1);
+}
+
+bool body_keep(struct body *b, const char *s, size_t n, bool quoted)
+{
+    if (b->count == b->cap) {
+        size_t cap = b->cap == 0 ? 64 : 2 * b->cap;
+        void *kept = realloc(b->kept, cap * sizeof *b->kept);
+        if (kept == NULL)
+            return false;
+        b->kept = kept;
+        b->cap = cap;
+    }
+    b->kept[b->count++] = (struct body_kept){b->text.len, s, n, quoted};
+    b->size += quoted ? body_quoted_size(s, n) : n;
+    return true;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Writes what comes next of the string; *done when that was its end. A quoted
+ * one counts its opening quote as the first byte. */
+static size_t read_kept(struct body *b, const struct body_kept *k, char *to,
+                        size_t room, bool *done)
+{
+    size_t len = 0, i = b->string_at;
+    if (!k->quoted) {
+        len = least(room, k->n - i);
+        memcpy(to, k->s + i, len);
+        b->string_at = i + len;
+        *done = b->string_at == k->n;
+        return len;
+    }
+    if (i == 0)
+        to[len++] = '"', i++;
+    while (i <= k->n && room - len >= BODY_ROOM) {
+        const char *s = k->s + i - 1;
+        size_t run = delta_plain_run(s, least(room - len, k->n - i + 1));
+        memcpy(to + len, s, run);
+        len += run;
+        i += run;
+        while (i <= k->n && room - len >= BODY_ROOM &&
+               more[(unsigned char)k->s[i - 1]] != 0)
+            len += escape(k->s[i++ - 1], to + len);
+    }
+    *done = i > k->n && len < room;
+    if (*done)
+        to[len++] = '"';
+    b->string_at = i;
+    return len;
+}
+
+size_t body_read(struct body *b, char *to, size_t room)
+{
+    size_t len = 0;
+    while (len < room) {
+        const struct body_kept *k =
+            b->kept_at < b->count ? &b->kept[b->kept_at] : NULL;
+        size_t stop = k != NULL ? k->at : b->text.len;
+        if (b->text_at < stop) {
+            size_t n = least(room - len, stop - b->text_at);
+            memcpy(to + len, b->text.data + b->text_at, n);
+            b->text_at += n;
+            len += n;
+            continue;
+        }
+        bool done = false;
+        size_t n = k != NULL ? read_kept(b, k, to + len, room - len, &done) : 0;
+        len += n;
+        if (done) {
+            b->kept_at++;
+            b->string_at = 0;
+        } else if (n == 0) {
+            break;
+        }
+    }
+    return len;
+}
+
+void body_rewind(struct body *b)
+{
+    b->text_at = b->kept_at = b->string_at = 0;
+}

@@ -1,0 +1,53 @@
+/*
+ * body.h - the body of a request: text that stands here, and between it long
+ * strings that stay where their owner has them until they are sent, so that a
+ * long history is never copied as a whole.
+ *
+ * Pure: knows nothing of the rest.
+ */
+#ifndef CHATBOT_BODY_H
+#define CHATBOT_BODY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "bytes.h"
+
+struct body_kept;
+
+struct body {
+    struct bytes text;
+    struct body_kept *kept; /* in the order in which they are sent */
+    size_t count, cap;
+    size_t size; /* of all that is sent */
+    /* where reading is: in `text`, among `kept`, and in the string there */
+    size_t text_at, kept_at, string_at;
+};
+
+/* The least room that body_read can use: an escape, in JSON. */
+#define BODY_ROOM 6
+
+/* The length of the string as JSON, with its quotes. */
+size_t body_quoted_size(const char *s, size_t n);
+
+void body_init(struct body *b);
+void body_free(struct body *b);
+
+/* Each adds what is sent next; false when memory is out. */
+bool body_add(struct body *b, const char *s, size_t n);
+bool body_quote(struct body *b, const char *s, size_t n);
+
+/* The same without a copy: `s` must stay until body_free. */
+bool body_keep(struct body *b, const char *s, size_t n, bool quoted);
+
+/* Makes room for `n` bytes at once. */
+bool body_reserve(struct body *b, size_t n);
+
+/* Writes what comes next, up to `room` bytes; 0 when all has been written.
+ * `room` is at least BODY_ROOM. */
+size_t body_read(struct body *b, char *to, size_t room);
+
+/* Reading begins again. */
+void body_rewind(struct body *b);
+
+#endif
