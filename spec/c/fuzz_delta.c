@@ -1,15 +1,18 @@
 /*
  * fuzz_delta.c - libFuzzer: delta_scan and lua-cjson agree. What is DELTA_PLAIN
  * is decoded by cjson (lone halves repaired first), and gives the same five
- * strings; all else in it that could mean something is absent or null.
+ * strings; all else in it that could mean something is absent or null. And
+ * delta_same says of an event, knowing the one before, what delta_scan says.
  *
  *     clang -g -O1 -fsanitize=fuzzer,address,undefined -Isrc \
  *         -I/usr/include/lua5.4 spec/c/fuzz_delta.c src/delta.c src/bytes.c \
  *         -llua5.4 -o fuzz_delta
  *     LUA_CPATH=/usr/lib/x86_64-linux-gnu/lua/5.4/?.so ./fuzz_delta corpus/
  *
- * An input that begins with `~` is only the inside of a string: the content of
- * a plain chunk. In one that begins with `^` each byte is a token.
+ * An input is up to EVENTS events, with the byte 1E between them. One that
+ * begins with `~` is only the inside of a string: the content of a plain chunk.
+ * In one that begins with `^` each byte is a token. `=` and `#` begin what
+ * takes the place of the text and of the padding in the event before.
  */
 #define _DEFAULT_SOURCE
 #include <lauxlib.h>
@@ -21,6 +24,8 @@
 
 #include "delta.h"
 #include "guard.h"
+
+#define EVENTS 8
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n);
 
@@ -199,6 +204,14 @@ static const char *const TOKENS[] = {
     "\xED\xA0\xBD",
     "\x7F",
     "\t",
+    "\"obfuscation\":",
+};
+
+/* The last event and its shape, as reading.c keeps them. */
+struct known {
+    struct bytes last;
+    struct delta_shape shape;
+    struct bytes id, model; /* of the last plain event */
 };
 
 static void add(struct bytes *text, const void *p, size_t n)
@@ -207,41 +220,133 @@ static void add(struct bytes *text, const void *p, size_t n)
         die("memory");
 }
 
-/* Makes the JSON text that the input stands for. */
-static void make(struct bytes *text, const uint8_t *input, size_t n)
+/* Makes the JSON text that this part of the input stands for. */
+static void make(struct bytes *text, const struct known *k, const uint8_t *part,
+                 size_t n)
 {
     static const char HEAD[] = "{\"choices\":[{\"delta\":{\"content\":\"";
     static const char TAIL[] = "\"}}]}";
+    const struct delta_shape *shape = &k->shape;
+    const char *last = k->last.data;
 
-    if (n > 0 && input[0] == '~') {
+    if (n > 0 && part[0] == '~') {
         add(text, HEAD, sizeof HEAD - 1);
-        add(text, input + 1, n - 1);
+        add(text, part + 1, n - 1);
         add(text, TAIL, sizeof TAIL - 1);
-    } else if (n > 0 && input[0] == '^') {
+    } else if (n > 0 && part[0] == '^') {
         for (size_t i = 1; i < n; i++) {
             const char *token =
-                TOKENS[input[i] % (sizeof TOKENS / sizeof *TOKENS)];
+                TOKENS[part[i] % (sizeof TOKENS / sizeof *TOKENS)];
             add(text, token, strlen(token));
         }
+    } else if (n > 0 && part[0] == '=' && shape->text > 0) {
+        add(text, last, shape->text);
+        add(text, part + 1, n - 1);
+        add(text, last + shape->text_end, shape->len - shape->text_end);
+    } else if (n > 0 && part[0] == '#' && shape->text > 0 &&
+               shape->padding > 0) {
+        add(text, last, shape->padding);
+        add(text, part + 1, n - 1);
+        add(text, last + shape->padding_end, shape->len - shape->padding_end);
     } else {
-        add(text, input, n);
+        add(text, part, n);
     }
+}
+
+static bool equal(const struct delta_text *a, const struct delta_text *b)
+{
+    return a->s == b->s && a->n == b->n && a->escaped == b->escaped;
+}
+
+static bool holds(const struct bytes *b, const struct delta_text *t)
+{
+    return b->len == t->n && (t->n == 0 || memcmp(b->data, t->s, t->n) == 0);
+}
+
+static void keep(struct bytes *b, const struct delta_text *t)
+{
+    b->len = 0;
+    add(b, t->s, t->n);
+}
+
+/* `same` is what delta_same has found, `d` what delta_scan finds. */
+static void check_same(const struct known *k, const struct delta *same,
+                       const struct delta *d)
+{
+    bool reasoning = k->shape.reasoning;
+
+    if (!equal(reasoning ? &same->reasoning : &same->content,
+               reasoning ? &d->reasoning : &d->content))
+        die("same: text");
+    if ((reasoning ? same->content : same->reasoning).s != NULL ||
+        (reasoning ? d->content : d->reasoning).n > 0)
+        die("same: another text");
+    if (same->finish_reason.s != NULL || d->finish_reason.n > 0)
+        die("same: finish_reason");
+    if (same->id.s != NULL || same->model.s != NULL || !holds(&k->id, &d->id) ||
+        !holds(&k->model, &d->model))
+        die("same: id or model");
+}
+
+/* Takes an event as take_json in reading.c does. */
+static void take(struct known *k, const char *json, size_t n)
+{
+    struct delta d, same;
+    struct delta_shape before;
+    size_t from = k->shape.text;
+    const char *last = guard_copy_to(1, k->last.data, k->last.len);
+
+    bool plain = delta_scan(json, n, &d) == DELTA_PLAIN;
+    check(json, n, plain ? &d : NULL);
+    memcpy(&before, &k->shape, sizeof before);
+    if (delta_same(&k->shape, last, json, n, &same)) {
+        if (!plain)
+            die("same, but not plain");
+        check_same(k, &same, &d);
+        if (k->shape.text != from || k->shape.len != n)
+            die("same: shape");
+    } else {
+        if (memcmp(&before, &k->shape, sizeof before) != 0)
+            die("not the same, but another shape");
+        from = k->shape.text = 0;
+        if (plain)
+            delta_learn(&k->shape, json, n, &d);
+    }
+    if (plain) {
+        keep(&k->id, &d.id);
+        keep(&k->model, &d.model);
+    }
+    k->last.len = from;
+    add(&k->last, json + from, n - from);
+    if (k->last.len != n || (n > 0 && memcmp(k->last.data, json, n) != 0))
+        die("last");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n)
 {
+    const uint8_t *end = input + n;
+    struct known k = {.shape = {.text = 0}};
     struct bytes text;
-    struct delta d;
 
     if (L == NULL)
         start();
     if (n > 10000)
         return 0;
     bytes_init(&text, SIZE_MAX);
-    make(&text, input, n);
-    const char *json = guard_copy(text.data, text.len);
-    bool plain = delta_scan(json, text.len, &d) == DELTA_PLAIN;
-    check(json, text.len, plain ? &d : NULL);
+    bytes_init(&k.last, SIZE_MAX);
+    bytes_init(&k.id, SIZE_MAX);
+    bytes_init(&k.model, SIZE_MAX);
+    for (int i = 0; i < EVENTS && input != NULL; i++) {
+        size_t left = (size_t)(end - input);
+        const uint8_t *stop = memchr(input, 0x1E, left);
+        text.len = 0;
+        make(&text, &k, input, stop != NULL ? (size_t)(stop - input) : left);
+        take(&k, guard_copy(text.data, text.len), text.len);
+        input = stop != NULL ? stop + 1 : NULL;
+    }
     bytes_free(&text);
+    bytes_free(&k.last);
+    bytes_free(&k.id);
+    bytes_free(&k.model);
     return 0;
 }

@@ -2,8 +2,8 @@
 --
 -- DIRECTORY/sse gets the bodies of recorded streams, DIRECTORY/delta their events, and
 -- both some that no server has sent. An input of fuzz_sse begins with two bytes that
--- choose the limit and the pieces; fuzz_delta knows `~` (the inside of a string) and
--- `^` (a token for each byte).
+-- choose the limit and the pieces; fuzz_delta knows `~` (the inside of a string),
+-- `^` (a token for each byte), and more events behind the byte 1E.
 
 local out = assert(arg[1], "usage: make.lua DIRECTORY")
 local rows = dofile("spec/fixtures/wire/index.lua")
@@ -30,12 +30,15 @@ for _, row in ipairs(rows) do
   file:close()
   if row.stream then
     write("sse", "\0\2" .. body:sub(1, 2000))
+    local together = {}
     for data in body:gmatch("data: ?([^\r\n]+)") do
+      if #data < 600 and #together < 5 then together[#together + 1] = data end
       if #data < 1500 and not seen[shape(data)] then
         seen[shape(data)] = true
         write("delta", data)
       end
     end
+    write("delta", table.concat(together, "\30"))
   end
 end
 
@@ -74,9 +77,23 @@ for _, text in ipairs {
   '{ "choices" : [ { "delta" : { "content" : "a" } } ] } ', '{"a":"' .. ("x"):rep(40) .. '"}',
   "~plain", "~\\u00e4\\\"\\\\\\/\\b\\f\\n\\r\\t", "~\\ud83d\\ude00", "~\\ud83d\\ud83d", "~\\u12",
   "~\195\164\240\159\152\128\255", "~\0", "~" .. ("word "):rep(20), "~\\ud83dx\\ude00",
+  "~a\30~b", "~a\30=\\n\30=", "~a\30=b\",\"role\":\"c", "~a\30~b\30=c\30{}\30=d",
   "^\8\9\10\28\45\11", "^\8\10\13\51\11", "^\0\14\5\2\12\2\1", "^\8\10\13\6\53\54\6\11",
 } do
   write("delta", text)
 end
+
+-- events that are, or are not, like the one before
+local LIKE = '{"choices":[{"delta":{%s},"finish_reason":%s}]%s}\30'
+for _, parts in ipairs {
+  { '"content":"a"', "null", ',"obfuscation":"xy"' }, { '"content":"a"', '"stop"', "" },
+  { '"content":"","reasoning":"a"', "null", ',"id":"i"' }, { '"content":"a"', '""', "" },
+  { '"content":"a","reasoning":"b"', "null", "" }, { '"reasoning":"","content":"b"', "null", "" },
+} do
+  local event = LIKE:format(parts[1], parts[2], parts[3])
+  write("delta", event .. "=b\30#z\30=\\u0041\30" .. event .. "#\195\164\30=")
+  write("delta", event .. event:gsub("null", '"ab"') .. event:gsub('"a"', "null"))
+end
+write("delta", '{"obfuscation":"x","choices":[{"delta":{"content":"a"}}]}\30=b\30#y\30=')
 
 print(("%d seeds for fuzz_sse, %d for fuzz_delta"):format(counts.sse, counts.delta))
