@@ -92,7 +92,7 @@ describe("a conversation of megabytes", function()
   end)
 
   it("arrives as it was, whatever its owner does meanwhile", function()
-    local server = support.serve { { { before_request = true, { sleep = 0.2 } },
+    local server = support.serve { { { before_request = true, sleep = 0.2 },
       support.sse { "good" } } }
     local expected = with(conversation(3000, 2000), HELLO)
     local bot = bot_at(server, conversation(3000, 2000))
@@ -102,8 +102,9 @@ describe("a conversation of megabytes", function()
     for i = 1, 3000 do messages[i].content = i .. "changed" end
     for _ = 1, 5 do
       collectgarbage()
-      local garbage = {}
-      for i = 1, 1000 do garbage[i] = ("y"):rep(2000) .. i end
+      local pages = {} -- what was freed is written over
+      for i = 1, 1000 do pages[i] = ("y"):rep(2000) .. i end
+      assert.equal(2004, #pages[1000])
       reply:poll()
     end
     assert.equal("good", (reply:result()))
@@ -113,8 +114,12 @@ describe("a conversation of megabytes", function()
   end)
 
   it("need not be read by a server that has answered", function()
-    local answer = support.sse { "early" }
-    local server = support.serve { { before_request = true, answer, { wait_close = 10 } } }
+    local body = 'data: {"choices":[{"index":0,"delta":{"content":"early"},'
+      .. '"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    local server = support.serve { {
+      { before_request = true, send = support.head(200, {
+        { "Content-Type", "text/event-stream" }, { "Content-Length", #body } }) .. body },
+      { before_request = true, wait_close = 10 } } }
     for _ = 1, 3 do
       local bot = bot_at(server, conversation(6000, 2000))
       local reply = bot:stream("hello")
@@ -124,10 +129,12 @@ describe("a conversation of megabytes", function()
       collectgarbage()
       for _ = 1, 20 do chatbot.poll(0.005) end
     end
+    assert.equal(0, #server:requests())
   end)
 
   it("may be given up while it is sent", function()
-    local server = support.serve { { before_request = true, { sleep = 0.3 }, { stall = true } } }
+    local server = support.serve {
+      { { before_request = true, sleep = 0.3 }, { stall = true } } }
     local messages = conversation(6000, 2000)
     local bot = bot_at(server, messages)
     local reply = bot:stream("hello")
@@ -149,9 +156,10 @@ describe("a conversation of megabytes", function()
   }
 
   -- Where a tool is loaded into the process (valgrind, a sanitizer), all code is slower by
-  -- a factor that is not ours.
-  it("holds the host for less than 4 ms a step", function()
-    local limit = os.getenv("LD_PRELOAD") and 0.2 or 0.004
+  -- a factor that is not ours. What a step takes is the business of `make bench`; this
+  -- fails where all of it is encoded or copied in one.
+  it("does not hold the host", function()
+    local limit = os.getenv("LD_PRELOAD") and 0.5 or 0.01
     local server = support.serve { support.sse { "good" } }
     chatbot.warmup()
     local messages = {}

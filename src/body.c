@@ -64,11 +64,6 @@ void body_free(struct body *b)
     body_init(b);
 }
 
-bool body_reserve(struct body *b, size_t n)
-{
-    return bytes_reserve(&b->text, n) == BYTES_OK;
-}
-
 bool body_add(struct body *b, const char *s, size_t n)
 {
     b->size += n;
@@ -88,18 +83,56 @@ bool body_quote(struct body *b, const char *s, size_t n)
     return ok && body_add(b, "\"", 1);
 }
 
-bool body_keep(struct body *b, const char *s, size_t n, bool quoted)
+static bool keep(struct body *b, const struct body_kept *k, size_t size)
 {
     if (b->count == b->cap) {
-        size_t cap = b->cap == 0 ? 64 : 2 * b->cap;
+        size_t cap = b->cap == 0 ? 8 : 2 * b->cap;
         void *kept = realloc(b->kept, cap * sizeof *b->kept);
         if (kept == NULL)
             return false;
         b->kept = kept;
         b->cap = cap;
     }
-    b->kept[b->count++] = (struct body_kept){b->text.len, s, n, quoted};
-    b->size += quoted ? body_quoted_size(s, n) : n;
+    b->kept[b->count++] = *k;
+    b->size += size;
+    return true;
+}
+
+bool body_keep(struct body *b, const char *s, size_t n)
+{
+    return keep(b, &(struct body_kept){b->text.len, s, n, false}, n);
+}
+
+bool body_keep_quoted(struct body *b, const char *s, size_t n, size_t size)
+{
+    return keep(b, &(struct body_kept){b->text.len, s, n, true}, size);
+}
+
+struct body_mark body_mark(const struct body *b)
+{
+    return (struct body_mark){b->text.len, b->count, b->size};
+}
+
+void body_reset(struct body *b, const struct body_mark *to)
+{
+    b->text.len = to->text;
+    b->count = to->count;
+    b->size = to->size;
+}
+
+bool body_join(struct body *b)
+{
+    struct bytes all;
+    bytes_init(&all, SIZE_MAX);
+    if (b->count == 0)
+        return true;
+    if (bytes_reserve(&all, b->size + BODY_ROOM) != BYTES_OK)
+        return false;
+    body_rewind(b);
+    all.len = body_read(b, all.data, b->size + BODY_ROOM);
+    body_free(b);
+    b->text = all;
+    b->size = all.len;
     return true;
 }
 

@@ -5,56 +5,119 @@
 
 #include "utf8.h"
 
-bool encoded_size(lua_State *L, int i, size_t *size)
+#define LONG 1024 /* bytes of a string that is better not copied */
+
+static void keep_alive(lua_State *L, int i, const struct encoded_to *to)
 {
-    int top = lua_gettop(L);
-    size_t n;
-    i = lua_absindex(L, i);
-    *size = 1; /* a brace, and after each field another, or a comma */
-    lua_pushnil(L);
-    while (lua_next(L, i)) {
-        for (int k = -2; k < 0; k++) {
-            const char *s =
-                lua_type(L, k) == LUA_TSTRING ? lua_tolstring(L, k, &n) : NULL;
-            if (s == NULL || utf8_invalid(s, n) < n) {
-                lua_settop(L, top);
-                return false;
-            }
-            *size += body_quoted_size(s, n) + 1;
-        }
-        lua_pop(L, 1);
-    }
-    return *size > 1;
+    lua_pushvalue(L, i);
+    lua_rawseti(L, to->strings, (int)lua_rawlen(L, to->strings) + 1);
 }
 
-bool encoded_string(lua_State *L, int i, bool quoted, struct encoded_to *to)
+/* The length of the JSON of the long string at `i`, 0 when it is not valid
+ * UTF-8. A message has at most one that is remembered. [-0, +0, m] */
+static size_t length_of(lua_State *L, int i, int place, bool *taken,
+                        const struct encoded_to *to)
+{
+    size_t n, size = 0;
+    const char *s = lua_tolstring(L, i, &n);
+    bool first = !*taken;
+    *taken = true;
+    i = lua_absindex(L, i);
+    if (first) {
+        lua_rawgeti(L, to->known, 2 * place - 1);
+        bool same = lua_rawequal(L, -1, i);
+        lua_rawgeti(L, to->known, 2 * place);
+        size = same ? (size_t)lua_tonumber(L, -1) : 0;
+        lua_pop(L, 2);
+    }
+    if (size > 0 || utf8_invalid(s, n) < n)
+        return size;
+    size = body_quoted_size(s, n);
+    if (first) {
+        lua_pushvalue(L, i);
+        lua_rawseti(L, to->known, 2 * place - 1);
+        lua_pushnumber(L, (lua_Number)size);
+        lua_rawseti(L, to->known, 2 * place);
+    }
+    return size;
+}
+
+/* Adds the string at `i`, quoted. [-0, +0, m] */
+static enum encoded_status add(lua_State *L, int i, int place, bool *taken,
+                               const struct encoded_to *to)
 {
     size_t n;
     const char *s = lua_tolstring(L, i, &n);
-    if (n < ENCODED_LONG || to->count == to->room)
-        return quoted ? body_quote(to->body, s, n) : body_add(to->body, s, n);
-    lua_pushvalue(L, i);
-    lua_rawseti(L, to->strings, ++to->count);
-    return body_keep(to->body, s, n, quoted);
+    bool ok;
+    if (n < LONG) {
+        if (utf8_invalid(s, n) < n)
+            return ENCODED_OTHER;
+        ok = body_quote(to->body, s, n);
+    } else {
+        size_t size = length_of(L, i, place, taken, to);
+        if (size == 0)
+            return ENCODED_OTHER;
+        keep_alive(L, i, to);
+        ok = body_keep_quoted(to->body, s, n, size);
+    }
+    return ok ? ENCODED_OK : ENCODED_MEMORY;
 }
 
-const char *encoded_add(lua_State *L, int i, struct encoded_to *to)
+enum encoded_status encoded_message(lua_State *L, int i, int place,
+                                    const struct encoded_to *to)
 {
+    struct body_mark before = body_mark(to->body);
+    enum encoded_status status = ENCODED_OK;
     int top = lua_gettop(L);
-    bool ok = true;
-    const char *before = "{";
+    bool taken = false;
+    const char *open = "{";
     i = lua_absindex(L, i);
     lua_pushnil(L);
-    while (ok && lua_next(L, i)) {
+    while (status == ENCODED_OK && lua_next(L, i)) {
         if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING) {
-            lua_settop(L, top);
-            return "the conversation was changed while it was sent";
+            status = ENCODED_OTHER;
+            break;
         }
-        ok = body_add(to->body, before, 1) && encoded_string(L, -2, true, to) &&
-             body_add(to->body, ":", 1) && encoded_string(L, -1, true, to);
-        before = ",";
+        if (!body_add(to->body, open, 1))
+            status = ENCODED_MEMORY;
+        if (status == ENCODED_OK)
+            status = add(L, -2, place, &taken, to);
+        if (status == ENCODED_OK && !body_add(to->body, ":", 1))
+            status = ENCODED_MEMORY;
+        if (status == ENCODED_OK)
+            status = add(L, -1, place, &taken, to);
+        open = ",";
         lua_pop(L, 1);
     }
     lua_settop(L, top);
-    return ok && body_add(to->body, "}", 1) ? NULL : "not enough memory";
+    if (*open == '{') /* an empty table, or none that was begun */
+        status = ENCODED_OTHER;
+    if (status == ENCODED_OK && !body_add(to->body, "}", 1))
+        status = ENCODED_MEMORY;
+    if (status == ENCODED_OTHER)
+        body_reset(to->body, &before);
+    return status;
+}
+
+bool encoded_string(lua_State *L, int i, const struct encoded_to *to)
+{
+    size_t n;
+    const char *s = lua_tolstring(L, i, &n);
+    if (n < LONG)
+        return body_add(to->body, s, n);
+    keep_alive(L, i, to);
+    return body_keep(to->body, s, n);
+}
+
+void encoded_forget(lua_State *L, int known, int n)
+{
+    for (int k = 2 * n + 1;; k++) {
+        lua_rawgeti(L, known, k);
+        bool there = !lua_isnil(L, -1);
+        lua_pop(L, 1);
+        if (!there)
+            break;
+        lua_pushnil(L);
+        lua_rawseti(L, known, k);
+    }
 }

@@ -1,8 +1,11 @@
 /*
  * encoded.h - the JSON of a message whose fields are all strings, which is that
- * of nearly every message, without lua-cjson: as fast as memory allows, so that
- * a history of megabytes can be sent anew with each turn, and what its owner
- * has changed in it needs no noticing.
+ * of nearly every message, without lua-cjson.
+ *
+ * Long strings are not copied, and what was found out about one, that it is
+ * valid UTF-8 and how long its JSON is, is remembered by its place in the
+ * conversation: so a history of megabytes is cheap to send anew with each turn,
+ * and whatever its owner has changed in it is noticed.
  *
  * Knows tables of strings only.
  */
@@ -10,31 +13,31 @@
 #define CHATBOT_ENCODED_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "body.h"
 #include "compat.h"
 
-#define ENCODED_LONG 1024 /* bytes of a string that is better not copied */
-
-/* Where to: long strings are not copied but put into the table at `strings`,
- * as long as there is room. */
-struct encoded_to {
-    struct body *body;
-    int strings;
-    int count, room;
+enum encoded_status {
+    ENCODED_OK = 0,
+    ENCODED_OTHER, /* no such message, or not valid UTF-8; nothing was added */
+    ENCODED_MEMORY
 };
 
-/* Whether the table at `i` is such a message, of valid UTF-8; *n is then the
- * length of its JSON. [-0, +0, -] */
-bool encoded_size(lua_State *L, int i, size_t *n);
+struct encoded_to {
+    struct body *body;
+    int strings; /* a table that keeps the long strings alive */
+    int known;   /* a table: known[2i - 1] is the long string of message i,
+                    known[2i] the length of its JSON */
+};
 
-/* Adds it. NULL, or what is wrong: no memory, no such message any more.
- * [-0, +0, -] */
-const char *encoded_add(lua_State *L, int i, struct encoded_to *to);
+/* Adds message `place`, the table at `i`. [-0, +0, m] */
+enum encoded_status encoded_message(lua_State *L, int i, int place,
+                                    const struct encoded_to *to);
 
-/* Adds the string at `i`, as a JSON string or as it is. False: no memory.
- * [-0, +0, -] */
-bool encoded_string(lua_State *L, int i, bool quoted, struct encoded_to *to);
+/* Adds the string at `i` as it is. False: no memory. [-0, +0, m] */
+bool encoded_string(lua_State *L, int i, const struct encoded_to *to);
+
+/* Forgets what is known of messages behind the first `n`. [-0, +0, -] */
+void encoded_forget(lua_State *L, int known, int n);
 
 #endif

@@ -198,13 +198,22 @@ static void push_sources(lua_State *L, struct stack *s)
     s->source.max_request =
         options_number(L, top + 5, top + 4, "max_request_bytes", 64 << 20);
     lua_settop(L, top + 7);
+    lua_getfield(L, s->env, "known");
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, s->env, "known");
+    }
+    s->source.known = top + 8;
 }
 
-/* The body's parts and the key are on top. False: an error table is pushed. */
+/* The body, its strings and the key are on top. False: an error table is
+ * pushed. */
 static bool send(lua_State *L, const struct stack *s)
 {
     struct http_options o = {0};
-    int key_at = lua_gettop(L), body = key_at - 1;
+    int key_at = lua_gettop(L), body = key_at - 2;
     char *key = lua_touserdata(L, key_at);
     lua_getfield(L, s->source.options, "allow_insecure_http");
     bool insecure = lua_toboolean(L, -1);
@@ -222,17 +231,12 @@ static bool send(lua_State *L, const struct stack *s)
         return false;
     lua_setfield(L, s->renv, "engine");
     reply_forget(L, s->reply);
-    const char *lost = NULL;
     if (!s->source.fetch) {
-        request_strings(L, body);
-        lua_pushvalue(L, -1);
+        lua_pushvalue(L, body + 1);
         lua_setfield(L, s->renv, "strings");
         /* from here on nothing throws, because the body would be lost */
-        lost = request_join(L, body, lua_gettop(L), &o.body);
-    }
-    if (lost != NULL) {
-        failure_push(L, FAULT_MEMORY, "%s", lost);
-        return false;
+        o.body = *(struct body *)lua_touserdata(L, body);
+        body_init(lua_touserdata(L, body));
     }
     bool ok = reply_start(L, s->reply, http, &o, key);
     request_wipe(&o, key);
@@ -251,7 +255,7 @@ bool launch(lua_State *L, int bot, int reply)
     fill_reply(L, &s);
     bool ok = true;
     if (s.source.fetch)
-        lua_pushnil(L);
+        lua_settop(L, lua_gettop(L) + 2);
     else
         ok = request_body(L, &s.source);
     ok = ok && push_key(L, &s) && send(L, &s);

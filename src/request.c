@@ -1,8 +1,7 @@
 /*
  * request.c - see request.h.
  *
- * A body is collected as a Lua table (`parts`) of strings and of one list of
- * messages, and joined once.
+ * A body is collected in a userdata, so that an error of memory loses nothing.
  */
 #include "request.h"
 
@@ -19,20 +18,34 @@
 #include "utf8.h"
 
 #define MAX_HEADERS 64
-#define LARGE       ((size_t)256 * 1024) /* bytes of a body */
+#define LARGE       ((size_t)256 * 1024) /* bytes of a body that is not joined */
 
 /* ---- body ---- */
 
-/* Appends the string on top to `parts`. [-1, +0, m] */
-static void add(lua_State *L, int parts)
+struct maker {
+    const struct request_source *s;
+    struct encoded_to to;
+};
+
+static bool no_memory(lua_State *L)
 {
-    lua_rawseti(L, parts, (int)lua_rawlen(L, parts) + 1);
+    failure_push(L, FAULT_MEMORY, "not enough memory");
+    return false;
 }
 
-static void add_literal(lua_State *L, int parts, const char *s)
+/* False: an error table. [-0, +(0|1), m] */
+static bool add_literal(lua_State *L, const struct maker *m, const char *s)
 {
-    lua_pushstring(L, s);
-    add(L, parts);
+    return body_add(m->to.body, s, strlen(s)) || no_memory(L);
+}
+
+/* Adds the string on top, which is JSON. False: an error table.
+ * [-1, +(0|1), m] */
+static bool add(lua_State *L, const struct maker *m)
+{
+    bool ok = encoded_string(L, -1, &m->to);
+    lua_pop(L, 1);
+    return ok || no_memory(L);
 }
 
 /* Replaces the value on top by its JSON. False: by a message. [-1, +1, m] */
@@ -59,9 +72,9 @@ static bool encode(lua_State *L, const struct request_source *s)
 
 /* Adds `"name":value,` with the value on top; the name goes through the
  * provider's list of renamed fields. False: an error table. [-1, +(0|1), m] */
-static bool add_field(lua_State *L, const struct request_source *s, int parts,
-                      const char *name)
+static bool add_field(lua_State *L, const struct maker *m, const char *name)
 {
+    const struct request_source *s = m->s;
     if (!encode(L, s)) {
         failure_push(L, FAULT_CONFIG, "the field '%s' cannot be sent: %s", name,
                      lua_tostring(L, -1));
@@ -75,11 +88,8 @@ static bool add_field(lua_State *L, const struct request_source *s, int parts,
                      name, lua_tostring(L, -1));
         return false;
     }
-    add(L, parts);
-    add_literal(L, parts, ":");
-    add(L, parts);
-    add_literal(L, parts, ",");
-    return true;
+    return add(L, m) && add_literal(L, m, ":") && add(L, m) &&
+           add_literal(L, m, ",");
 }
 
 /* Whether the call itself sets this field of the body. [-0, +0, m] */
@@ -221,87 +231,79 @@ static bool note_apart(lua_State *L, const struct request_source *s)
     return apart;
 }
 
-/* Pushes the list of messages as they will be sent: the message itself, when
- * encoded.c takes it, or else its JSON. list[0] is the length of it all. lua-
- * cjson reserves room for the worst case and ends the process when there is
- * none, so what might become too long is not even begun: an error table, and
- * false. [-0, +1, m] */
-static bool list_messages(lua_State *L, const struct request_source *s)
+/* False, with an error table, when the body and what may be added to it is
+ * too much. lua-cjson reserves room for the worst case and ends the process
+ * when there is none, so what might become too long is not even begun.
+ * [-0, +(0|1), m] */
+static bool fits(lua_State *L, const struct maker *m, double worst)
 {
-    double worst = lua_istable(L, s->call) ? json_worst(L, s->call) : 0;
+    char max[32];
+    if ((double)m->to.body->size + worst <= m->s->max_request)
+        return true;
+    snprintf(max, sizeof max, "%.0f", m->s->max_request);
+    failure_push(L, FAULT_LIMIT,
+                 "the request could become larger than %s bytes "
+                 "(max_request_bytes)",
+                 max);
+    return false;
+}
+
+/* Adds the message on top, which is message `i` of the conversation. False: an
+ * error table. [-0, +(0|1), m] */
+static bool add_message(lua_State *L, const struct maker *m, int i)
+{
+    enum encoded_status status = encoded_message(L, -1, i + 1, &m->to);
+    if (status == ENCODED_MEMORY)
+        return no_memory(L);
+    if (status == ENCODED_OK)
+        return fits(L, m, 0);
+    if (!fits(L, m, json_worst(L, lua_gettop(L))))
+        return false;
+    lua_pushvalue(L, -1);
+    if (encode(L, m->s))
+        return add(L, m);
+    failure_push(L, FAULT_CONFIG, "message %d cannot be sent: %s", i,
+                 lua_tostring(L, -1));
+    return false;
+}
+
+/* Adds the conversation as this service is to get it. False: an error table.
+ * [-0, +(0|1), m] */
+static bool add_messages(lua_State *L, const struct maker *m)
+{
+    const struct request_source *s = m->s;
     struct taste taste = {provider_has(L, s->route, "reasoning_back"),
                           provider_has(L, s->route, "extra_content")};
     bool note = lua_isstring(L, s->note), apart = note_apart(L, s);
-    int n = (int)lua_rawlen(L, s->messages), skip = apart ? 1 : 0;
-    n += skip;
-    size_t sum = n > 0 ? (size_t)n - 1 : 0, size;
-    lua_createtable(L, n, 1);
-    lua_newtable(L); /* those that need lua-cjson */
-    lua_insert(L, -2);
-    int list = lua_gettop(L);
-    for (int i = 1; i <= n; i++) {
-        push_message(L, s, i - skip);
+    int n = (int)lua_rawlen(L, s->messages), first = apart ? 0 : 1;
+    if (!add_literal(L, m, "\"messages\":["))
+        return false;
+    for (int i = first; i <= n; i++) {
+        int top = lua_gettop(L);
+        if (i > first && !add_literal(L, m, ","))
+            return false;
+        push_message(L, s, i);
         if (!lua_istable(L, -1)) {
-            failure_push(L, FAULT_CONFIG, "message %d is no table", i - skip);
+            failure_push(L, FAULT_CONFIG, "message %d is no table", i);
             return false;
         }
         fit(L, s, &taste, note && !apart && i == 1);
-        if (encoded_size(L, -1, &size)) {
-            sum += size;
-            lua_rawseti(L, list, i);
-        } else {
-            worst += json_worst(L, list + 1);
-            lua_rawseti(L, list - 1, i);
-            lua_pushboolean(L, 0);
-            lua_rawseti(L, list, i);
-        }
+        if (!add_message(L, m, i))
+            return false;
+        lua_settop(L, top);
     }
-    if (worst + (double)sum > s->max_request) {
-        char max[32];
-        snprintf(max, sizeof max, "%.0f", s->max_request);
-        failure_push(L, FAULT_LIMIT,
-                     "the request could become larger than %s bytes "
-                     "(max_request_bytes)",
-                     max);
-        return false;
-    }
-    for (int i = 1; i <= n; i++) {
-        lua_rawgeti(L, list, i);
-        if (!lua_toboolean(L, -1)) {
-            lua_rawgeti(L, list - 1, i);
-            if (!encode(L, s)) {
-                failure_push(L, FAULT_CONFIG, "message %d cannot be sent: %s",
-                             i - skip, lua_tostring(L, -1));
-                return false;
-            }
-            sum += lua_rawlen(L, -1);
-            lua_rawseti(L, list, i);
-        }
-        lua_settop(L, list);
-    }
-    lua_pushnumber(L, (lua_Number)sum);
-    lua_rawseti(L, list, 0);
-    lua_remove(L, list - 1);
-    return true;
-}
-
-static bool add_messages(lua_State *L, const struct request_source *s,
-                         int parts)
-{
-    if (!list_messages(L, s))
-        return false;
-    add_literal(L, parts, "\"messages\":[");
-    add(L, parts);
-    add_literal(L, parts, "],");
-    return true;
+    encoded_forget(L, s->known, n + 1);
+    return add_literal(L, m, "],");
 }
 
 /* Fields that a call gives go into the body as they are. */
-static bool add_call_fields(lua_State *L, const struct request_source *s,
-                            int parts)
+static bool add_call_fields(lua_State *L, const struct maker *m)
 {
+    const struct request_source *s = m->s;
     if (!lua_istable(L, s->call))
         return true;
+    if (!fits(L, m, json_worst(L, s->call)))
+        return false;
     lua_pushnil(L);
     while (lua_next(L, s->call)) {
         const char *name = lua_tostring(L, -2);
@@ -311,15 +313,15 @@ static bool add_call_fields(lua_State *L, const struct request_source *s,
             lua_pop(L, 1);
             continue;
         }
-        if (!add_field(L, s, parts, name))
+        if (!add_field(L, m, name))
             return false;
     }
     return true;
 }
 
-static bool add_temperature(lua_State *L, const struct request_source *s,
-                            int parts)
+static bool add_temperature(lua_State *L, const struct maker *m)
 {
+    const struct request_source *s = m->s;
     if (overridden(L, s, "temperature") ||
         provider_omits(L, s->route, "temperature"))
         return true;
@@ -331,122 +333,69 @@ static bool add_temperature(lua_State *L, const struct request_source *s,
         lua_pop(L, 1);
         return true;
     }
-    return add_field(L, s, parts, "temperature");
+    return add_field(L, m, "temperature");
 }
 
 /* Usage comes in a stream only when it is asked for. */
-static void add_stream(lua_State *L, const struct request_source *s, int parts)
+static bool add_stream(lua_State *L, const struct maker *m)
 {
-    add_literal(L, parts, s->stream ? "\"stream\":true" : "\"stream\":false");
-    if (!s->stream || overridden(L, s, "stream_options"))
-        return;
-    lua_getfield(L, s->route, "spec");
-    lua_getfield(L, -1, "stream_options");
-    bool takes = lua_isnil(L, -1) || lua_toboolean(L, -1);
-    lua_pop(L, 2);
-    if (takes)
-        add_literal(L, parts, ",\"stream_options\":{\"include_usage\":true}");
+    const struct request_source *s = m->s;
+    bool takes = s->stream && !overridden(L, s, "stream_options");
+    if (takes) {
+        lua_getfield(L, s->route, "spec");
+        lua_getfield(L, -1, "stream_options");
+        takes = lua_isnil(L, -1) || lua_toboolean(L, -1);
+        lua_pop(L, 2);
+    }
+    return add_literal(L, m,
+                       s->stream ? "\"stream\":true" : "\"stream\":false") &&
+           (!takes || add_literal(L, m,
+                                  ",\"stream_options\":{\"include_usage\":"
+                                  "true}")) &&
+           add_literal(L, m, "}");
+}
+
+static bool add_all(lua_State *L, const struct maker *m)
+{
+    if (!add_literal(L, m, "{"))
+        return false;
+    lua_getfield(L, m->s->route, "model");
+    if (lua_rawlen(L, -1) == 0)
+        lua_pop(L, 1);
+    else if (!add_field(L, m, "model"))
+        return false;
+    return add_messages(L, m) && add_temperature(L, m) &&
+           add_call_fields(L, m) && add_stream(L, m);
+}
+
+static int body_gc(lua_State *L)
+{
+    body_free(lua_touserdata(L, 1));
+    return 0;
 }
 
 bool request_body(lua_State *L, const struct request_source *s)
 {
+    static const luaL_Reg meta[] = {{"__gc", body_gc}, {NULL, NULL}};
     luaL_checkstack(L, 20, NULL);
-    lua_newtable(L);
-    int parts = lua_gettop(L);
-    add_literal(L, parts, "{");
-    lua_getfield(L, s->route, "model");
-    bool ok = lua_rawlen(L, -1) == 0 || add_field(L, s, parts, "model");
-    if (ok)
-        lua_settop(L, parts);
-    ok = ok && add_messages(L, s, parts) && add_temperature(L, s, parts) &&
-         add_call_fields(L, s, parts);
-    if (!ok) {
-        lua_replace(L, parts);
-        lua_settop(L, parts);
-        return false;
-    }
-    add_stream(L, s, parts);
-    add_literal(L, parts, "}");
-    return true;
-}
-
-/* The length of the part on top, a string or a list of messages. */
-static size_t part_size(lua_State *L)
-{
-    if (!lua_istable(L, -1))
-        return lua_rawlen(L, -1);
-    lua_rawgeti(L, -1, 0);
-    size_t n = (size_t)lua_tonumber(L, -1);
-    lua_pop(L, 1);
-    return n;
-}
-
-static size_t size_of(lua_State *L, int parts)
-{
-    size_t size = 0;
-    int count = (int)lua_rawlen(L, parts);
-    for (int i = 1; i <= count; i++) {
-        lua_rawgeti(L, parts, i);
-        size += part_size(L);
-        lua_pop(L, 1);
-    }
-    return size;
-}
-
-void request_strings(lua_State *L, int parts)
-{
-    size_t size = size_of(L, parts);
-    if (size > LARGE)
-        lua_createtable(L, (int)(size / ENCODED_LONG), 0);
-    else
-        lua_pushnil(L);
-}
-
-/* Adds the list of messages on top. */
-static const char *add_list(lua_State *L, struct encoded_to *to)
-{
-    const char *problem = NULL;
-    int list = lua_gettop(L), count = (int)lua_rawlen(L, list);
-    for (int i = 1; problem == NULL && i <= count; i++) {
-        bool ok = i == 1 || body_add(to->body, ",", 1);
-        lua_rawgeti(L, list, i);
-        if (lua_istable(L, -1))
-            problem = encoded_add(L, -1, to);
-        else
-            ok = ok && encoded_string(L, -1, false, to);
-        lua_pop(L, 1);
-        if (!ok)
-            problem = "not enough memory";
-    }
-    return problem;
-}
-
-const char *request_join(lua_State *L, int parts, int strings,
-                         struct body *body)
-{
-    size_t size = size_of(L, parts);
-    bool large = lua_istable(L, strings);
-    struct encoded_to to = {
-        .body = body,
-        .strings = strings,
-        .room = large ? (int)(size / ENCODED_LONG) : 0,
-    };
-    const char *problem = NULL;
-    int count = (int)lua_rawlen(L, parts);
+    int top = lua_gettop(L);
+    struct body *body = lua_newuserdata(L, sizeof *body);
     body_init(body);
-    if (!large && !body_reserve(body, size))
-        return "not enough memory";
-    for (int i = 1; problem == NULL && i <= count; i++) {
-        lua_rawgeti(L, parts, i);
-        if (lua_istable(L, -1))
-            problem = add_list(L, &to);
-        else if (!encoded_string(L, -1, false, &to))
-            problem = "not enough memory";
-        lua_pop(L, 1);
+    lua_newtable(L);
+    compat_setfuncs(L, meta);
+    lua_setmetatable(L, -2);
+    lua_newtable(L);
+    struct maker m = {s, {body, top + 2, s->known}};
+    bool ok = add_all(L, &m);
+    if (ok && body->size <= LARGE) {
+        ok = body_join(body) || no_memory(L);
+        lua_pushnil(L);
+        lua_replace(L, top + 2);
     }
-    if (problem != NULL)
-        body_free(body);
-    return problem;
+    if (!ok)
+        lua_replace(L, top + 1);
+    lua_settop(L, ok ? top + 2 : top + 1);
+    return ok;
 }
 
 /* ---- headers ---- */

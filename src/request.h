@@ -16,6 +16,7 @@ struct request_source {
     int call;     /* of the call: a table or nil */
     int route;    /* see provider.h */
     int messages; /* the conversation */
+    int known;    /* a table that remembers what encoded.h says */
     int note;     /* a string that is sent with the system message, or nil */
     bool foreign; /* not the server that the headers were given for */
     bool stream;
@@ -24,20 +25,11 @@ struct request_source {
     double max_request;   /* bytes that the body may take at worst */
 };
 
-/* Pushes the body as a list of parts and returns true; or pushes an error
- * table and returns false (a message that cannot be encoded, or is not UTF-8,
- * or too much). [-0, +1, m] */
+/* Pushes a userdata that is a struct body and owns what is in it, and nil or
+ * the table that keeps alive what it does not own; or pushes an error table and
+ * returns false (a message that cannot be encoded, or is not UTF-8, or too
+ * much). [-0, +(1|2), m] */
 bool request_body(lua_State *L, const struct request_source *s);
-
-/* Pushes the table that long strings of the parts at `parts` are put into while
- * they are sent from where they stand; nil when all is worth copying.
- * [-0, +1, m] */
-void request_strings(lua_State *L, int parts);
-
-/* Fills the body with the parts; the table at `strings` must stay for as long
- * as the body. NULL, or a text that says why not. Cannot throw. [-0, +0, -] */
-const char *request_join(lua_State *L, int parts, int strings,
-                         struct body *body);
 
 /* Fills o->headers with lines that live in what is pushed onto the stack: as
  * many values as it takes, so the caller resets the top. `key` may be NULL.

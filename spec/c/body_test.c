@@ -41,7 +41,7 @@ static void quotes_each_character(void)
         CHECK(body_quoted_size(s, 3) == n);
         for (int kept = 0; kept < 2; kept++) {
             body_init(&b);
-            CHECK(kept ? body_keep(&b, s, 3, true) : body_quote(&b, s, 3));
+            CHECK(kept ? body_keep_quoted(&b, s, 3, n) : body_quote(&b, s, 3));
             CHECK(b.size == n && body_read(&b, got, sizeof got) == n);
             CHECK(test_same(got, n, want, n));
             CHECK(body_read(&b, got, sizeof got) == 0);
@@ -65,8 +65,10 @@ static size_t fill(struct body *b, char *want)
             s[k] = test_random() % 4 == 0 ? "\"\\\n\1"[test_random() % 4]
                                           : (char)('a' + test_random() % 26);
         bool kept = test_random() % 2, quoted = test_random() % 2;
-        if (kept)
-            CHECK(body_keep(b, s, n, quoted));
+        if (kept && quoted)
+            CHECK(body_keep_quoted(b, s, n, body_quoted_size(s, n)));
+        else if (kept)
+            CHECK(body_keep(b, s, n));
         else if (quoted)
             CHECK(body_quote(b, s, n));
         else
@@ -101,22 +103,39 @@ static void reads_the_same_in_pieces(void)
             } while (more > 0 && len <= n);
             CHECK(test_same(got, len, want, n));
         }
+        CHECK(body_join(&b) && b.count == 0 && b.size == n);
+        CHECK(test_same(b.text.data, b.text.len, want, n));
         body_free(&b);
     }
 }
 
+static void takes_back(void)
+{
+    struct body b;
+    char got[64];
+    body_init(&b);
+    CHECK(body_add(&b, "abc", 3) && body_keep(&b, "def", 3));
+    struct body_mark mark = body_mark(&b);
+    CHECK(body_add(&b, "x", 1) && body_keep_quoted(&b, "y", 1, 3));
+    body_reset(&b, &mark);
+    CHECK(body_quote(&b, "g", 1) && b.size == 9);
+    size_t n = body_read(&b, got, sizeof got);
+    CHECK(test_same(got, n, "abcdef\"g\"", 9));
+    body_free(&b);
+}
+
 static void looks_no_further(void)
 {
-    char out[64];
+    char out[128];
     for (size_t n = 0; n < 20; n++) {
         const char *s = guard_copy("0123456789\n123456789", n);
-        for (int quoted = 0; quoted < 2; quoted++) {
-            struct body b;
-            body_init(&b);
-            CHECK(body_keep(&b, s, n, quoted) && body_quote(&b, s, n));
-            CHECK(body_read(&b, out, sizeof out) == b.size);
-            body_free(&b);
-        }
+        struct body b;
+        body_init(&b);
+        size_t size = body_quoted_size(s, n);
+        CHECK(body_keep_quoted(&b, s, n, size) && body_keep(&b, s, n));
+        CHECK(body_quote(&b, s, n) && b.size == 2 * size + n);
+        CHECK(body_read(&b, out, sizeof out) == b.size);
+        body_free(&b);
     }
 }
 
@@ -125,6 +144,7 @@ int main(void)
     test_begin();
     RUN(quotes_each_character);
     RUN(reads_the_same_in_pieces);
+    RUN(takes_back);
     RUN(looks_no_further);
     return test_summary();
 }

@@ -38,7 +38,7 @@ run()
 }
 
 run 1 "$lua" spec/machines/core.lua
-for spec in replay framing payload verdict conversation reply wire; do
+for spec in replay framing payload history verdict conversation reply wire; do
     [ ! -e "spec/${spec}_spec.lua" ] ||
         run 0 "$lua" .ci/busted.lua -o plainTerminal "spec/${spec}_spec.lua"
 done
