@@ -16,24 +16,28 @@ struct body_kept {
     bool quoted;
 };
 
+/* The letters of the short escapes. */
+static const char letters[0x20] = {
+    ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+
 /* The bytes that a character takes beyond itself in JSON: 0 when it stands by
  * itself, 1 when there is a short escape. */
-static const unsigned char more[256] = {
-    5,         5,          5, 5, 5, 5, 5, 5,
-    1,         1,          1, 5, 1, 1, 5, 5, /* \b \t \n \f \r */
-    5,         5,          5, 5, 5, 5, 5, 5,
-    5,         5,          5, 5, 5, 5, 5, 5, /* */
-    ['"'] = 1, ['\\'] = 1,
-};
+static size_t more(char c)
+{
+    unsigned char u = (unsigned char)c;
+    if (u >= sizeof letters)
+        return c == '"' || c == '\\';
+    return letters[u] != 0 ? 1 : 5;
+}
 
 /* Writes the escape of such a character, and returns its length. */
 static size_t escape(char c, char *to)
 {
-    static const char hex[] = "0123456789abcdef", letters[] = "btn?fr";
+    static const char hex[] = "0123456789abcdef";
     unsigned char u = (unsigned char)c;
     to[0] = '\\';
-    if (more[u] == 1) {
-        to[1] = u < 0x20 ? letters[u - '\b'] : c;
+    if (more(c) == 1) {
+        to[1] = u < sizeof letters ? letters[u] : c;
         return 2;
     }
     memcpy(to + 1, "u00", 3);
@@ -46,8 +50,8 @@ size_t body_quoted_size(const char *s, size_t n)
 {
     size_t size = n + 2, i = 0;
     while ((i += delta_plain_run(s + i, n - i)) < n)
-        while (i < n && more[(unsigned char)s[i]] != 0)
-            size += more[(unsigned char)s[i++]];
+        while (i < n && more(s[i]) != 0)
+            size += more(s[i++]);
     return size;
 }
 
@@ -77,7 +81,7 @@ bool body_quote(struct body *b, const char *s, size_t n)
     for (size_t i = 0; ok && i < n;) {
         size_t run = delta_plain_run(s + i, n - i);
         ok = body_add(b, s + i, run);
-        for (i += run; ok && i < n && more[(unsigned char)s[i]] != 0; i++)
+        for (i += run; ok && i < n && more(s[i]) != 0; i++)
             ok = body_add(b, escaped, escape(s[i], escaped));
     }
     return ok && body_add(b, "\"", 1);
@@ -162,8 +166,7 @@ static size_t read_kept(struct body *b, const struct body_kept *k, char *to,
         memcpy(to + len, s, run);
         len += run;
         i += run;
-        while (i <= k->n && room - len >= BODY_ROOM &&
-               more[(unsigned char)k->s[i - 1]] != 0)
+        while (i <= k->n && room - len >= BODY_ROOM && more(k->s[i - 1]) != 0)
             len += escape(k->s[i++ - 1], to + len);
     }
     *done = i > k->n && len < room;

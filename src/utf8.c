@@ -240,8 +240,8 @@ enum bytes_status utf8_finish(struct utf8 *u, struct bytes *out)
  * text that is not Latin consists of. */
 static bool is_usual(const unsigned char *s)
 {
-    return ((s[0] >= 0xE1) & (s[0] <= 0xEF) & (s[0] != 0xED) & is_tail(s[1]) &
-            is_tail(s[2])) != 0;
+    return ((s[0] >= 0xE1) & (s[0] <= 0xEF) & (s[0] != 0xED) &
+            ((s[1] & 0xC0) == 0x80) & ((s[2] & 0xC0) == 0x80)) != 0;
 }
 
 /* The number of ASCII bytes at `s`. */
