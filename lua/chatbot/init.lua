@@ -107,20 +107,20 @@ function M.poll(seconds, opts)
   return active + waiting
 end
 
+local Reply = core.reply
+local c_poll = Reply._poll
+
 -- Lets the host go on until there may be more of the reply.
-local function pause(reply)
-  local wait = reply:_waiter()
+function Reply:_pause()
+  local wait = self:_waiter()
   if wait then
-    wait(reply)
+    wait(self)
   elseif yieldable() then
     yield()
   else
-    reply:wait()
+    self:wait()
   end
 end
-
-local Reply = core.reply
-local c_poll = Reply._poll
 
 -- As poll. `pass`: whether a tool may yield through us.
 local function step(self, pass)
@@ -146,7 +146,7 @@ function Reply:chunks()
       if text then return text end
       if state == "done" then return nil end
       if state ~= "wait" then error(state, 0) end
-      pause(self)
+      self:_pause()
     end
   end
   return next_chunk, nil, nil, self -- Lua 5.4 closes the fourth
@@ -160,7 +160,7 @@ function Reply:result()
   while true do
     local text, state = step(self, yieldable())
     if state == "wait" then
-      pause(self)
+      self:_pause()
     elseif not text then
       return self:_answer()
     end
@@ -221,7 +221,7 @@ local function drive(self, prompt, opts)
     if async and not wait then
       yield(text or "")
     elseif not text then
-      pause(reply)
+      reply:_pause()
     end
   end
 end
@@ -242,82 +242,6 @@ end
 -- been asked again.
 function Chatbot:_failed(reply, err)
   return ask().failed(self, reply, err)
-end
-
----Answers a call of a tool that the caller runs; then bot:chat() goes on.
----@param id string of the call
----@param value any a string as it is, anything else as JSON
----@return chatbot.Chatbot?
----@return chatbot.Error? err busy
-function Chatbot:tool_result(id, value)
-  local free, err = self:_busy()
-  if not free then return nil, err end
-  local content, problem = ask().content(value)
-  if not content then error("the result cannot be sent: " .. problem, 2) end
-  local messages = self:get_messages()
-  messages[#messages + 1] = { role = "tool", tool_call_id = id, content = content }
-  return self
-end
-
----A bot of its own with the same settings and a copy of the conversation.
----@return chatbot.Chatbot
-function Chatbot:fork()
-  local bot = self:_clone()
-  for server, learned in pairs(self:_env().adjust or {}) do
-    local env = bot:_env()
-    env.adjust = env.adjust or {}
-    env.adjust[server] = {}
-    for name, to in pairs(learned) do env.adjust[server][name] = to end
-  end
-  return bot
-end
-
----Takes the last exchange (a prompt and all that answers it) out again.
----@return chatbot.Message[]? messages that were taken out, nil when there was none
----@return chatbot.Error? err busy
-function Chatbot:undo()
-  local free, err = self:_busy()
-  if not free then return nil, err end
-  local messages, removed = self:get_messages(), nil
-  for i = #messages, 1, -1 do
-    if messages[i].role == "user" then
-      removed = {}
-      for k = i, #messages do removed[#removed + 1] = messages[k] end
-      for k = #messages, i, -1 do messages[k] = nil end
-      break
-    end
-  end
-  return removed
-end
-
----What the servers counted for this bot so far.
----@return { prompt_tokens: integer, completion_tokens: integer, total_tokens: integer }
-function Chatbot:get_usage()
-  local totals = self:_env().totals
-  return { prompt_tokens = totals.prompt_tokens or 0,
-    completion_tokens = totals.completion_tokens or 0,
-    total_tokens = totals.total_tokens or 0 }
-end
-
----The names of the models that the server has.
----@async
----@param opts? table timeouts
----@return string[]?
----@return chatbot.Error?
-function Chatbot:models(opts)
-  local reply, err = self:_get("/models", opts)
-  if not reply then return nil, err end
-  local list
-  list, err = reply:result()
-  if not list then return nil, err end
-  local names = {}
-  for _, model in ipairs(type(list.data) == "table" and list.data or {}) do
-    if type(model) == "table" and type(model.id) == "string" then
-      names[#names + 1] = model.id
-    end
-  end
-  table.sort(names)
-  return names
 end
 
 -- Takes a list of models apart: the first one, and a copy of all.
@@ -372,85 +296,19 @@ function Chatbot:set_model(name, opts)
   return self
 end
 
----@param source string
----@param opts? { detail?: string, max_bytes?: integer }
----@return table? part
----@return string? problem
-function M.image(source, opts)
-  return require("chatbot.parts").image(source, opts)
+-- What a program may never call is loaded with the first call of it.
+local function later(file, name)
+  return function(...) return require("chatbot." .. file)[name](...) end
 end
 
----@param bot chatbot.Chatbot
----@param path string
----@return true?
----@return string? problem
-function M.save(bot, path)
-  return require("chatbot.memory").save(bot, path)
+for _, name in ipairs { "tool_result", "fork", "undo", "get_usage", "models" } do
+  Chatbot[name] = later("conversation", name)
 end
 
----@param path string
----@param options? chatbot.Options in place of those that were saved
----@return chatbot.Chatbot?
----@return string? problem
-function M.load(path, options)
-  local saved, problem = require("chatbot.memory").load(path)
-  if not saved then return nil, problem end
-  local ok
-  ok, problem = pcall(M.new, saved)
-  if not ok then return nil, ("%s is no saved conversation: %s"):format(path, problem) end
-  for name, value in pairs(options or {}) do saved[name] = value end
-  return M.new(saved)
-end
-
--- Advances all, until `enough` says so.
-local function advance(replies, enough)
-  for i, reply in pairs(replies) do
-    if not pcall(Reply._is_held, reply) then
-      error(("%s of the list is no reply: %s"):format(tostring(i), tostring(reply)), 3)
-    end
-  end
-  while true do
-    local waiting
-    for i, reply in ipairs(replies) do
-      local text, state = reply:poll()
-      if text or state == "wait" then
-        waiting = reply
-      elseif enough(i) then
-        return
-      end
-    end
-    if not waiting then return end
-    pause(waiting)
-  end
-end
-
----Waits for all replies to end.
----@async
----@param replies chatbot.Reply[]
----@return { answer: string?, reply: chatbot.Reply, err: chatbot.Error? }[] in the same order
-function M.all(replies)
-  advance(replies, function() return false end)
-  local results = {}
-  for i, reply in ipairs(replies) do
-    local answer, other = reply:_answer()
-    results[i] = { answer = answer, reply = reply, err = not answer and other or nil }
-  end
-  return results
-end
-
----Waits for the first reply to end, well or badly; the others go on.
----@async
----@param replies chatbot.Reply[]
----@return integer? index nil when there are none
----@return string? answer
----@return chatbot.Reply|chatbot.Error
-function M.race(replies)
-  local first
-  advance(replies, function(i)
-    first = i
-    return true
-  end)
-  if first then return first, replies[first]:_answer() end
-end
+M.image = later("parts", "image")
+M.save = later("memory", "save")
+M.load = later("memory", "load")
+M.all = later("together", "all")
+M.race = later("together", "race")
 
 return M

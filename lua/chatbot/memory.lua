@@ -43,11 +43,8 @@ function M.save(bot, path)
   return ok, problem
 end
 
----Reads a conversation back.
----@param path string
----@return table? options for chatbot.new
----@return string? problem
-function M.load(path)
+-- What chatbot.new takes for the conversation in the file, or nil and the problem.
+local function read(path)
   local file, problem = io.open(path, "rb")
   if not file then return nil, problem end
   local text = file:read("*a")
@@ -62,6 +59,22 @@ function M.load(path)
   for _, name in ipairs(kept) do options[name] = value.settings[name] end
   options.messages = value.messages
   return options
+end
+
+---Reads a conversation back.
+---@param path string
+---@param options? chatbot.Options in place of those that were saved
+---@return chatbot.Chatbot?
+---@return string? problem
+function M.load(path, options)
+  local new = require("chatbot").new
+  local saved, problem = read(path)
+  if not saved then return nil, problem end
+  local ok
+  ok, problem = pcall(new, saved)
+  if not ok then return nil, ("%s is no saved conversation: %s"):format(path, problem) end
+  for name, value in pairs(options or {}) do saved[name] = value end
+  return new(saved)
 end
 
 return M

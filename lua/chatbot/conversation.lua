@@ -1,0 +1,82 @@
+-- conversation.lua - methods of a bot that are about its conversation and its server, and
+-- that are loaded when they are first called.
+
+local M = {}
+
+---Answers a call of a tool that the caller runs; then bot:chat() goes on.
+---@param id string of the call
+---@param value any a string as it is, anything else as JSON
+---@return chatbot.Chatbot?
+---@return chatbot.Error? err busy
+function M:tool_result(id, value)
+  local free, err = self:_busy()
+  if not free then return nil, err end
+  local content, problem = require("chatbot.ask").content(value)
+  if not content then error("the result cannot be sent: " .. problem, 2) end
+  local messages = self:get_messages()
+  messages[#messages + 1] = { role = "tool", tool_call_id = id, content = content }
+  return self
+end
+
+---A bot of its own with the same settings and a copy of the conversation.
+---@return chatbot.Chatbot
+function M:fork()
+  local bot = self:_clone()
+  for server, learned in pairs(self:_env().adjust or {}) do
+    local env = bot:_env()
+    env.adjust = env.adjust or {}
+    env.adjust[server] = {}
+    for name, to in pairs(learned) do env.adjust[server][name] = to end
+  end
+  return bot
+end
+
+---Takes the last exchange (a prompt and all that answers it) out again.
+---@return chatbot.Message[]? messages that were taken out, nil when there was none
+---@return chatbot.Error? err busy
+function M:undo()
+  local free, err = self:_busy()
+  if not free then return nil, err end
+  local messages, removed = self:get_messages(), nil
+  for i = #messages, 1, -1 do
+    if messages[i].role == "user" then
+      removed = {}
+      for k = i, #messages do removed[#removed + 1] = messages[k] end
+      for k = #messages, i, -1 do messages[k] = nil end
+      break
+    end
+  end
+  return removed
+end
+
+---What the servers counted for this bot so far.
+---@return { prompt_tokens: integer, completion_tokens: integer, total_tokens: integer }
+function M:get_usage()
+  local totals = self:_env().totals
+  return { prompt_tokens = totals.prompt_tokens or 0,
+    completion_tokens = totals.completion_tokens or 0,
+    total_tokens = totals.total_tokens or 0 }
+end
+
+---The names of the models that the server has.
+---@async
+---@param opts? table timeouts
+---@return string[]?
+---@return chatbot.Error?
+function M:models(opts)
+  local reply, err = self:_get("/models", opts)
+  if not reply then return nil, err end
+  local list
+  list, err = reply:result()
+  if not list then return nil, err end
+  local names = {}
+  for _, model in ipairs(type(list.data) == "table" and list.data or {}) do
+    if type(model) == "table" and type(model.id) == "string" then
+      names[#names + 1] = model.id
+    end
+  end
+  table.sort(names)
+  return names
+end
+
+return M

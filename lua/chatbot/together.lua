@@ -1,0 +1,58 @@
+-- together.lua - many replies at once: chatbot.all and chatbot.race.
+
+local Reply = require("chatbot.core").reply
+
+local M = {}
+
+-- Advances all, until `enough` says so.
+local function advance(replies, enough)
+  for i, reply in pairs(replies) do
+    if not pcall(Reply._is_held, reply) then
+      error(("%s of the list is no reply: %s"):format(tostring(i), tostring(reply)), 3)
+    end
+  end
+  while true do
+    local waiting
+    for i, reply in ipairs(replies) do
+      local text, state = reply:poll()
+      if text or state == "wait" then
+        waiting = reply
+      elseif enough(i) then
+        return
+      end
+    end
+    if not waiting then return end
+    waiting:_pause()
+  end
+end
+
+---Waits for all replies to end.
+---@async
+---@param replies chatbot.Reply[]
+---@return { answer: string?, reply: chatbot.Reply, err: chatbot.Error? }[] in the same order
+function M.all(replies)
+  advance(replies, function() return false end)
+  local results = {}
+  for i, reply in ipairs(replies) do
+    local answer, other = reply:_answer()
+    results[i] = { answer = answer, reply = reply, err = not answer and other or nil }
+  end
+  return results
+end
+
+---Waits for the first reply to end, well or badly; the others go on.
+---@async
+---@param replies chatbot.Reply[]
+---@return integer? index nil when there are none
+---@return string? answer
+---@return chatbot.Reply|chatbot.Error
+function M.race(replies)
+  local first
+  advance(replies, function(i)
+    first = i
+    return true
+  end)
+  if first then return first, replies[first]:_answer() end
+end
+
+return M
