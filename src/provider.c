@@ -13,14 +13,40 @@
 
 static const char list_key; /* registry: {names in order, name = spec} */
 
+/* Registers what chatbot.providers has. [-0, +0, e] */
+static int add_known(lua_State *L)
+{
+    lua_settop(L, 0);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "chatbot.providers");
+    lua_call(L, 1, 1);
+    int n = (int)lua_rawlen(L, 1);
+    for (int i = 1; i <= n; i++) {
+        lua_pushcfunction(L, provider_register);
+        lua_rawgeti(L, 1, i);
+        lua_getfield(L, -1, "name");
+        lua_insert(L, -2);
+        lua_call(L, 2, 0);
+    }
+    return 0;
+}
+
+/* Pushes the list, which is made when it is first asked for. [-0, +1, e] */
 static void push_list(lua_State *L)
 {
     compat_getkey(L, &list_key);
-    if (!lua_istable(L, -1)) {
-        lua_pop(L, 1);
-        lua_newtable(L);
-        lua_pushvalue(L, -1);
+    if (lua_istable(L, -1))
+        return;
+    lua_pop(L, 1);
+    luaL_checkstack(L, 4, NULL);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    compat_setkey(L, &list_key);
+    lua_pushcfunction(L, add_known);
+    if (lua_pcall(L, 0, 0, 0) != 0) { /* the next one tries again */
+        lua_pushnil(L);
         compat_setkey(L, &list_key);
+        lua_error(L);
     }
 }
 

@@ -1,10 +1,10 @@
 /*
  * provider.h - from a model's name to where and how to ask.
  *
- * Providers are data (lua/chatbot/providers.lua and chatbot.register), kept as
- * Lua tables. A route is the table that comes out for one bot; it never holds a
- * key. Knows nothing of the two userdata types and nothing of the engine but
- * the kinds of failure.
+ * Providers are data (lua/chatbot/providers.lua, loaded when first asked for,
+ * and chatbot.register), kept as Lua tables. A route is the table that comes
+ * out for one bot; it never holds a key. Knows nothing of the two userdata
+ * types and nothing of the engine but the kinds of failure.
  */
 #ifndef CHATBOT_PROVIDER_H
 #define CHATBOT_PROVIDER_H

@@ -33,10 +33,6 @@ M.register = core.register
 M.providers = core.providers
 M.array = core.array
 
-for _, provider in ipairs(require "chatbot.providers") do
-  core.register(provider.name, provider)
-end
-
 local running, yield = coroutine.running, coroutine.yield
 
 -- In a coroutine that may yield? Lua 5.1 can only say that it is none.
