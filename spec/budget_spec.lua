@@ -2,17 +2,14 @@
 -- stream that floods does not starve another. Nothing here looks at a clock: a budget of a
 -- microsecond is spent at once, so that each poll does the least that it may do.
 
+local bots = require "spec.support.bots"
 local chatbot = require "chatbot"
 local support = require "spec.support"
 
+local bot_at = bots.at
+
 local LEAST = { budget = 0.001 }
 local EVENTS = 3000
-
-local function bot_at(server, opts)
-  local all = { base_url = server.url, model = "m", max_retries = 0, timeout = 30 }
-  for name, value in pairs(opts or {}) do all[name] = value end
-  return chatbot.new(all)
-end
 
 local function event(delta, reason)
   return support.event(support.encode {

@@ -3,12 +3,7 @@
 local chatbot = require "chatbot"
 local support = require "spec.support"
 
-local function collect()
-  support.close_all()
-  collectgarbage()
-  collectgarbage()
-  assert.equal(0, chatbot.poll(), "replies left open")
-end
+local collect = require("spec.support.bots").collect
 
 -- Answers a prompt "... number N ..." with N in several pieces.
 local ECHO = { lua = [[

@@ -1,28 +1,17 @@
 -- The conversation: what is kept, what is sent of it, and what a failure leaves.
 
+local bots = require "spec.support.bots"
 local chatbot = require "chatbot"
 local support = require "spec.support"
+
+local collect, bot_at = bots.collect, bots.at
 
 local unpack = table.unpack or unpack
 local sse, whole = support.sse, support.json_completion
 
-local function collect()
-  support.close_all()
-  collectgarbage()
-  collectgarbage()
-  assert.equal(0, chatbot.poll(), "replies left open")
-end
-
 local function user(text) return { role = "user", content = text } end
 local function assistant(text) return { role = "assistant", content = text } end
 local function system(text) return { role = "system", content = text } end
-
--- A bot at this server; nothing is tried twice, nothing waits for long.
-local function bot_at(server, opts)
-  local all = { base_url = server.url or server, model = "m", max_retries = 0, timeout = 20 }
-  for name, value in pairs(opts or {}) do all[name] = value end
-  return chatbot.new(all)
-end
 
 -- One answer for each text, the last one again and again.
 local function answering(...)

@@ -1,16 +1,12 @@
 -- Several models: the next is asked when one fails before its first text.
 
+local bots = require "spec.support.bots"
 local chatbot = require "chatbot"
 local support = require "spec.support"
 
-local sse, http = support.sse, support.http
+local collect = bots.collect
 
-local function collect()
-  support.close_all()
-  collectgarbage()
-  collectgarbage()
-  assert.equal(0, chatbot.poll(), "replies left open")
-end
+local sse, http = support.sse, support.http
 
 -- Each service has a key of its own, which HOME always gives in the tests.
 local function service(name, server, opts)

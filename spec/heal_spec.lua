@@ -1,7 +1,10 @@
 -- Parameters that a server refuses: left out or renamed once, and remembered.
 
+local bots = require "spec.support.bots"
 local chatbot = require "chatbot"
 local support = require "spec.support"
+
+local bot_at = bots.at
 
 local sse, http = support.sse, support.http
 
@@ -10,16 +13,7 @@ local moved = {}
 local function collect()
   for name, url in pairs(moved) do chatbot.register(name, { base_url = url }) end
   moved = {}
-  support.close_all()
-  collectgarbage()
-  collectgarbage()
-  assert.equal(0, chatbot.poll(), "replies left open")
-end
-
-local function bot_at(server, opts)
-  local all = { base_url = server.url, model = "m", max_retries = 0, timeout = 20 }
-  for name, value in pairs(opts or {}) do all[name] = value end
-  return chatbot.new(all)
+  bots.collect()
 end
 
 local function refusal(message, param, status, code)

@@ -1,14 +1,12 @@
 -- Conversations of megabytes: what is sent is what is in them, the host is never held
 -- for long, and strings that are sent from where they stand stay for as long.
 
+local bots = require "spec.support.bots"
 local chatbot = require "chatbot"
 local support = require "spec.support"
 
-local function bot_at(server, messages, opts)
-  local all = { base_url = server.url, model = "m", max_retries = 0, timeout = 30,
-    messages = messages }
-  for name, value in pairs(opts or {}) do all[name] = value end
-  return chatbot.new(all)
+local function bot_at(server, messages, retries)
+  return bots.at(server, { messages = messages, max_retries = retries })
 end
 
 local function ask(bot, prompt, opts)
@@ -46,12 +44,7 @@ local HELLO = { role = "user", content = "hello" }
 local GOOD = { role = "assistant", content = "good" }
 
 describe("a conversation of megabytes", function()
-  after_each(function()
-    support.close_all()
-    collectgarbage()
-    collectgarbage()
-    assert.equal(0, chatbot.poll(), "replies left open")
-  end)
+  after_each(bots.collect)
 
   for _, size in ipairs { 100, 2000, 70000, 700000 } do
     it(("arrives as it is, in messages of %d bytes"):format(size), function()
@@ -84,7 +77,7 @@ describe("a conversation of megabytes", function()
       support.http(503, { ["retry-after-ms"] = "1" }), { { reset = true } },
       support.sse { "good" } }
     local messages = conversation(1000, 2000)
-    assert.equal("good", ask(bot_at(server, messages, { max_retries = 2 }), "hello"))
+    assert.equal("good", ask(bot_at(server, messages, 2), "hello"))
     local requests = server:requests()
     assert.equal(3, #requests)
     for i = 1, 3 do assert.equal(requests[1].body, requests[i].body) end

@@ -1,14 +1,12 @@
 -- Prompts of several parts: texts and images.
 
+local bots = require "spec.support.bots"
 local chatbot = require "chatbot"
 local support = require "spec.support"
 
 local function collect()
-  support.close_all()
   support.remove_all()
-  collectgarbage()
-  collectgarbage()
-  assert.equal(0, chatbot.poll(), "replies left open")
+  bots.collect()
 end
 
 -- The smallest GIF that there is.

@@ -1,13 +1,10 @@
 -- What is kept and what is not, counted with the collector stopped: a byte is a byte.
 
+local bots = require "spec.support.bots"
 local chatbot = require "chatbot"
 local support = require "spec.support"
 
-local function bot_at(server, opts)
-  local all = { base_url = server.url, model = "m", max_retries = 0, timeout = 30 }
-  for name, value in pairs(opts or {}) do all[name] = value end
-  return chatbot.new(all)
-end
+local bot_at = bots.at
 
 local function collect()
   for _ = 1, 4 do collectgarbage() end

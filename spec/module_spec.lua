@@ -1,14 +1,10 @@
 -- The module: what require gives and does not do, what `new` takes and refuses.
 
+local bots = require "spec.support.bots"
 local chatbot = require "chatbot"
 local support = require "spec.support"
 
-local function collect()
-  support.close_all()
-  collectgarbage()
-  collectgarbage()
-  assert.equal(0, chatbot.poll(), "replies left open")
-end
+local collect = bots.collect
 
 local function core_path()
   for template in package.cpath:gmatch("[^;]+") do

@@ -1,24 +1,14 @@
 -- The reply: the ways to read one, what it says when it has ended, how to end it.
 
+local bots = require "spec.support.bots"
 local chatbot = require "chatbot"
 local support = require "spec.support"
+
+local collect, bot_at = bots.collect, bots.at
 
 local sse, whole = support.sse, support.json_completion
 local puc51 = _VERSION == "Lua 5.1" and not rawget(_G, "jit")
 local lua54 = _VERSION == "Lua 5.4"
-
-local function collect()
-  support.close_all()
-  collectgarbage()
-  collectgarbage()
-  assert.equal(0, chatbot.poll(), "replies left open")
-end
-
-local function bot_at(server, opts)
-  local all = { base_url = server.url, model = "m", max_retries = 0, timeout = 20 }
-  for name, value in pairs(opts or {}) do all[name] = value end
-  return chatbot.new(all)
-end
 
 -- An answer in words, a pause before each, so that they arrive one by one.
 local WORDS = { "Once ", "upon ", "a ", "time ", "it ", "streamed." }
@@ -260,15 +250,15 @@ describe("chat in a coroutine", function()
   end)
 
   it("holds several conversations side by side", function()
-    local bots, text = {}, {}
+    local threads, text = {}, {}
     for i = 1, 5 do
       local bot = bot_at(support.serve { sse({ "I am ", tostring(i) }, { every = 0.01 }) })
-      bots[i] = coroutine.create(function() return bot:chat("x") end)
+      threads[i] = coroutine.create(function() return bot:chat("x") end)
       text[i] = ""
     end
     assert(support.deadline(10, function()
       local dead = 0
-      for i, co in ipairs(bots) do
+      for i, co in ipairs(threads) do
         if coroutine.status(co) == "dead" then
           dead = dead + 1
         else
@@ -277,7 +267,7 @@ describe("chat in a coroutine", function()
           if coroutine.status(co) ~= "dead" then text[i] = text[i] .. piece end
         end
       end
-      return dead == #bots
+      return dead == #threads
     end))
     for i = 1, 5 do assert.equal("I am " .. i, text[i]) end
   end)

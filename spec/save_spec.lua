@@ -1,22 +1,16 @@
 -- Conversations that are saved, loaded, forked, taken back and cut; what they cost.
 
+local bots = require "spec.support.bots"
 local chatbot = require "chatbot"
 local support = require "spec.support"
+
+local bot_at = bots.at
 
 local sse = support.sse
 
 local function collect()
-  support.close_all()
   support.remove_all()
-  collectgarbage()
-  collectgarbage()
-  assert.equal(0, chatbot.poll(), "replies left open")
-end
-
-local function bot_at(server, opts)
-  local all = { base_url = server.url, model = "m", max_retries = 0, timeout = 20 }
-  for name, value in pairs(opts or {}) do all[name] = value end
-  return chatbot.new(all)
+  bots.collect()
 end
 
 local function user(text) return { role = "user", content = text } end

@@ -1,7 +1,10 @@
 -- Structured answers: json = true and schema = {...}, and what comes back.
 
+local bots = require "spec.support.bots"
 local chatbot = require "chatbot"
 local support = require "spec.support"
+
+local bot_at = bots.at
 
 local sse, whole = support.sse, support.json_completion
 
@@ -17,16 +20,7 @@ local moved = {}
 local function collect()
   for name, url in pairs(moved) do chatbot.register(name, { base_url = url }) end
   moved = {}
-  support.close_all()
-  collectgarbage()
-  collectgarbage()
-  assert.equal(0, chatbot.poll(), "replies left open")
-end
-
-local function bot_at(server, opts)
-  local all = { base_url = server.url, model = "m", max_retries = 0, timeout = 20 }
-  for name, value in pairs(opts or {}) do all[name] = value end
-  return chatbot.new(all)
+  bots.collect()
 end
 
 -- The provider with its data, at our server.

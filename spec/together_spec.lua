@@ -1,16 +1,12 @@
 -- Several replies at once: chatbot.all and chatbot.race.
 
+local bots = require "spec.support.bots"
 local chatbot = require "chatbot"
 local support = require "spec.support"
 
-local sse = support.sse
+local collect = bots.collect
 
-local function collect()
-  support.close_all()
-  collectgarbage()
-  collectgarbage()
-  assert.equal(0, chatbot.poll(), "replies left open")
-end
+local sse = support.sse
 
 local function stream(script, opts, call)
   local all = { base_url = support.serve({ script }).url, model = "m", max_retries = 0,

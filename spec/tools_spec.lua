@@ -1,23 +1,13 @@
 -- Tools: calls of the model that the bot runs, or hands to the caller.
 
+local bots = require "spec.support.bots"
 local chatbot = require "chatbot"
 local support = require "spec.support"
 
+local collect, bot_at = bots.collect, bots.at
+
 local sse, whole = support.sse, support.json_completion
 local unpack = table.unpack or unpack
-
-local function collect()
-  support.close_all()
-  collectgarbage()
-  collectgarbage()
-  assert.equal(0, chatbot.poll(), "replies left open")
-end
-
-local function bot_at(server, opts)
-  local all = { base_url = server.url, model = "m", max_retries = 0, timeout = 20 }
-  for name, value in pairs(opts or {}) do all[name] = value end
-  return chatbot.new(all)
-end
 
 local function call(name, arguments, id, index)
   return { index = index or 0, id = id or "call_1", type = "function",
