@@ -6,12 +6,16 @@
  */
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
 
 int luaopen_benchclock(lua_State *L);
 
-static double *latency; /* of all events so far, us */
+#define SETTLING 5e5 /* us, see limit.c */
+
+static double settled;  /* from when on latency is noted; 0: not known */
+static double *latency; /* of the events since then, us */
 static size_t count, room;
 
 static int push(lua_State *L, clockid_t id)
@@ -33,6 +37,20 @@ static int clock_cpu(lua_State *L)
     return push(L, CLOCK_THREAD_CPUTIME_ID);
 }
 
+static bool note(double us)
+{
+    if (count == room) {
+        size_t more = room * 2 + 4096;
+        double *grown = realloc(latency, more * sizeof *latency);
+        if (grown == NULL)
+            return false;
+        latency = grown;
+        room = more;
+    }
+    latency[count++] = us;
+    return true;
+}
+
 /* take(text [, id]) -> id, events: notes the latency of each "ID:MICROSECONDS "
  * in the text of a paced stream; another ID than `id` is an error. In C, as in
  * limit.c, because it is no part of what is measured. */
@@ -44,6 +62,8 @@ static int clock_take(lua_State *L)
     char *end;
     clock_gettime(CLOCK_MONOTONIC, &ts);
     double now = (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
+    if (settled == 0)
+        settled = now + SETTLING;
     for (; *s != '\0'; s = end + 1, events++) {
         long of = strtol(s, &end, 10);
         if (*end != ':' || (id >= 0 && of != id))
@@ -52,13 +72,8 @@ static int clock_take(lua_State *L)
         double at = (double)strtoll(end + 1, &end, 10);
         if (*end != ' ')
             return luaL_error(L, "text was lost");
-        if (count == room) {
-            room = room * 2 + 4096;
-            latency = realloc(latency, room * sizeof *latency);
-            if (latency == NULL)
-                return luaL_error(L, "not enough memory");
-        }
-        latency[count++] = now - at;
+        if (now >= settled && !note(now - at))
+            return luaL_error(L, "not enough memory");
     }
     lua_pushnumber(L, (lua_Number)id);
     lua_pushnumber(L, (lua_Number)events);

@@ -8,7 +8,9 @@
  *                                     the other on one connection
  *
  * `worst` is the longest that one pass of reading took. The moment at which an
- * event was written is read at its fixed place in the line, paced streams only.
+ * event was written is read at its fixed place in the line, paced streams only,
+ * and counts from SETTLING after the first event on: what comes before has
+ * waited for connections to be opened, all at once.
  */
 #include <curl/curl.h>
 #include <stdbool.h>
@@ -23,6 +25,8 @@
     "{\"model\":\"gpt-4.1\",\"messages\":[{\"role\":\"user\",\"content\":"     \
     "\"Hello\"}],\"temperature\":0,\"stream\":true}"
 
+#define SETTLING 500000 /* us */
+
 struct line {
     char bytes[4096]; /* a line that was cut */
     size_t len;
@@ -33,7 +37,8 @@ struct limit {
     int epoll;
     int64_t timer; /* when curl wants to be called; -1: not */
     long running, events;
-    size_t stamp; /* where the time stands in a line; 0: not known */
+    size_t stamp;    /* where the time stands in a line; 0: not known */
+    int64_t settled; /* from when on latency is noted; 0: not known */
     int64_t *latency;
     size_t count, room;
 };
@@ -55,7 +60,10 @@ static void note_latency(const char *line, size_t n, int64_t at)
             return;
         l.stamp = (size_t)(p - line) + 11;
     }
-    if (n <= l.stamp || line[l.stamp] < '0' || line[l.stamp] > '9')
+    if (l.settled == 0)
+        l.settled = at + SETTLING;
+    if (at < l.settled || n <= l.stamp || line[l.stamp] < '0' ||
+        line[l.stamp] > '9')
         return;
     const char *colon = memchr(line + l.stamp, ':', n - l.stamp);
     if (colon == NULL)

@@ -8,7 +8,8 @@
  * The first part of a request's path says what is wanted:
  *     /EVENTS-BATCH-RATE-CROWD/...   BATCH events to a write; RATE > 0: one
  *     write of each stream RATE times a second, the first when CROWD streams
- *     are there. The text of paced events is "STREAM:MICROSECONDS " with the
+ *     are there; where they are several, none ends before all have had their
+ *     last event. The text of paced events is "STREAM:MICROSECONDS " with the
  *     monotonic clock at the moment of the write.
  *
  * Linux only, one thread. Knows just enough HTTP/1.1 for the clients here: one
@@ -46,6 +47,7 @@ struct stream {
     size_t body_left;    /* of the request */
     long id, requests;   /* of the connection */
     bool answering;      /* a stream is under way */
+    bool crowded;        /* it ends one period after its last event */
     long left, batch;    /* events, events to a write */
     int64_t period;      /* us between two writes; 0: a flood */
     int64_t due;         /* the next write */
@@ -298,6 +300,7 @@ static void begin_crowd(void)
     while (c != NULL) {
         struct stream *next = c->next;
         c->due = start + c->period * i++ / n;
+        c->crowded = n > 1;
         queue(c);
         c = next;
     }
@@ -440,12 +443,13 @@ static int64_t pace(void)
         if (s.first == NULL)
             s.last = NULL;
         c->next = NULL;
-        bool good = send_batch(c);
+        bool ends = c->left == 0;
+        bool good = ends || send_batch(c);
         c->due += c->period;
-        if (good && c->left > 0)
-            queue(c);
-        else if (good)
+        if (good && (ends || (c->left == 0 && !c->crowded)))
             good = end_stream(c);
+        else if (good)
+            queue(c);
         if (!good) {
             c->answering = false;
             drop(c);
@@ -502,6 +506,9 @@ int main(int argc, char **argv)
         int64_t wait = pace();
         struct timespec ts = {wait / 1000000, wait % 1000000 * 1000};
         int n = epoll_pwait2(s.epoll, ev, 64, wait < 0 ? NULL : &ts, NULL);
+        if (n < 0 && errno == ENOSYS) /* Linux before 5.11 */
+            n = epoll_wait(s.epoll, ev, 64,
+                           wait < 0 ? -1 : (int)((wait + 999) / 1000));
         for (int i = 0; i < n; i++) {
             int fd = ev[i].data.fd;
             if (fd == 0)

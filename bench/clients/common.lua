@@ -1,10 +1,10 @@
 -- common.lua - what the Lua clients of the bench share: counting and latency.
 --
 -- The text of a paced event is "STREAM:MICROSECONDS "; see server.c. In Neovim there is
--- no module of the right kind, so the same is done here in Lua.
+-- no module of the right kind, so the same as in clock.c is done here in Lua.
 
 local ok, clock = pcall(require, "benchclock")
-local latencies = {}
+local latencies, settled = {}, nil
 
 if not ok then
   local uv = vim.uv or vim.loop
@@ -12,10 +12,11 @@ if not ok then
 
   function clock.take(text, id)
     local now, n = clock.now(), 0
+    settled = settled or now + 5e5
     for of, at in text:gmatch("(%d+):(%d+) ") do
       assert(not id or of == id, "text of another stream")
       id, n = of, n + 1
-      latencies[#latencies + 1] = now - tonumber(at)
+      if now >= settled then latencies[#latencies + 1] = now - tonumber(at) end
     end
     return id, n
   end

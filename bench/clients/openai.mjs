@@ -7,8 +7,8 @@ import OpenAI from "openai";
 const [, , , url, streams] = process.argv;
 const paced = !/-0-\d+\//.test(url);
 const client = new OpenAI({ baseURL: url, apiKey: "bench", maxRetries: 0 });
-const latencies = [];
-let events = 0;
+const latencies = []; // from half a second after the first event on, see limit.c
+let settled, events = 0;
 
 async function read() {
   let text = "";
@@ -22,7 +22,9 @@ async function read() {
     events++;
     if (paced) {
       const at = Number(piece.slice(piece.indexOf(":") + 1));
-      latencies.push(Number(process.hrtime.bigint() / 1000n) - at);
+      const now = Number(process.hrtime.bigint() / 1000n);
+      settled ??= now + 500000;
+      if (now >= settled) latencies.push(now - at);
     }
   }
   return text;
