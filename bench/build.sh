@@ -28,7 +28,7 @@ make_one() # make_one NAME FLAGS...
 {
     name=$1
     shift
-    if newer "$build/$name" "bench/$name.c" src; then
+    if newer "$build/$name" "bench/$name.c" bench/histogram.h src; then
         $cc -o "$build/$name" "bench/$name.c" "$@"
     fi
 }
@@ -39,7 +39,7 @@ make_one limit $(libs libcurl)
 make_one parse -Isrc src/bytes.c src/utf8.c src/delta.c src/sse.c
 for lua; do
     mkdir -p "$build/$lua"
-    if newer "$build/$lua/benchclock.so" bench/clock.c; then
+    if newer "$build/$lua/benchclock.so" bench/clock.c bench/histogram.h; then
         $cc -shared -fPIC $(pkg-config --cflags "$lua") bench/clock.c \
             -o "$build/$lua/benchclock.so"
     fi

@@ -6,17 +6,17 @@
  */
 #include <lauxlib.h>
 #include <lua.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
+
+#include "histogram.h"
 
 int luaopen_benchclock(lua_State *L);
 
 #define SETTLING 5e5 /* us, see limit.c */
 
-static double settled;  /* from when on latency is noted; 0: not known */
-static double *latency; /* of the events since then, us */
-static size_t count, room;
+static double settled; /* from when on latency is noted; 0: not known */
+static struct histogram latency; /* of the events since then */
 
 static int push(lua_State *L, clockid_t id)
 {
@@ -35,20 +35,6 @@ static int clock_now(lua_State *L)
 static int clock_cpu(lua_State *L)
 {
     return push(L, CLOCK_THREAD_CPUTIME_ID);
-}
-
-static bool note(double us)
-{
-    if (count == room) {
-        size_t more = room * 2 + 4096;
-        double *grown = realloc(latency, more * sizeof *latency);
-        if (grown == NULL)
-            return false;
-        latency = grown;
-        room = more;
-    }
-    latency[count++] = us;
-    return true;
 }
 
 /* take(text [, id]) -> id, events: notes the latency of each "ID:MICROSECONDS "
@@ -72,28 +58,21 @@ static int clock_take(lua_State *L)
         double at = (double)strtoll(end + 1, &end, 10);
         if (*end != ' ')
             return luaL_error(L, "text was lost");
-        if (now >= settled && !note(now - at))
-            return luaL_error(L, "not enough memory");
+        if (now >= settled)
+            histogram_note(&latency, (int64_t)(now - at));
     }
     lua_pushnumber(L, (lua_Number)id);
     lua_pushnumber(L, (lua_Number)events);
     return 2;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* quantile(q) -> microseconds, or nil when nothing was noted */
 static int clock_quantile(lua_State *L)
 {
     double q = luaL_checknumber(L, 1);
-    if (count == 0)
+    if (latency.count == 0)
         return 0;
-    qsort(latency, count, sizeof *latency, by_value);
-    lua_pushnumber(L, (lua_Number)latency[(size_t)(q * (double)(count - 1))]);
+    lua_pushnumber(L, (lua_Number)histogram_quantile(&latency, q));
     return 1;
 }
 

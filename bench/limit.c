@@ -5,6 +5,7 @@
  *
  *     limit stream URL STREAMS        "events N p50 US p99 US worst US"
  *     limit twice URL [CA]            "first US second US": one request after
+ *     limit pieces URL                "linked US init US": CPU time until main
  *                                     the other on one connection
  *
  * `worst` is the longest that one pass of reading took. The moment at which an
@@ -20,6 +21,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
+
+#include "histogram.h"
 
 #define BODY                                                                   \
     "{\"model\":\"gpt-4.1\",\"messages\":[{\"role\":\"user\",\"content\":"     \
@@ -39,8 +42,7 @@ struct limit {
     long running, events;
     size_t stamp;    /* where the time stands in a line; 0: not known */
     int64_t settled; /* from when on latency is noted; 0: not known */
-    int64_t *latency;
-    size_t count, room;
+    struct histogram latency;
 };
 
 static struct limit l;
@@ -49,6 +51,14 @@ static int64_t now(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+/* CPU time of the process, us. */
+static int64_t cpu(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
@@ -68,13 +78,7 @@ static void note_latency(const char *line, size_t n, int64_t at)
     const char *colon = memchr(line + l.stamp, ':', n - l.stamp);
     if (colon == NULL)
         return;
-    if (l.count == l.room) {
-        l.room = l.room * 2 + 1024;
-        l.latency = realloc(l.latency, l.room * sizeof *l.latency);
-        if (l.latency == NULL)
-            exit(1);
-    }
-    l.latency[l.count++] = at - strtoll(colon + 1, NULL, 10);
+    histogram_note(&l.latency, at - strtoll(colon + 1, NULL, 10));
 }
 
 static void take_line(const char *line, size_t n, bool paced, int64_t at)
@@ -199,12 +203,6 @@ static int64_t step(void)
     return now() - began;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
 int main(int argc, char **argv)
 {
     int64_t worst = 0;
@@ -214,7 +212,13 @@ int main(int argc, char **argv)
     bool twice = strcmp(argv[1], "twice") == 0;
     long streams = twice || argc < 4 ? 1 : atol(argv[3]);
     struct line *cuts = calloc((size_t)streams, sizeof *cuts);
+    int64_t linked = cpu();
     curl_global_init(CURL_GLOBAL_DEFAULT);
+    if (strcmp(argv[1], "pieces") == 0) {
+        printf("linked %lld init %lld\n", (long long)linked,
+               (long long)(cpu() - linked));
+        return 0;
+    }
     l.multi = curl_multi_init();
     l.epoll = epoll_create1(EPOLL_CLOEXEC);
     l.timer = -1;
@@ -240,13 +244,10 @@ int main(int argc, char **argv)
         return 0;
     }
     printf("events %ld worst %lld", l.events, (long long)worst);
-    if (l.count > 0) {
-        qsort(l.latency, l.count, sizeof *l.latency, by_value);
-        printf(" p50 %lld p99 %lld", (long long)l.latency[l.count / 2],
-               (long long)l.latency[l.count * 99 / 100]);
-    }
+    if (l.latency.count > 0)
+        printf(" p50 %.0f p99 %.0f", histogram_quantile(&l.latency, 0.5),
+               histogram_quantile(&l.latency, 0.99));
     printf("\n");
-    free(l.latency);
     free(cuts);
     return 0;
 }

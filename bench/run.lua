@@ -365,6 +365,21 @@ local function start_table()
   at_most("whole process, 20 events, to the C program", "<= 1.15",
     times(column(found[start54.name], "wall"), base), 1.15)
 
+  local pieces = in_turn(quick and 5 or 21, { { name = "ours", run = function()
+    return run(ours54, { "pieces", plain .. "/20-20-0-1/v1" })
+  end }, { name = "limit", run = function()
+    return run(limit, { "pieces", plain .. "/20-20-0-1/v1" })
+  end } })
+  local function piece(name)
+    return number(median(column(pieces.ours, name)) / 1000)
+  end
+  say("\nWhere this module's process on Lua 5.4 spends its CPU time, ms: to start the interpreter "
+    .. "%s, `require` %s, `new` %s, to load libcurl %s, `stream` %s, to read %s. The C program has "
+    .. "spent %s when it begins, with libcurl linked to it, and initialises it in %s.",
+    piece("interpreter"), piece("require"), piece("new"), piece("libcurl"), piece("stream"),
+    piece("read"), number(median(column(pieces.limit, "linked")) / 1000),
+    number(median(column(pieces.limit, "init")) / 1000))
+
   clients, jobs = { limit, ours54, oursjit }, {}
   for _, client in ipairs(clients) do
     jobs[#jobs + 1] = { name = client.name, run = function()

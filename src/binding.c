@@ -44,7 +44,8 @@ void binding_type(lua_State *L, const struct binding_type *type,
     lua_remove(L, -2);
 }
 
-void *binding_new(lua_State *L, const struct binding_type *type, size_t size)
+void *binding_new(lua_State *L, const struct binding_type *type, size_t size,
+                  int fields)
 {
 #if LUA_VERSION_NUM >= 504
     void *p = lua_newuserdatauv(L, size, 1);
@@ -52,7 +53,7 @@ void *binding_new(lua_State *L, const struct binding_type *type, size_t size)
     void *p = lua_newuserdata(L, size);
 #endif
     memset(p, 0, size);
-    lua_newtable(L);
+    lua_createtable(L, 0, fields);
     compat_setenv(L, -2);
     compat_getkey(L, type);
     lua_setmetatable(L, -2);
@@ -127,7 +128,7 @@ struct http *binding_http(lua_State *L)
     lua_pop(L, 1);
     binding_type(L, &engine_type, meta, none);
     lua_pop(L, 1);
-    e = binding_new(L, &engine_type, sizeof *e);
+    e = binding_new(L, &engine_type, sizeof *e, 0);
     lua_pushvalue(L, -1);
     compat_setkey(L, &engine_key);
     e->http = http_new(&error);

@@ -26,8 +26,10 @@ struct binding_type {
 void binding_type(lua_State *L, const struct binding_type *type,
                   const luaL_Reg *meta, const luaL_Reg *methods);
 
-/* A zeroed userdata of `type` with an empty table. [-0, +1, m] */
-void *binding_new(lua_State *L, const struct binding_type *type, size_t size);
+/* A zeroed userdata of `type` with an empty table that has room for so many
+ * fields. [-0, +1, m] */
+void *binding_new(lua_State *L, const struct binding_type *type, size_t size,
+                  int fields);
 
 /* The userdata at `i`, or NULL when it is none of this type. [-0, +0, -] */
 void *binding_test(lua_State *L, int i, const struct binding_type *type);

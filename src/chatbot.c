@@ -123,10 +123,10 @@ int chatbot_new(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     options_check(L, 1, false);
-    struct chatbot *b = binding_new(L, &chatbot_type, sizeof *b); /* 2 */
-    compat_getenv(L, 2);                                          /* 3 */
-    lua_newtable(L);                                              /* 4 */
-    lua_newtable(L);                                              /* 5 */
+    struct chatbot *b = binding_new(L, &chatbot_type, sizeof *b, 8); /* 2 */
+    compat_getenv(L, 2);                                             /* 3 */
+    lua_newtable(L);                                                 /* 4 */
+    lua_newtable(L);                                                 /* 5 */
     copy_options(L, 1, 4);
     lua_getfield(L, 1, "messages");
     if (!lua_isnil(L, -1))
@@ -468,11 +468,11 @@ static int chatbot_clone(lua_State *L)
     struct chatbot *from = check(L);
     static const char *const same[] = {"route", "api_key", "extra"};
     lua_settop(L, 1);
-    compat_getenv(L, 1);                                          /* 2 */
-    struct chatbot *b = binding_new(L, &chatbot_type, sizeof *b); /* 3 */
-    compat_getenv(L, 3);                                          /* 4 */
-    lua_newtable(L);                                              /* 5 */
-    lua_getfield(L, 2, "options");                                /* 6 */
+    compat_getenv(L, 1);                                             /* 2 */
+    struct chatbot *b = binding_new(L, &chatbot_type, sizeof *b, 8); /* 3 */
+    compat_getenv(L, 3);                                             /* 4 */
+    lua_newtable(L);                                                 /* 5 */
+    lua_getfield(L, 2, "options");                                   /* 6 */
     copy_options(L, 6, 5);
     lua_pushvalue(L, 5);
     lua_setfield(L, 4, "options");

@@ -576,6 +576,8 @@ void chunk_finish(lua_State *L, struct reply *r, int env)
     const struct bytes *text = &r->text.bytes;
     if (text->len > 0 || !tools) {
         lua_pushlstring(L, text->len > 0 ? text->data : "", text->len);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, env, "text");
         lua_setfield(L, -2, "content");
     }
     if (r->refusal.bytes.len > 0) {

@@ -23,7 +23,7 @@ static size_t length_of(lua_State *L, int i, int place, bool *taken,
     bool first = !*taken;
     *taken = true;
     i = lua_absindex(L, i);
-    if (first) {
+    if (first && lua_istable(L, to->known)) {
         lua_rawgeti(L, to->known, 2 * place - 1);
         bool same = lua_rawequal(L, -1, i);
         lua_rawgeti(L, to->known, 2 * place);
@@ -33,6 +33,10 @@ static size_t length_of(lua_State *L, int i, int place, bool *taken,
     if (size > 0 || utf8_invalid(s, n) < n)
         return size;
     size = body_quoted_size(s, n);
+    if (first && lua_isnil(L, to->known)) {
+        lua_newtable(L);
+        lua_replace(L, to->known);
+    }
     if (first) {
         lua_pushvalue(L, i);
         lua_rawseti(L, to->known, 2 * place - 1);
@@ -111,7 +115,7 @@ bool encoded_string(lua_State *L, int i, const struct encoded_to *to)
 
 void encoded_forget(lua_State *L, int known, int n)
 {
-    for (int k = 2 * n + 1;; k++) {
+    for (int k = 2 * n + 1; lua_istable(L, known); k++) {
         lua_rawgeti(L, known, k);
         bool there = !lua_isnil(L, -1);
         lua_pop(L, 1);

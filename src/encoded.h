@@ -26,8 +26,9 @@ enum encoded_status {
 struct encoded_to {
     struct body *body;
     int strings; /* a table that keeps the long strings alive */
-    int known;   /* a table: known[2i - 1] is the long string of message i,
-                    known[2i] the length of its JSON */
+    int known;   /* a table, or nil, which becomes one when there is need:
+                    known[2i - 1] is the long string of message i, known[2i]
+                    the length of its JSON */
 };
 
 /* Adds message `place`, the table at `i`. [-0, +0, m] */

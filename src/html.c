@@ -126,7 +126,7 @@ int html_parse(lua_State *L)
     const char *s = luaL_checklstring(L, 1, &n), *wrong;
     lua_settop(L, 1);
     create_type(L);
-    struct page *p = binding_new(L, &page_type, sizeof *p);
+    struct page *p = binding_new(L, &page_type, sizeof *p, 0);
     p->xml = libxml_load();
     wrong = p->xml->error;
     if (wrong == NULL && n > INT_MAX)

@@ -199,21 +199,16 @@ static void push_sources(lua_State *L, struct stack *s)
         options_number(L, top + 5, top + 4, "max_request_bytes", 64 << 20);
     lua_settop(L, top + 7);
     lua_getfield(L, s->env, "known");
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        lua_newtable(L);
-        lua_pushvalue(L, -1);
-        lua_setfield(L, s->env, "known");
-    }
     s->source.known = top + 8;
 }
 
-/* The body, its strings and the key are on top. False: an error table is
+/* The body and the key are on top. False: an error table is
  * pushed. */
 static bool send(lua_State *L, const struct stack *s)
 {
-    struct http_options o = {0};
-    int key_at = lua_gettop(L), body = key_at - 2;
+    const char *lines[REQUEST_HEADERS];
+    struct http_options o = {.headers = lines};
+    int key_at = lua_gettop(L), body = key_at - 1;
     char *key = lua_touserdata(L, key_at);
     lua_getfield(L, s->source.options, "allow_insecure_http");
     bool insecure = lua_toboolean(L, -1);
@@ -232,11 +227,14 @@ static bool send(lua_State *L, const struct stack *s)
     lua_setfield(L, s->renv, "engine");
     reply_forget(L, s->reply);
     if (!s->source.fetch) {
-        lua_pushvalue(L, body + 1);
-        lua_setfield(L, s->renv, "strings");
+        struct body *made = lua_touserdata(L, body);
+        if (made->count > 0) {
+            lua_pushvalue(L, body);
+            lua_setfield(L, s->renv, "strings");
+        }
         /* from here on nothing throws, because the body would be lost */
-        o.body = *(struct body *)lua_touserdata(L, body);
-        body_init(lua_touserdata(L, body));
+        o.body = *made;
+        body_init(made);
     }
     bool ok = reply_start(L, s->reply, http, &o, key);
     request_wipe(&o, key);
@@ -255,9 +253,11 @@ bool launch(lua_State *L, int bot, int reply)
     fill_reply(L, &s);
     bool ok = true;
     if (s.source.fetch)
-        lua_settop(L, lua_gettop(L) + 2);
+        lua_pushnil(L);
     else
         ok = request_body(L, &s.source);
+    lua_pushvalue(L, s.source.known);
+    lua_setfield(L, s.env, "known");
     ok = ok && push_key(L, &s) && send(L, &s);
     if (!ok) {
         launch_name(L, s.route);

@@ -42,15 +42,16 @@ static int reply_gc(lua_State *L)
 
 struct reply *reply_new(lua_State *L)
 {
-    return binding_new(L, &reply_type, sizeof(struct reply));
+    return binding_new(L, &reply_type, sizeof(struct reply), 16);
 }
 
 void reply_forget(lua_State *L, int i)
 {
     struct reply *r = lua_touserdata(L, i);
     static const char *const names[] = {
-        "id",         "model",      "usage",      "finish_reason", "logprobs",
-        "tool_calls", "tool_index", "tool_parts", "request_id",    "raw"};
+        "id",         "model",      "usage",      "finish_reason",
+        "logprobs",   "tool_calls", "tool_index", "tool_parts",
+        "request_id", "raw",        "text"};
     bytes_free(&r->text.bytes);
     bytes_free(&r->reasoning.bytes);
     bytes_free(&r->refusal.bytes);
@@ -179,6 +180,17 @@ static void tell_reasoning(lua_State *L, struct reply *r, int i, int env)
     lua_pop(L, 1);
 }
 
+/* The text of an answer that was handed out is env.text, and stands here no
+ * longer. */
+static void drop_text(struct reply *r)
+{
+    bool whole = r->status >= REPLY_COMPLETE && r->status <= REPLY_FILTERED;
+    if (!whole || r->held || r->given < r->text.bytes.len)
+        return;
+    bytes_free(&r->text.bytes);
+    r->given = 0;
+}
+
 int64_t reply_deadline(lua_State *L)
 {
     return timers_now() + BUDGET_PART(binding_budget(L));
@@ -215,6 +227,7 @@ enum reply_state reply_advance(lua_State *L, int i, int64_t until)
         lua_pushlstring(L, r->text.bytes.data + r->given, n);
         lua_getfield(L, env, "on_text");
         r->given += n;
+        drop_text(r);
         if (lua_isfunction(L, -1))
             call_on_text(L, i);
         else
@@ -223,6 +236,7 @@ enum reply_state reply_advance(lua_State *L, int i, int64_t until)
         lua_remove(L, env - 1);
         return REPLY_HAS_TEXT;
     }
+    drop_text(r);
     switch (r->status) {
     case REPLY_STREAMING:
         if (r->request != NULL)
@@ -531,8 +545,13 @@ static int reply_index(lua_State *L)
     if (lua_type(L, 2) != LUA_TSTRING)
         return 1;
     const char *name = lua_tostring(L, 2);
-    if (strcmp(name, "text") == 0)
-        return index_bytes(L, &r->text.bytes, true);
+    if (strcmp(name, "text") == 0) {
+        compat_getenv(L, 1);
+        lua_getfield(L, -1, "text");
+        return r->text.bytes.len == 0 && lua_isstring(L, -1)
+                   ? 1
+                   : index_bytes(L, &r->text.bytes, true);
+    }
     if (strcmp(name, "reasoning") == 0)
         return index_bytes(L, &r->reasoning.bytes, false);
     if (strcmp(name, "refusal") == 0)

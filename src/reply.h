@@ -7,6 +7,7 @@
  *   strings       those of a large body that are sent from where they stand
  *   hold          the Lua side goes on where the request has ended well
  *   on_text, on_event, wait, verbose, keep_partial, max_context_tokens: options
+ *   text          all of it, once the answer is whole
  *   id, model, finish_reason, usage, logprobs, tool_calls, message, err, raw
  * and what chunk.c keeps while tool calls arrive.
  */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "binding.h"
 #include "encoded.h"
 #include "failure.h"
 #include "json.h"
@@ -17,8 +18,7 @@
 #include "provider.h"
 #include "utf8.h"
 
-#define MAX_HEADERS 64
-#define LARGE       ((size_t)256 * 1024) /* bytes of a body that is not joined */
+#define LARGE ((size_t)256 * 1024) /* bytes of a body that is not joined */
 
 /* ---- body ---- */
 
@@ -368,6 +368,8 @@ static bool add_all(lua_State *L, const struct maker *m)
            add_call_fields(L, m) && add_stream(L, m);
 }
 
+static const struct binding_type body_type = {"chatbot.body"};
+
 static int body_gc(lua_State *L)
 {
     body_free(lua_touserdata(L, 1));
@@ -379,22 +381,20 @@ bool request_body(lua_State *L, const struct request_source *s)
     static const luaL_Reg meta[] = {{"__gc", body_gc}, {NULL, NULL}};
     luaL_checkstack(L, 20, NULL);
     int top = lua_gettop(L);
-    struct body *body = lua_newuserdata(L, sizeof *body);
+    compat_getkey(L, &body_type);
+    if (lua_isnil(L, -1))
+        binding_type(L, &body_type, meta, meta + 1);
+    lua_settop(L, top);
+    struct body *body = binding_new(L, &body_type, sizeof *body, 0);
     body_init(body);
-    lua_newtable(L);
-    compat_setfuncs(L, meta);
-    lua_setmetatable(L, -2);
-    lua_newtable(L);
+    compat_getenv(L, top + 1);
     struct maker m = {s, {body, top + 2, s->known}};
     bool ok = add_all(L, &m);
-    if (ok && body->size <= LARGE) {
+    if (ok && body->size <= LARGE)
         ok = body_join(body) || no_memory(L);
-        lua_pushnil(L);
-        lua_replace(L, top + 2);
-    }
     if (!ok)
         lua_replace(L, top + 1);
-    lua_settop(L, ok ? top + 2 : top + 1);
+    lua_settop(L, top + 1);
     return ok;
 }
 
@@ -442,10 +442,6 @@ bool request_has_secret(const struct http_options *o)
     return false;
 }
 
-struct header_list {
-    const char *lines[MAX_HEADERS];
-};
-
 /* Adds a line; an earlier one of that name wins. The text lives in a userdata
  * that stays on the stack. False: an error table. [-0, +1, m] */
 static bool add_header(lua_State *L, struct http_options *o, const char *name,
@@ -457,7 +453,7 @@ static bool add_header(lua_State *L, struct http_options *o, const char *name,
     }
     if (!check(L, lua_pushfstring(L, "the header %s", name), value, n))
         return false;
-    if (has(o, name) || o->n_headers == MAX_HEADERS)
+    if (has(o, name) || o->n_headers == REQUEST_HEADERS)
         return true;
     size_t len = strlen(name);
     char *line = lua_newuserdata(L, len + n + 3);
@@ -553,8 +549,6 @@ bool request_headers(lua_State *L, const struct request_source *s,
                      const char *key, struct http_options *o)
 {
     luaL_checkstack(L, 32, NULL);
-    struct header_list *list = lua_newuserdata(L, sizeof *list);
-    o->headers = list->lines;
     o->n_headers = 0;
     /* the user's own come first, and so replace ours */
     static const char *const tables[] = {"headers", "header_env"};

@@ -16,7 +16,8 @@ struct request_source {
     int call;     /* of the call: a table or nil */
     int route;    /* see provider.h */
     int messages; /* the conversation */
-    int known;    /* a table that remembers what encoded.h says */
+    int known;    /* a table that remembers what encoded.h says, or nil: it is
+                     made there when there is something to remember */
     int note;     /* a string that is sent with the system message, or nil */
     bool foreign; /* not the server that the headers were given for */
     bool stream;
@@ -25,15 +26,16 @@ struct request_source {
     double max_request;   /* bytes that the body may take at worst */
 };
 
-/* Pushes a userdata that is a struct body and owns what is in it, and nil or
- * the table that keeps alive what it does not own; or pushes an error table and
- * returns false (a message that cannot be encoded, or is not UTF-8, or too
- * much). [-0, +(1|2), m] */
+#define REQUEST_HEADERS 64 /* lines at most */
+
+/* Pushes a userdata that is a struct body and keeps alive the strings in it; or
+ * pushes an error table and returns false (a message that cannot be encoded, or
+ * is not UTF-8, or too much). [-0, +1, m] */
 bool request_body(lua_State *L, const struct request_source *s);
 
-/* Fills o->headers with lines that live in what is pushed onto the stack: as
- * many values as it takes, so the caller resets the top. `key` may be NULL.
- * False: an error table is on top. */
+/* Fills o->headers, which has room for them all, with lines that live in what
+ * is pushed onto the stack: as many values as it takes, so the caller resets
+ * the top. `key` may be NULL. False: an error table is on top. */
 bool request_headers(lua_State *L, const struct request_source *s,
                      const char *key, struct http_options *o);
 

@@ -8,7 +8,9 @@
 --   garbage URL          bytes of garbage of polls that return nothing
 --   history URL KB       a conversation of 2 KB messages: the longest steps
 --   require              loads the module and does nothing
+--   pieces URL           CPU time of what a process does for its first answer
 
+local born = os.clock() -- CPU time of the process so far
 local mode, url, arg1, arg2, arg3 = ...
 local common = require "common"
 local now = common.now
@@ -154,6 +156,24 @@ end
 
 modes["require"] = function()
   print(("us %.0f"):format(loaded))
+end
+
+function modes.pieces()
+  local at = os.clock()
+  local function lap(name)
+    local spent = os.clock() - at
+    io.write(("%s %.0f "):format(name, spent * 1e6))
+    at = os.clock()
+  end
+  io.write(("interpreter %.0f require %.0f "):format(born * 1e6, loaded))
+  local bot = new()
+  lap("new")
+  require("chatbot.core").curl_version() -- loads libcurl
+  lap("libcurl")
+  local reply = bot:stream("Hello")
+  lap("stream")
+  for text in reply:chunks() do common.count(text) end
+  lap("read")
 end
 
 modes[mode]()
