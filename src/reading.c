@@ -363,9 +363,12 @@ static bool find_form(lua_State *L, struct reply *r)
     bool stream_type = strncasecmp(type, "text/event-stream", 17) == 0;
     if (n >= 3 && memcmp(s, "\xEF\xBB\xBF", 3) == 0)
         i = 3;
+    if (i < r->blanks)
+        i = r->blanks;
     while (i < n && strchr(" \t\r\n", s[i]) != NULL && s[i] != '\0')
         i++;
     if (i == n) {
+        r->blanks = i;
         http_drained(request);
         return true;
     }

@@ -62,7 +62,7 @@ void reply_forget(lua_State *L, int i)
     r->form = FORM_UNKNOWN;
     r->more = false;
     r->finished = r->ended = r->named = r->held = false;
-    r->given = r->kept = r->reasoning_given = 0;
+    r->given = r->kept = r->reasoning_given = r->blanks = 0;
     compat_getenv(L, i);
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         lua_pushnil(L);

@@ -59,6 +59,7 @@ struct reply {
     enum reply_status verdict; /* of what is held */
     struct reply_text text, reasoning, refusal;
     bool committed; /* a message of ours is in the conversation */
+    size_t blanks;  /* bytes at the head that tell nothing of the form */
     size_t given;   /* bytes of `text` that were handed out */
     size_t reasoning_given;
     struct bytes scratch;     /* an unescaped piece */
