@@ -66,9 +66,10 @@ static void refuse_header(struct transfer *t)
 }
 
 /* Copies a header value without surrounding blanks. One that does not fit is
- * cut at its first semicolon, or dropped: the half of an echoed key would
- * no longer be known for one. */
-static void keep(char *to, size_t size, const char *value, size_t n)
+ * cut at its first semicolon, or `instead` stands for it: the half of an echoed
+ * key would no longer be known for one. */
+static void keep(char *to, size_t size, const char *value, size_t n,
+                 const char *instead)
 {
     while (n > 0 && (*value == ' ' || *value == '\t'))
         value++, n--;
@@ -77,8 +78,10 @@ static void keep(char *to, size_t size, const char *value, size_t n)
     const char *semicolon = n < size ? NULL : memchr(value, ';', n);
     if (semicolon != NULL)
         n = (size_t)(semicolon - value);
-    if (n >= size)
-        n = 0;
+    if (n >= size) {
+        value = instead;
+        n = strlen(instead);
+    }
     for (size_t i = 0; i < n; i++) /* printable ASCII only */
         to[i] = value[i] >= 0x20 && value[i] < 0x7F ? value[i] : '?';
     to[n] = '\0';
@@ -103,15 +106,18 @@ static void take_header(struct transfer *t, const char *line, size_t n)
         const char *name;
         char *to;
         size_t size;
+        const char *instead;
     } known[] = {
-        {"content-type", resp->content_type, sizeof resp->content_type},
-        {"x-request-id", resp->request_id, sizeof resp->request_id},
-        {"request-id", resp->request_id, sizeof resp->request_id},
-        {"x-generation-id", resp->request_id, sizeof resp->request_id},
-        {"retry-after", resp->retry_after, sizeof resp->retry_after},
-        {"retry-after-ms", resp->retry_after_ms, sizeof resp->retry_after_ms},
-        {"x-should-retry", resp->should_retry, sizeof resp->should_retry},
-        {"content-encoding", t->encoding, sizeof t->encoding},
+#define HEADER(name, to, instead) {name, to, sizeof to, instead}
+        HEADER("content-type", resp->content_type, ""),
+        HEADER("x-request-id", resp->request_id, ""),
+        HEADER("request-id", resp->request_id, ""),
+        HEADER("x-generation-id", resp->request_id, ""),
+        HEADER("retry-after", resp->retry_after, ""),
+        HEADER("retry-after-ms", resp->retry_after_ms, ""),
+        HEADER("x-should-retry", resp->should_retry, ""),
+        HEADER("content-encoding", t->encoding, "(too long)"),
+#undef HEADER
     };
     const char *colon = memchr(line, ':', n);
     if (colon == NULL)
@@ -120,7 +126,8 @@ static void take_header(struct transfer *t, const char *line, size_t n)
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (len == strlen(known[i].name) &&
             strncasecmp(line, known[i].name, len) == 0 && !known[i].to[0])
-            keep(known[i].to, known[i].size, colon + 1, n - len - 1);
+            keep(known[i].to, known[i].size, colon + 1, n - len - 1,
+                 known[i].instead);
     if (t->request->options.document && len == 8 &&
         strncasecmp(line, "location", 8) == 0)
         keep_location(t->request, colon + 1, n - len - 1);

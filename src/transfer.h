@@ -23,7 +23,7 @@ struct transfer {
     bool opened;   /* a socket was asked for: the name is resolved */
     bool capped;   /* enough of an error body has been read */
     bool redirected;
-    char encoding[32];     /* the content-encoding */
+    char encoding[128];    /* the content-encoding */
     enum http_fault fault; /* found in a callback */
     const char *ca_source; /* where the CA certificates come from */
     char error[CURL_ERROR_SIZE];

@@ -102,6 +102,12 @@ local rows = {
     expect = { kind = "protocol", status = 200, attempts = 1, message = "gzip" },
   },
   {
+    name = "an encoding whose name is too long to be kept",
+    serve = { { wire.head(200, { ["Content-Type"] = "text/event-stream",
+      ["Content-Encoding"] = ("x"):rep(500), ["Connection"] = "close" }), event "Hel", close } },
+    expect = { kind = "protocol", status = 200, attempts = 1, message = "too long" },
+  },
+  {
     name = "the encoding identity is none",
     serve = { wire.sse({ "Hello" }, { headers = { ["Content-Encoding"] = "identity" } }) },
     expect = { verdict = "complete", text = "Hello" },
