@@ -12,6 +12,8 @@ WERROR     ?=
 SANITIZE   ?=
 PKG_CONFIG ?= pkg-config
 BUILD      ?= build/$(notdir $(LUA))$(if $(SANITIZE),-sanitized)
+# By one name, whoever asks, or what depends on a header would not be known.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(BUILD))
 SPECS      ?= spec
 WRAP       ?=
 SECONDS    ?= 60

@@ -140,6 +140,25 @@ describe("a conversation of megabytes", function()
     for _ = 1, 20 do chatbot.poll(0.005) end
   end)
 
+  it("is forgotten when it is taken away, also where short messages are between", function()
+    local server = support.serve { support.sse { "good" } }
+    local messages = {}
+    for i = 1, 20 do
+      messages[i] = { role = i % 2 == 1 and "user" or "assistant",
+        content = i % 2 == 0 and i .. ("x"):rep(1000000) or "short" }
+    end
+    local bot = bot_at(server, messages)
+    messages = nil -- luacheck: ignore
+    assert.equal("good", ask(bot, "hello"))
+    collectgarbage()
+    local before = collectgarbage("count")
+    bot:reset()
+    assert.equal("good", ask(bot, "hello"))
+    collectgarbage()
+    collectgarbage()
+    assert.is_true(before - collectgarbage("count") > 9000, "it is still there")
+  end)
+
   -- Prose, code, Japanese, and what people write to each other.
   local TALK = {
     'The quick brown fox said: "jump!" - and over the lazy dog it went, as it had to.\n',

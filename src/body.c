@@ -76,7 +76,7 @@ bool body_add(struct body *b, const char *s, size_t n)
 
 bool body_quote(struct body *b, const char *s, size_t n)
 {
-    char escaped[BODY_ROOM];
+    char escaped[BODY_ESCAPE];
     bool ok = body_add(b, "\"", 1);
     for (size_t i = 0; ok && i < n;) {
         size_t run = delta_plain_run(s + i, n - i);
@@ -130,10 +130,10 @@ bool body_join(struct body *b)
     bytes_init(&all, SIZE_MAX);
     if (b->count == 0)
         return true;
-    if (bytes_reserve(&all, b->size + BODY_ROOM) != BYTES_OK)
+    if (bytes_reserve(&all, b->size) != BYTES_OK)
         return false;
     body_rewind(b);
-    all.len = body_read(b, all.data, b->size + BODY_ROOM);
+    all.len = body_read(b, all.data, b->size);
     body_free(b);
     b->text = all;
     b->size = all.len;
@@ -145,12 +145,21 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* Writes what is left of an escape. */
+static size_t read_escaped(struct body *b, char *to, size_t room)
+{
+    size_t n = least(room, b->escaped_len - b->escaped_at);
+    memcpy(to, b->escaped + b->escaped_at, n);
+    b->escaped_at += n;
+    return n;
+}
+
 /* Writes what comes next of the string; *done when that was its end. A quoted
  * one counts its opening quote as the first byte. */
 static size_t read_kept(struct body *b, const struct body_kept *k, char *to,
                         size_t room, bool *done)
 {
-    size_t len = 0, i = b->string_at;
+    size_t len, i = b->string_at;
     if (!k->quoted) {
         len = least(room, k->n - i);
         memcpy(to, k->s + i, len);
@@ -158,16 +167,20 @@ static size_t read_kept(struct body *b, const struct body_kept *k, char *to,
         *done = b->string_at == k->n;
         return len;
     }
-    if (i == 0)
+    len = read_escaped(b, to, room);
+    if (i == 0 && len < room)
         to[len++] = '"', i++;
-    while (i <= k->n && room - len >= BODY_ROOM) {
+    while (i <= k->n && len < room) {
         const char *s = k->s + i - 1;
         size_t run = delta_plain_run(s, least(room - len, k->n - i + 1));
         memcpy(to + len, s, run);
         len += run;
         i += run;
-        while (i <= k->n && room - len >= BODY_ROOM && more(k->s[i - 1]) != 0)
-            len += escape(k->s[i++ - 1], to + len);
+        while (i <= k->n && len < room && more(k->s[i - 1]) != 0) {
+            b->escaped_len = escape(k->s[i++ - 1], b->escaped);
+            b->escaped_at = 0;
+            len += read_escaped(b, to + len, room - len);
+        }
     }
     *done = i > k->n && len < room;
     if (*done)
@@ -183,21 +196,19 @@ size_t body_read(struct body *b, char *to, size_t room)
         const struct body_kept *k =
             b->kept_at < b->count ? &b->kept[b->kept_at] : NULL;
         size_t stop = k != NULL ? k->at : b->text.len;
-        if (b->text_at < stop) {
-            size_t n = least(room - len, stop - b->text_at);
+        size_t n = least(room - len, stop - b->text_at);
+        if (n > 0)
             memcpy(to + len, b->text.data + b->text_at, n);
-            b->text_at += n;
-            len += n;
-            continue;
-        }
-        bool done = false;
-        size_t n = k != NULL ? read_kept(b, k, to + len, room - len, &done) : 0;
+        b->text_at += n;
         len += n;
+        if (k == NULL)
+            break;
+        bool done = false;
+        if (b->text_at == stop)
+            len += read_kept(b, k, to + len, room - len, &done);
         if (done) {
             b->kept_at++;
             b->string_at = 0;
-        } else if (n == 0) {
-            break;
         }
     }
     return len;
@@ -206,4 +217,5 @@ size_t body_read(struct body *b, char *to, size_t room)
 void body_rewind(struct body *b)
 {
     b->text_at = b->kept_at = b->string_at = 0;
+    b->escaped_at = b->escaped_len = 0;
 }

@@ -13,6 +13,8 @@
 
 #include "bytes.h"
 
+#define BODY_ESCAPE 6 /* bytes of an escape in JSON, at most */
+
 struct body_kept;
 
 struct body {
@@ -22,10 +24,9 @@ struct body {
     size_t size; /* of all that is sent */
     /* where reading is: in `text`, among `kept`, and in the string there */
     size_t text_at, kept_at, string_at;
+    char escaped[BODY_ESCAPE]; /* an escape that is not wholly read */
+    size_t escaped_at, escaped_len;
 };
-
-/* The least room that body_read can use: an escape, in JSON. */
-#define BODY_ROOM 6
 
 /* The length of the string as JSON, with its quotes. */
 size_t body_quoted_size(const char *s, size_t n);
@@ -52,8 +53,7 @@ void body_reset(struct body *b, const struct body_mark *to);
 /* Copies what is kept. False when memory is out; nothing is changed then. */
 bool body_join(struct body *b);
 
-/* Writes what comes next, up to `room` bytes; 0 when all has been written.
- * `room` is at least BODY_ROOM. */
+/* Writes what comes next, and less than `room` bytes only at the end. */
 size_t body_read(struct body *b, char *to, size_t room);
 
 /* Reading begins again. */

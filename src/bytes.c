@@ -3,8 +3,7 @@
  *
  * Capacity doubles, so that appending byte by byte stays linear, and is cut at
  * the maximum, so that the memory never passes what the owner allowed. All
- * sizes are compared by subtraction: `len <= max` always holds, and nothing
- * here can overflow.
+ * sizes are compared by subtraction, and nothing here can overflow.
  */
 #include "bytes.h"
 
@@ -33,7 +32,7 @@ enum bytes_status bytes_reserve(struct bytes *b, size_t n)
 {
     if (n <= b->cap - b->len)
         return BYTES_OK;
-    if (n > b->max - b->len)
+    if (b->len > b->max || n > b->max - b->len) /* the owner may lower it */
         return BYTES_LIMIT;
     size_t need = b->len + n;
     size_t cap = b->cap > b->max / 2 ? b->max : b->cap * 2;

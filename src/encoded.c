@@ -13,36 +13,54 @@ static void keep_alive(lua_State *L, int i, const struct encoded_to *to)
     lua_rawseti(L, to->strings, (int)lua_rawlen(L, to->strings) + 1);
 }
 
+/* The length that is known for the long string at `i`, or 0. [-0, +0, -] */
+static size_t known_length(lua_State *L, int i, int place,
+                           const struct encoded_to *to)
+{
+    size_t size = 0;
+    if (!lua_istable(L, to->known))
+        return 0;
+    lua_rawgeti(L, to->known, 2 * place - 1);
+    if (lua_rawequal(L, -1, i)) {
+        lua_rawgeti(L, to->known, 2 * place);
+        size = (size_t)lua_tonumber(L, -1);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return size;
+}
+
+static void remember(lua_State *L, int i, int place, size_t size,
+                     const struct encoded_to *to)
+{
+    if (lua_isnil(L, to->known_now)) {
+        lua_newtable(L);
+        lua_replace(L, to->known_now);
+    }
+    lua_pushvalue(L, i);
+    lua_rawseti(L, to->known_now, 2 * place - 1);
+    lua_pushnumber(L, (lua_Number)size);
+    lua_rawseti(L, to->known_now, 2 * place);
+}
+
 /* The length of the JSON of the long string at `i`, 0 when it is not valid
  * UTF-8. A message has at most one that is remembered. [-0, +0, m] */
 static size_t length_of(lua_State *L, int i, int place, bool *taken,
                         const struct encoded_to *to)
 {
-    size_t n, size = 0;
+    size_t n;
     const char *s = lua_tolstring(L, i, &n);
     bool first = !*taken;
     *taken = true;
     i = lua_absindex(L, i);
-    if (first && lua_istable(L, to->known)) {
-        lua_rawgeti(L, to->known, 2 * place - 1);
-        bool same = lua_rawequal(L, -1, i);
-        lua_rawgeti(L, to->known, 2 * place);
-        size = same ? (size_t)lua_tonumber(L, -1) : 0;
-        lua_pop(L, 2);
+    size_t size = first ? known_length(L, i, place, to) : 0;
+    if (size == 0) {
+        if (utf8_invalid(s, n) < n)
+            return 0;
+        size = body_quoted_size(s, n);
     }
-    if (size > 0 || utf8_invalid(s, n) < n)
-        return size;
-    size = body_quoted_size(s, n);
-    if (first && lua_isnil(L, to->known)) {
-        lua_newtable(L);
-        lua_replace(L, to->known);
-    }
-    if (first) {
-        lua_pushvalue(L, i);
-        lua_rawseti(L, to->known, 2 * place - 1);
-        lua_pushnumber(L, (lua_Number)size);
-        lua_rawseti(L, to->known, 2 * place);
-    }
+    if (first)
+        remember(L, i, place, size, to);
     return size;
 }
 
@@ -111,17 +129,4 @@ bool encoded_string(lua_State *L, int i, const struct encoded_to *to)
         return body_add(to->body, s, n);
     keep_alive(L, i, to);
     return body_keep(to->body, s, n);
-}
-
-void encoded_forget(lua_State *L, int known, int n)
-{
-    for (int k = 2 * n + 1; lua_istable(L, known); k++) {
-        lua_rawgeti(L, known, k);
-        bool there = !lua_isnil(L, -1);
-        lua_pop(L, 1);
-        if (!there)
-            break;
-        lua_pushnil(L);
-        lua_rawseti(L, known, k);
-    }
 }

@@ -25,10 +25,10 @@ enum encoded_status {
 
 struct encoded_to {
     struct body *body;
-    int strings; /* a table that keeps the long strings alive */
-    int known;   /* a table, or nil, which becomes one when there is need:
-                    known[2i - 1] is the long string of message i, known[2i]
-                    the length of its JSON */
+    int strings;   /* a table that keeps the long strings alive */
+    int known;     /* a table or nil: known[2i - 1] is the long string that
+                      message i had last time, known[2i] its length as JSON */
+    int known_now; /* nil, or the table of this time, for the next */
 };
 
 /* Adds message `place`, the table at `i`. [-0, +0, m] */
@@ -37,8 +37,5 @@ enum encoded_status encoded_message(lua_State *L, int i, int place,
 
 /* Adds the string at `i` as it is. False: no memory. [-0, +0, m] */
 bool encoded_string(lua_State *L, int i, const struct encoded_to *to);
-
-/* Forgets what is known of messages behind the first `n`. [-0, +0, -] */
-void encoded_forget(lua_State *L, int known, int n);
 
 #endif

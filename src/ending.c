@@ -53,12 +53,16 @@ void ending_mark(lua_State *L, int env, const char *name)
     lua_pop(L, 1);
 }
 
-/* The strings that were sent from where they stand are needed no longer.
- * [-0, +0, m] */
+/* What was sent is needed no longer. [-0, +0, -] */
 static void let_go(lua_State *L, int env)
 {
+    lua_rawgeti(L, env, REPLY_BODY);
+    bool there = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    if (!there)
+        return;
     lua_pushnil(L);
-    lua_setfield(L, env, "strings");
+    lua_rawseti(L, env, REPLY_BODY);
 }
 
 /* Leaves the conversation as it was before the prompt, or, when the options say
@@ -66,6 +70,7 @@ static void let_go(lua_State *L, int env)
 static void give_up(lua_State *L, struct reply *r, int env)
 {
     int top = lua_gettop(L);
+    let_go(L, env);
     lua_getfield(L, env, "keep_partial");
     if (lua_toboolean(L, -1) && r->text.bytes.len > 0) {
         lua_getfield(L, env, "messages");
@@ -80,7 +85,6 @@ static void give_up(lua_State *L, struct reply *r, int env)
         ending_rollback(L, r, env);
     }
     lua_settop(L, top);
-    let_go(L, env);
 }
 
 static int protected_give_up(lua_State *L)

@@ -66,7 +66,8 @@ struct http_limits {
 };
 
 /* What to ask for. http_start copies all of it but the body, whose strings
- * must stay until the request is given back. */
+ * must stay until the request is given back: one that is not sent by then is
+ * not sent to its end, and its connection is closed. */
 struct http_options {
     const char *url;
     const char *const *headers; /* "Name: value", `n_headers` of them */

@@ -199,7 +199,9 @@ static void push_sources(lua_State *L, struct stack *s)
         options_number(L, top + 5, top + 4, "max_request_bytes", 64 << 20);
     lua_settop(L, top + 7);
     lua_getfield(L, s->env, "known");
+    lua_pushnil(L);
     s->source.known = top + 8;
+    s->source.known_now = top + 9;
 }
 
 /* The body and the key are on top. False: an error table is
@@ -230,7 +232,7 @@ static bool send(lua_State *L, const struct stack *s)
         struct body *made = lua_touserdata(L, body);
         if (made->count > 0) {
             lua_pushvalue(L, body);
-            lua_setfield(L, s->renv, "strings");
+            lua_rawseti(L, s->renv, REPLY_BODY);
         }
         /* from here on nothing throws, because the body would be lost */
         o.body = *made;
@@ -252,12 +254,13 @@ bool launch(lua_State *L, int bot, int reply)
     push_sources(L, &s);
     fill_reply(L, &s);
     bool ok = true;
-    if (s.source.fetch)
+    if (s.source.fetch) {
         lua_pushnil(L);
-    else
+    } else {
         ok = request_body(L, &s.source);
-    lua_pushvalue(L, s.source.known);
-    lua_setfield(L, s.env, "known");
+        lua_pushvalue(L, s.source.known_now);
+        lua_setfield(L, s.env, "known");
+    }
     ok = ok && push_key(L, &s) && send(L, &s);
     if (!ok) {
         launch_name(L, s.route);

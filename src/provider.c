@@ -18,6 +18,8 @@ static int add_known(lua_State *L)
 {
     lua_settop(L, 0);
     lua_getglobal(L, "require");
+    if (!lua_isfunction(L, -1))
+        return luaL_error(L, "the first use of a provider needs 'require'");
     lua_pushliteral(L, "chatbot.providers");
     lua_call(L, 1, 1);
     int n = (int)lua_rawlen(L, 1);

@@ -4,7 +4,7 @@
  * A reply owns its request. Its environment table holds, under these names,
  *   bot, engine   userdata that must live as long
  *   messages      the conversation;  pending: the prompt in it, see history.h
- *   strings       those of a large body that are sent from where they stand
+ *   [REPLY_BODY]  the large body that is being sent, which keeps its strings
  *   hold          the Lua side goes on where the request has ended well
  *   on_text, on_event, wait, verbose, keep_partial, max_context_tokens: options
  *   text          all of it, once the answer is whole
@@ -19,6 +19,8 @@
 #include "delta.h"
 #include "redact.h"
 #include "utf8.h"
+
+#define REPLY_BODY 1
 
 enum reply_status {
     REPLY_CLOSED = 0, /* never opened */

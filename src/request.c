@@ -292,7 +292,6 @@ static bool add_messages(lua_State *L, const struct maker *m)
             return false;
         lua_settop(L, top);
     }
-    encoded_forget(L, s->known, n + 1);
     return add_literal(L, m, "],");
 }
 
@@ -388,7 +387,7 @@ bool request_body(lua_State *L, const struct request_source *s)
     struct body *body = binding_new(L, &body_type, sizeof *body, 0);
     body_init(body);
     compat_getenv(L, top + 1);
-    struct maker m = {s, {body, top + 2, s->known}};
+    struct maker m = {s, {body, top + 2, s->known, s->known_now}};
     bool ok = add_all(L, &m);
     if (ok && body->size <= LARGE)
         ok = body_join(body) || no_memory(L);

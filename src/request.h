@@ -12,14 +12,14 @@
 
 /* Where everything stands on the Lua stack. */
 struct request_source {
-    int options;  /* of the bot: a table */
-    int call;     /* of the call: a table or nil */
-    int route;    /* see provider.h */
-    int messages; /* the conversation */
-    int known;    /* a table that remembers what encoded.h says, or nil: it is
-                     made there when there is something to remember */
-    int note;     /* a string that is sent with the system message, or nil */
-    bool foreign; /* not the server that the headers were given for */
+    int options;   /* of the bot: a table */
+    int call;      /* of the call: a table or nil */
+    int route;     /* see provider.h */
+    int messages;  /* the conversation */
+    int known;     /* what encoded.h knew the last time, a table or nil */
+    int known_now; /* nil, where it puts what it knows now */
+    int note;      /* a string that is sent with the system message, or nil */
+    bool foreign;  /* not the server that the headers were given for */
     bool stream;
     bool fetch;           /* a GET without a body */
     bool replace_invalid; /* what is no UTF-8 becomes U+FFFD */

@@ -12,7 +12,7 @@ function M:tool_result(id, value)
   local free, err = self:_busy()
   if not free then return nil, err end
   local content, problem = require("chatbot.ask").content(value)
-  if not content then error("the result cannot be sent: " .. problem, 2) end
+  if not content then error("the result cannot be sent: " .. problem, 3) end
   local messages = self:get_messages()
   messages[#messages + 1] = { role = "tool", tool_call_id = id, content = content }
   return self

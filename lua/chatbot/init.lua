@@ -292,9 +292,12 @@ function Chatbot:set_model(name, opts)
   return self
 end
 
--- What a program may never call is loaded with the first call of it.
+-- What a program may never call is loaded with the first call of it. No tail call, which
+-- Lua 5.1 counts as a level that has no line: to blame the caller is one level more there.
+local function pass(...) return ... end
+
 local function later(file, name)
-  return function(...) return require("chatbot." .. file)[name](...) end
+  return function(...) return pass(require("chatbot." .. file)[name](...)) end
 end
 
 for _, name in ipairs { "tool_result", "fork", "undo", "get_usage", "models" } do

@@ -8,7 +8,7 @@ local M = {}
 local function advance(replies, enough)
   for i, reply in pairs(replies) do
     if not pcall(Reply._is_held, reply) then
-      error(("%s of the list is no reply: %s"):format(tostring(i), tostring(reply)), 3)
+      error(("%s of the list is no reply: %s"):format(tostring(i), tostring(reply)), 4)
     end
   end
   while true do

@@ -89,13 +89,13 @@ static void reads_the_same_in_pieces(void)
         body_init(&b);
         size_t n = fill(&b, want);
         CHECK(b.size == n);
-        for (size_t room = BODY_ROOM; room < 80; room++) {
+        for (size_t room = 1; room < 80; room++) {
             size_t len = 0, more = 0;
             body_rewind(&b);
             do {
                 char *piece = malloc(room); /* so that ASan sees its end */
                 more = piece == NULL ? 0 : body_read(&b, piece, room);
-                CHECK(more <= room && len + more <= n);
+                CHECK(more == (n - len < room ? n - len : room));
                 if (len + more <= n && more > 0)
                     memcpy(got + len, piece, more);
                 free(piece);

@@ -57,6 +57,25 @@ scenario("retries", function()
   equal(STORY, answer, tostring(problem))
 end)
 
+-- A body that is sent from where its strings stand, and one that is given up.
+scenario("a long history", function()
+  local messages = {}
+  for i = 1, 4 do
+    messages[i] = { role = i % 2 == 1 and "user" or "assistant",
+      content = i .. ('"long" 言葉\n'):rep(6000) }
+  end
+  local server = support.serve { sse(WORDS), sse(WORDS, { finish_reason = false, done = false }) }
+  local bot = new(server, { messages = messages, keep_partial = true })
+  equal(STORY, bot:chat("x"))
+  equal(messages[2].content, server:requests()[1].json.messages[2].content)
+  fails("truncated", bot:chat("y"))
+  equal(8, #bot:get_messages())
+  local reply = assert(bot:stream("z"))
+  reply:poll()
+  reply:close()
+  equal(8, #bot:get_messages())
+end)
+
 -- Recorded answers, whole and in random pieces.
 local function read(file)
   return assert(support.read_file("spec/fixtures/wire/" .. file))
