@@ -64,7 +64,7 @@ local scripts = {
 
 local stages = { "plain", "rich", "tools", "whole", "big", "read", "calls", "document",
   "partial", "refused", "busy", "html", "event", "redirect", "callback", "coroutine",
-  "close", "key", "models", "messages" }
+  "close", "key", "models", "messages", "history" }
 
 local urls = {}
 for name, script in pairs(scripts) do

@@ -174,6 +174,14 @@ function stages.partial()
   end
 end
 
+-- A body that is sent from where its strings stand.
+local LONG = ('"Be" brief.\n'):rep(30000)
+
+function stages.history()
+  chat("plain", { system = LONG })
+  chat("cut", { system = LONG, keep_partial = true })
+end
+
 -- Answers that are none. The key is echoed by the server.
 for _, name in ipairs { "refused", "busy", "html", "event", "redirect" } do
   truth[name] = name == "event" and "Hel" or ""
