@@ -477,6 +477,21 @@ end)
 
 -- Names ----------------------------------------------------------------------
 
+it("the README's figures of performance are those of bench/RESULTS.md", function()
+  local results, count = assert(support.read_file("bench/RESULTS.md")), 0
+  local known = {}
+  for number in results:gmatch("%d[%d.]*") do known[number:gsub("%.$", "")] = true end
+  for _, row in ipairs(rows_of("Performance", 1)) do
+    for column = 2, #row do
+      for number in row[column]:gsub("(%d),(%d%d%d)", "%1%2"):gmatch("%d[%d.]*") do
+        count = count + 1
+        assert.truthy(known[(number:gsub("%.$", ""))], number .. " in: " .. row[1])
+      end
+    end
+  end
+  assert.is_true(count > 15, count .. " figures")
+end)
+
 describe("the README and the types name", function()
   after_each(support.close_all)
 
