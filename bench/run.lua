@@ -3,13 +3,14 @@
 --   lua5.4 bench/run.lua BUILD       (by `make bench`)
 --
 -- BUILD has the compiled programs; see bench/build.sh. In the environment, QUICK=1 runs
--- less of everything and OUT names the file for the table. Client and server have a core
--- each. CPU times are those of the whole client process (its children included) less those
--- of the same client with a short stream, so that start and end cancel.
+-- less of everything, and OUT names the file for the table: bench/RESULTS.md, or for a
+-- quick run the one of that name in BUILD. Client and server have a core each. CPU times
+-- are those of the whole client process (its children included) less those of the same
+-- client with a short stream, so that start and end cancel.
 
 local build = assert(..., "usage: run.lua BUILD")
 local quick = (os.getenv("QUICK") or "") ~= ""
-local out = os.getenv("OUT") or "bench/RESULTS.md"
+local out = os.getenv("OUT") or quick and build .. "/RESULTS.md" or "bench/RESULTS.md"
 
 local ROUNDS = quick and 3 or 5
 local MORE_ROUNDS = quick and 5 or 9 -- where a goal is near the limit
