@@ -5,8 +5,9 @@
  *
  *     limit stream URL STREAMS        "events N p50 US p99 US worst US"
  *     limit twice URL [CA]            "first US second US": one request after
- *     limit pieces URL                "linked US init US": CPU time until main
  *                                     the other on one connection
+ *     limit pieces URL                "linked US init US": CPU time until main,
+ *                                     and of libcurl's initialisation
  *
  * `worst` is the longest that one pass of reading took. The moment at which an
  * event was written is read at its fixed place in the line, paced streams only,
@@ -47,19 +48,16 @@ struct limit {
 
 static struct limit l;
 
-static int64_t now(void)
+static int64_t read_clock(clockid_t id) /* us */
 {
     struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
+    clock_gettime(id, &ts);
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-/* CPU time of the process, us. */
-static int64_t cpu(void)
+static int64_t now(void)
 {
-    struct timespec ts;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+    return read_clock(CLOCK_MONOTONIC);
 }
 
 static void note_latency(const char *line, size_t n, int64_t at)
@@ -212,11 +210,11 @@ int main(int argc, char **argv)
     bool twice = strcmp(argv[1], "twice") == 0;
     long streams = twice || argc < 4 ? 1 : atol(argv[3]);
     struct line *cuts = calloc((size_t)streams, sizeof *cuts);
-    int64_t linked = cpu();
+    int64_t linked = read_clock(CLOCK_PROCESS_CPUTIME_ID);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     if (strcmp(argv[1], "pieces") == 0) {
         printf("linked %lld init %lld\n", (long long)linked,
-               (long long)(cpu() - linked));
+               (long long)(read_clock(CLOCK_PROCESS_CPUTIME_ID) - linked));
         return 0;
     }
     l.multi = curl_multi_init();

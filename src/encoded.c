@@ -64,25 +64,26 @@ static size_t length_of(lua_State *L, int i, int place, bool *taken,
     return size;
 }
 
-/* Adds the string at `i`, quoted. [-0, +0, m] */
-static enum encoded_status add(lua_State *L, int i, int place, bool *taken,
+/* Adds `before` and the string at `i`, quoted. [-0, +0, m] */
+static enum encoded_status add(lua_State *L, const char *before, int i,
+                               int place, bool *taken,
                                const struct encoded_to *to)
 {
-    size_t n;
+    size_t n, size;
+    if (lua_type(L, i) != LUA_TSTRING)
+        return ENCODED_OTHER;
     const char *s = lua_tolstring(L, i, &n);
-    bool ok;
+    if (!body_add(to->body, before, 1))
+        return ENCODED_MEMORY;
     if (n < LONG) {
         if (utf8_invalid(s, n) < n)
             return ENCODED_OTHER;
-        ok = body_quote(to->body, s, n);
-    } else {
-        size_t size = length_of(L, i, place, taken, to);
-        if (size == 0)
-            return ENCODED_OTHER;
-        keep_alive(L, i, to);
-        ok = body_keep_quoted(to->body, s, n, size);
+        return body_quote(to->body, s, n) ? ENCODED_OK : ENCODED_MEMORY;
     }
-    return ok ? ENCODED_OK : ENCODED_MEMORY;
+    if ((size = length_of(L, i, place, taken, to)) == 0)
+        return ENCODED_OTHER;
+    keep_alive(L, i, to);
+    return body_keep_quoted(to->body, s, n, size) ? ENCODED_OK : ENCODED_MEMORY;
 }
 
 enum encoded_status encoded_message(lua_State *L, int i, int place,
@@ -96,23 +97,14 @@ enum encoded_status encoded_message(lua_State *L, int i, int place,
     i = lua_absindex(L, i);
     lua_pushnil(L);
     while (status == ENCODED_OK && lua_next(L, i)) {
-        if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING) {
-            status = ENCODED_OTHER;
-            break;
-        }
-        if (!body_add(to->body, open, 1))
-            status = ENCODED_MEMORY;
+        status = add(L, open, -2, place, &taken, to);
         if (status == ENCODED_OK)
-            status = add(L, -2, place, &taken, to);
-        if (status == ENCODED_OK && !body_add(to->body, ":", 1))
-            status = ENCODED_MEMORY;
-        if (status == ENCODED_OK)
-            status = add(L, -1, place, &taken, to);
+            status = add(L, ":", -1, place, &taken, to);
         open = ",";
         lua_pop(L, 1);
     }
     lua_settop(L, top);
-    if (*open == '{') /* an empty table, or none that was begun */
+    if (*open == '{') /* an empty table */
         status = ENCODED_OTHER;
     if (status == ENCODED_OK && !body_add(to->body, "}", 1))
         status = ENCODED_MEMORY;
