@@ -204,8 +204,7 @@ static void push_sources(lua_State *L, struct stack *s)
     s->source.known_now = top + 9;
 }
 
-/* The body and the key are on top. False: an error table is
- * pushed. */
+/* The body and the key are on top. False: an error table is pushed. */
 static bool send(lua_State *L, const struct stack *s)
 {
     const char *lines[REQUEST_HEADERS];
