@@ -122,6 +122,8 @@ int chatbot_new(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
+    luaL_checkstack(L, 24, NULL);
+    options_copy(L, 1, false);
     options_check(L, 1, false);
     struct chatbot *b = binding_new(L, &chatbot_type, sizeof *b, 8); /* 2 */
     compat_getenv(L, 2);                                             /* 3 */
@@ -197,9 +199,9 @@ static bool make_prompt(lua_State *L)
     return true;
 }
 
-/* Puts the prompt at 2 into the conversation, for the reply whose environment
- * is at `renv`; the reply takes it out again when it fails. [-0, +0, m] */
-static void add_prompt(lua_State *L, int env, int renv)
+/* Puts the prompt into the conversation, for the reply whose environment is at
+ * `renv`; the reply takes it out again when it fails. [-0, +0, m] */
+static void add_prompt(lua_State *L, int prompt, int env, int renv)
 {
     lua_getfield(L, env, "messages");
     lua_pushvalue(L, -1);
@@ -226,17 +228,36 @@ static void add_prompt(lua_State *L, int env, int renv)
     lua_setfield(L, env, "pending");
     lua_pushvalue(L, -1);
     lua_setfield(L, renv, "pending");
-    if (lua_isnil(L, 2)) {
+    if (lua_isnil(L, prompt)) {
         lua_rawgeti(L, messages, (int)lua_rawlen(L, messages));
         lua_setfield(L, -2, "after");
     } else {
-        lua_pushvalue(L, 2);
+        lua_pushvalue(L, prompt);
         lua_setfield(L, -2, "user");
-        lua_pushvalue(L, 2);
+        lua_pushvalue(L, prompt);
         history_add(L, messages); /* all that may fail comes before this */
         lua_setfield(L, -2, "replaced");
     }
     lua_settop(L, messages - 1);
+}
+
+/* bot, reply, prompt -> nil, or an error table. */
+static int begin(lua_State *L)
+{
+    enum { BOT = 1, REPLY, PROMPT, ENV, RENV };
+    const struct reply *r = lua_touserdata(L, REPLY);
+    compat_getenv(L, BOT);
+    compat_getenv(L, REPLY);
+    if (!r->fetch) {
+        lua_getfield(L, ENV, "active");
+        lua_pushvalue(L, REPLY);
+        lua_rawseti(L, -2, 1);
+        add_prompt(L, PROMPT, ENV, RENV);
+    }
+    lua_settop(L, RENV);
+    if (launch(L, BOT, REPLY))
+        lua_pushnil(L);
+    return 1;
 }
 
 /* bot, prompt, opts -> reply, or nil and an error table. Common to stream and
@@ -246,8 +267,10 @@ static int start(lua_State *L, const char *path)
     enum { BOT = 1, PROMPT, OPTS, MODEL, NOTE, ENV, ROUTE, REPLY, RENV };
     check(L);
     lua_settop(L, NOTE);
+    luaL_checkstack(L, 40, NULL);
     if (!lua_isnil(L, OPTS)) {
         luaL_checktype(L, OPTS, LUA_TTABLE);
+        options_copy(L, OPTS, true);
         options_check(L, OPTS, true);
     }
     compat_getenv(L, BOT);
@@ -286,10 +309,15 @@ static int start(lua_State *L, const char *path)
         lua_setfield(L, RENV, "route");
     }
     r->status = REPLY_STREAMING; /* from here on its finalizer cleans up */
-    if (path == NULL)
-        add_prompt(L, ENV, RENV);
-    if (!launch(L, BOT, REPLY)) {
+    lua_pushcfunction(L, begin);
+    lua_pushvalue(L, BOT);
+    lua_pushvalue(L, REPLY);
+    lua_pushvalue(L, PROMPT);
+    bool raised = lua_pcall(L, 3, 1, 0) != 0;
+    if (raised || !lua_isnil(L, -1)) { /* an error table */
         reply_close(L, REPLY);
+        if (raised)
+            return lua_error(L);
         lua_pushnil(L);
         lua_insert(L, -2);
         return 2;
@@ -299,11 +327,6 @@ static int start(lua_State *L, const char *path)
     lua_getfield(L, RENV, "on_text");
     if (r->eventful || lua_isfunction(L, -1))
         reply_list(L, REPLY);
-    if (path == NULL) {
-        lua_getfield(L, ENV, "active");
-        lua_pushvalue(L, REPLY);
-        lua_rawseti(L, -2, 1);
-    }
     lua_settop(L, REPLY);
     reply_step(L, REPLY, 0); /* under way at once */
     return 1;
@@ -328,19 +351,36 @@ static int chatbot_get(lua_State *L)
 
 #if COMPAT_YIELDS
 
+/* reply, whether to wait -> perhaps what reply_advance pushes; its state */
+static int turn(lua_State *L)
+{
+    const struct reply *r = lua_touserdata(L, 1);
+    if (r->status == REPLY_STREAMING)
+        reply_step(L, 1, lua_toboolean(L, 2) ? -1 : 0);
+    lua_settop(L, 1);
+    lua_pushinteger(L, reply_advance(L, 1, reply_deadline(L)));
+    return lua_gettop(L) - 1;
+}
+
 /* One turn of chat's loop after another, until the reply has ended, or in a
- * coroutine until there is something to yield. Stack: bot, prompt, opts, reply.
- */
+ * coroutine until there is something to yield. What raises ends the reply.
+ * Stack: bot, prompt, opts, reply, wait. */
 static int chat_loop(lua_State *L, int status, lua_KContext context)
 {
-    enum { REPLY = 4, WAIT = 5 };
-    struct reply *r = lua_touserdata(L, REPLY);
-    (void)status;
-    for (;;) {
+    enum { REPLY = 4, WAIT };
+    bool block = false, failed = status != LUA_OK && status != LUA_YIELD;
+    while (!failed) {
         lua_settop(L, WAIT);
-        if (r->status == REPLY_STREAMING)
-            reply_step(L, REPLY, 0);
-        switch (reply_advance(L, REPLY, reply_deadline(L))) {
+        lua_pushcfunction(L, turn);
+        lua_pushvalue(L, REPLY);
+        lua_pushboolean(L, block);
+        failed = lua_pcall(L, 2, LUA_MULTRET, 0) != LUA_OK;
+        if (failed)
+            break;
+        block = false;
+        enum reply_state state = (enum reply_state)lua_tointeger(L, -1);
+        lua_pop(L, 1);
+        switch (state) {
         case REPLY_HAS_TEXT:
             if (lua_isnil(L, WAIT) && compat_isyieldable(L))
                 return lua_yieldk(L, 1, context, chat_loop);
@@ -349,12 +389,12 @@ static int chat_loop(lua_State *L, int status, lua_KContext context)
             if (!lua_isnil(L, WAIT)) {
                 lua_pushvalue(L, WAIT);
                 lua_pushvalue(L, REPLY);
-                lua_callk(L, 1, 0, context, chat_loop);
+                failed = lua_pcallk(L, 1, 0, 0, context, chat_loop) != LUA_OK;
             } else if (compat_isyieldable(L)) {
                 lua_pushliteral(L, "");
                 return lua_yieldk(L, 1, context, chat_loop);
             } else {
-                reply_step(L, REPLY, -1);
+                block = true;
             }
             break;
         case REPLY_HAS_ENDED:
@@ -366,6 +406,8 @@ static int chat_loop(lua_State *L, int status, lua_KContext context)
             return 2;
         }
     }
+    reply_close(L, REPLY);
+    return lua_error(L);
 }
 
 static int chatbot_chat(lua_State *L)
@@ -398,7 +440,7 @@ static int chatbot_relaunch(lua_State *L)
 {
     enum { BOT = 1, REPLY, OPTS, MODEL, NOTE, RENV };
     check(L);
-    struct reply *r = binding_check(L, REPLY, &reply_type);
+    binding_check(L, REPLY, &reply_type);
     lua_settop(L, NOTE);
     compat_getenv(L, REPLY);
     if (!lua_isnil(L, MODEL)) {
@@ -415,9 +457,7 @@ static int chatbot_relaunch(lua_State *L)
     lua_setfield(L, RENV, "call");
     lua_pushvalue(L, NOTE);
     lua_setfield(L, RENV, "note");
-    enum reply_status before = r->status;
     if (!launch(L, BOT, REPLY)) {
-        r->status = before;
         lua_pushnil(L);
         lua_insert(L, -2);
         return 2;

@@ -28,6 +28,13 @@ static enum http_fault add(struct reply_text *t, const char *s, size_t n)
     return fault_of(utf8_feed(&t->utf8, s, n, &t->bytes));
 }
 
+/* Raises for the want of memory that reply.c makes of it. */
+static void no_memory(lua_State *L, struct reply *r)
+{
+    r->torn = true;
+    luaL_error(L, "not enough memory");
+}
+
 /* ---- the plain form ---- */
 
 static enum http_fault add_escaped(struct reply *r, struct reply_text *t,
@@ -334,7 +341,7 @@ static void push_utf8(lua_State *L, struct reply *r)
     r->scratch.len = 0;
     if (utf8_feed(&utf8, s, n, &r->scratch) != BYTES_OK ||
         utf8_finish(&utf8, &r->scratch) != BYTES_OK)
-        luaL_error(L, "not enough memory");
+        no_memory(L, r);
     lua_pushlstring(L, r->scratch.data, r->scratch.len);
 }
 
@@ -388,11 +395,11 @@ static void finish_tool_calls(lua_State *L, struct reply *r, int env)
             lua_rawgeti(L, -1, k);
             const char *s = lua_tolstring(L, -1, &len);
             if (utf8_feed(&utf8, s, len, &r->scratch) != BYTES_OK)
-                luaL_error(L, "not enough memory");
+                no_memory(L, r);
             lua_pop(L, 1);
         }
         if (utf8_finish(&utf8, &r->scratch) != BYTES_OK)
-            luaL_error(L, "not enough memory");
+            no_memory(L, r);
         lua_pushlstring(L, r->scratch.len ? r->scratch.data : "",
                         r->scratch.len);
         lua_setfield(L, -3, "arguments");
@@ -542,10 +549,10 @@ bool chunk_merge(lua_State *L, struct reply *r, int env)
 
 /* ---- the end ---- */
 
-static void finish_text(lua_State *L, struct reply_text *t)
+static void finish_text(lua_State *L, struct reply *r, struct reply_text *t)
 {
     if (utf8_finish(&t->utf8, &t->bytes) == BYTES_MEMORY)
-        luaL_error(L, "not enough memory");
+        no_memory(L, r);
 }
 
 static void strip(struct bytes *b)
@@ -560,11 +567,11 @@ static void strip(struct bytes *b)
 
 void chunk_finish(lua_State *L, struct reply *r, int env)
 {
-    finish_text(L, &r->text);
+    finish_text(L, r, &r->text);
     if (r->form == FORM_WHOLE && r->text.bytes.len > 0)
         strip(&r->text.bytes);
-    finish_text(L, &r->reasoning);
-    finish_text(L, &r->refusal);
+    finish_text(L, r, &r->reasoning);
+    finish_text(L, r, &r->refusal);
     lua_createtable(L, 0, 3);
     lua_pushliteral(L, "assistant");
     lua_setfield(L, -2, "role");

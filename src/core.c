@@ -111,6 +111,15 @@ static int core_timeout(lua_State *L)
     return 1;
 }
 
+/* remind([seconds]): the engine's descriptor and timeout() say by then that
+ * poll must be called: who waits for something else looks again. */
+static int core_remind(lua_State *L)
+{
+    int64_t us = binding_seconds(L, 1, 0);
+    http_remind(need_http(L), us);
+    return 0;
+}
+
 /* curl_version() -> {version, ssl_version, async_dns, http2, ca, ca_source}.
  * Loads libcurl. `ca` is the file or directory that is used without ca_file. */
 static int core_curl_version(lua_State *L)
@@ -252,6 +261,7 @@ int luaopen_chatbot_core(lua_State *L)
         {"max_concurrent", core_max_concurrent},
         {"pollfd", core_pollfd},
         {"timeout", core_timeout},
+        {"remind", core_remind},
         {"warmup", core_warmup},
         {"register", provider_register},
         {"providers", provider_list},

@@ -72,14 +72,16 @@ static void give_up(lua_State *L, struct reply *r, int env)
     int top = lua_gettop(L);
     let_go(L, env);
     lua_getfield(L, env, "keep_partial");
-    if (lua_toboolean(L, -1) && r->text.bytes.len > 0) {
-        lua_getfield(L, env, "messages");
-        lua_createtable(L, 0, 2);
-        lua_pushliteral(L, "assistant");
-        lua_setfield(L, -2, "role");
-        lua_pushlstring(L, r->text.bytes.data, r->text.bytes.len);
-        lua_setfield(L, -2, "content");
-        history_append(L, top + 2);
+    bool some = r->text.bytes.len > 0;
+    if (lua_toboolean(L, -1) && (some || r->committed)) {
+        if (some && !r->held) { /* what is held stands there already */
+            lua_getfield(L, env, "messages");
+            lua_createtable(L, 0, 2);
+            lua_pushliteral(L, "assistant");
+            lua_setfield(L, -2, "role");
+            ending_set_text(L, lua_gettop(L), "content", &r->text.bytes);
+            history_append(L, top + 2);
+        }
         ending_mark(L, env, "settled");
     } else {
         ending_rollback(L, r, env);
@@ -87,14 +89,14 @@ static void give_up(lua_State *L, struct reply *r, int env)
     lua_settop(L, top);
 }
 
-static int protected_give_up(lua_State *L)
+static int give_up_all(lua_State *L)
 {
     compat_getenv(L, 1);
     give_up(L, lua_touserdata(L, 1), 2);
     return 0;
 }
 
-static int protected_rollback(lua_State *L)
+static int roll_back(lua_State *L)
 {
     compat_getenv(L, 1);
     ending_rollback(L, lua_touserdata(L, 1), 2);
@@ -106,18 +108,18 @@ void reply_close(lua_State *L, int i)
     struct reply *r = lua_touserdata(L, i);
     if (r->status != REPLY_STREAMING)
         return;
+    r->closing = r->busy;
+    if (r->busy)
+        return;
     r->status = REPLY_CANCELLED;
-    r->held = false;
     ending_drop(r, false);
-    i = lua_absindex(L, i);
-    static const lua_CFunction ways[] = {protected_give_up, protected_rollback};
+    static const lua_CFunction ways[] = {give_up_all, roll_back};
     for (size_t k = 0; k < sizeof ways / sizeof *ways; k++) {
-        lua_pushcfunction(L, ways[k]);
-        lua_pushvalue(L, i);
-        if (lua_pcall(L, 1, 0, 0) == 0)
+        if (reply_guard(L, i, ways[k], 0, 0) == 0)
             break;
         lua_pop(L, 1); /* no memory; the other needs none */
     }
+    r->held = r->failed = false;
 }
 
 /* ---- the end of a reply ---- */
@@ -151,31 +153,6 @@ void ending_name(lua_State *L, int err, int env)
     lua_setfield(L, err, "model");
 }
 
-/* Asks the bot's method _failed, which may launch the reply again with other
- * settings: true when it has. The reply stands below its environment, the error
- * table is on top. [-0, +0, m] */
-static bool launched_again(lua_State *L, struct reply *r, int env)
-{
-    int top = lua_gettop(L);
-    bool again = false;
-    if (r->fetch || r->text.bytes.len > 0)
-        return false;
-    lua_getfield(L, env, "bot");
-    lua_getfield(L, -1, "_failed");
-    if (lua_isfunction(L, -1)) {
-        lua_insert(L, -2); /* _failed, bot */
-        lua_pushvalue(L, env - 1);
-        lua_pushvalue(L, top);
-        r->torn = false; /* it may look at the reply */
-        again = lua_pcall(L, 3, 1, 0) == 0 && lua_toboolean(L, -1);
-        r->torn = true;
-    }
-    lua_settop(L, top);
-    return again && r->request != NULL;
-}
-
-/* Ends the reply with the error table on top, which is kept as env.err.
- * [-1, +0, m] */
 void ending_badly(lua_State *L, struct reply *r, int env)
 {
     int err = lua_gettop(L);
@@ -199,14 +176,18 @@ void ending_badly(lua_State *L, struct reply *r, int env)
     utf8_finish(&r->text.utf8, &r->text.bytes);
     ending_set_text(L, err, "partial", &r->text.bytes);
     failure_redact_all(L, err, &r->secret);
-    ending_drop(r, false);
-    if (launched_again(L, r, env)) {
-        lua_settop(L, err - 1);
-        return;
-    }
-    give_up(L, r, env);
     lua_setfield(L, env, "err");
+    ending_drop(r, false);
+    r->failed = true;
+}
+
+int ending_failed(lua_State *L)
+{
+    struct reply *r = lua_touserdata(L, 1);
+    give_up_all(L);
+    r->failed = false;
     r->status = REPLY_ERROR;
+    return 0;
 }
 
 void ending_trim(lua_State *L, int env)

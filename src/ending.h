@@ -17,9 +17,12 @@ void ending_drop(struct reply *r, bool complete);
 /* The answer is whole: it becomes a message. [-0, +0, m] */
 void ending_well(lua_State *L, struct reply *r, int env);
 
-/* Ends the reply with the error table on top, which is kept as env.err; or the
- * bot launches it again. The reply stands below `env`. [-1, +0, m] */
+/* The reply has failed with the error table on top, which becomes env.err.
+ * Unless the bot asks again, ending_failed is to follow. [-1, +0, m] */
 void ending_badly(lua_State *L, struct reply *r, int env);
+
+/* For reply_guard: the reply that has failed ends. */
+int ending_failed(lua_State *L);
 
 /* Makes the conversation what it was before the prompt. [-0, +0, -] */
 void ending_rollback(lua_State *L, const struct reply *r, int env);

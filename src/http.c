@@ -47,6 +47,9 @@ struct http {
     bool happened;              /* a request has changed in this step */
     bool watched;               /* the descriptor was handed out */
     int64_t curl_at;            /* when curl wants to be called; -1: not */
+    int64_t remind_at;          /* when the caller wants to be; -1: not */
+    unsigned locks;             /* http_lock, so many times */
+    bool doomed;                /* http_delete came meanwhile */
     pid_t pid;
     bool broken; /* curl ran out of memory: see break_down */
     bool loud;   /* there was a request for which sigpipe.h is needed */
@@ -101,7 +104,7 @@ struct http *http_new(const char **error)
         return NULL;
     h->curl = curl;
     h->pid = getpid();
-    h->curl_at = -1;
+    h->curl_at = h->remind_at = -1;
     h->random = (unsigned long)timers_now() ^ (unsigned long)h->pid << 20;
     retry_bucket_init(&h->bucket);
     int e = poller_init(&h->poller);
@@ -150,8 +153,12 @@ bool http_broken(const struct http *h)
 
 static int64_t earliest(const struct http *h)
 {
+    const int64_t other[] = {h->curl_at, h->remind_at};
     int64_t at = timers_next(&h->timers);
-    return h->curl_at >= 0 && (at < 0 || h->curl_at < at) ? h->curl_at : at;
+    for (size_t i = 0; i < 2; i++)
+        if (other[i] >= 0 && (at < 0 || other[i] < at))
+            at = other[i];
+    return at;
 }
 
 /* When the descriptor has to become readable by itself: for the earliest timer,
@@ -743,6 +750,10 @@ void http_delete(struct http *h)
 {
     if (h == NULL)
         return;
+    if (h->locks > 0) {
+        h->doomed = true;
+        return;
+    }
     bool usable = http_usable(h);
     while (h->requests != NULL) {
         struct http_request *r = h->requests;
@@ -769,6 +780,31 @@ void http_delete(struct http *h)
     if (h->pid == getpid())
         poller_free(&h->poller);
     free(h);
+}
+
+void http_lock(struct http *h)
+{
+    h->locks++;
+}
+
+void http_unlock(struct http *h)
+{
+    if (--h->locks == 0 && h->doomed)
+        http_delete(h);
+}
+
+bool http_locked(const struct http *h)
+{
+    return h->locks > 0;
+}
+
+void http_remind(struct http *h, int64_t us)
+{
+    int64_t at = timers_now() + us;
+    if (h->remind_at >= 0 && h->remind_at <= at)
+        return;
+    h->remind_at = at;
+    wake(h);
 }
 
 /* ---- stepping ---- */
@@ -831,6 +867,10 @@ static void run_timers(struct http *h)
         h->curl_at = -1;
         act(h, CURL_SOCKET_TIMEOUT, 0);
     }
+    if (h->remind_at >= 0 && h->remind_at <= now) {
+        h->remind_at = -1;
+        h->happened = true;
+    }
     while (!h->broken && (timer = timers_due(&h->timers, now)) != NULL)
         timer_due((struct http_request *)((char *)timer -
                                           offsetof(struct http_request, timer)),
@@ -860,6 +900,12 @@ static bool refill(struct http *h, int64_t wait)
     return n < 0;
 }
 
+/* Whether nothing can happen however long one waits. */
+static bool idle(const struct http *h)
+{
+    return h->active == 0 && h->remind_at < 0;
+}
+
 /* What is ready when the budget ends comes first in the next step, and what the
  * kernel has handed out goes behind what waits: so nothing starves. An event of
  * a socket that was closed meanwhile is one that curl does not mind. */
@@ -868,6 +914,8 @@ bool http_step(struct http *h, int64_t us, int64_t budget)
     struct sigpipe guard = {.on = false};
     bool interrupted, more, working = false;
     int64_t stop = -1; /* when the budget is spent */
+    if (h->locks > 0)
+        return false;
     if (!http_usable(h)) {
         abandon(h);
         return false;
@@ -875,7 +923,7 @@ bool http_step(struct http *h, int64_t us, int64_t budget)
     int64_t now = timers_now(), end = us < 0 ? INT64_MAX : now + us;
     do {
         int64_t at = earliest(h);
-        int64_t wait = h->happened || h->active == 0 ? 0 : end - now;
+        int64_t wait = h->happened || idle(h) ? 0 : end - now;
         interrupted = refill(h, at >= 0 && at - now < wait ? at - now : wait);
         bool full = h->n_ready == EVENTS;
         now = timers_now();
@@ -895,8 +943,7 @@ bool http_step(struct http *h, int64_t us, int64_t budget)
         if (working)
             run_timers(h);
         more = full && now < stop;
-    } while (!interrupted && h->active > 0 &&
-             (more || (!h->happened && now < end)));
+    } while (!interrupted && !idle(h) && (more || (!h->happened && now < end)));
     h->happened = false;
     poller_timer(&h->poller, wake_at(h));
     sigpipe_restore(&guard);

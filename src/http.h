@@ -175,6 +175,17 @@ void http_event(struct http_request *r);
 /* Lowers the idle timeout to `seconds` from now on. */
 void http_idle(struct http_request *r, double seconds);
 
+/* Between these, which may be nested, http_step does nothing: what the requests
+ * have received stays where it is, whoever is called meanwhile. An http_delete
+ * is put off until the last of them. */
+void http_lock(struct http *h);
+void http_unlock(struct http *h);
+bool http_locked(const struct http *h);
+
+/* The next step is due within `us` microseconds, as if a request had a clock
+ * that ends then. */
+void http_remind(struct http *h, int64_t us);
+
 /* Waits up to `us` microseconds (-1: without limit) for something to happen
  * and does it, for `budget` microseconds: what is left then is still ready at
  * the next step, which begins with others. True when a signal ended the wait.

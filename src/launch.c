@@ -204,40 +204,60 @@ static void push_sources(lua_State *L, struct stack *s)
     s->source.known_now = top + 9;
 }
 
+/* Whether it makes sense to send the key, if there is one, and the headers
+ * there. False: an error table is pushed. */
+static bool may_go(lua_State *L, const struct stack *s,
+                   const struct http_options *o, const char *key)
+{
+    lua_getfield(L, s->source.options, "allow_insecure_http");
+    bool secret = key != NULL || request_has_secret(o);
+    const char *wrong =
+        provider_check_url(o->url, secret, lua_toboolean(L, -1));
+    lua_pop(L, 1);
+    if (wrong != NULL)
+        failure_push(L, FAULT_CONFIG, "%s", wrong);
+    return wrong == NULL;
+}
+
+/* Takes the body over and starts. From here on nothing that throws comes before
+ * the request has it. False: an error table is pushed. */
+static bool start(lua_State *L, const struct stack *s, int body,
+                  struct http *http, struct http_options *o, const char *key)
+{
+    const struct reply *r = lua_touserdata(L, s->reply);
+    if (r->status != REPLY_STREAMING) { /* by what ran meanwhile */
+        failure_push(L, FAULT_CANCELLED, "the reply was closed");
+        return false;
+    }
+    if (!s->source.fetch) {
+        struct body *made = lua_touserdata(L, body);
+        o->body = *made;
+        body_init(made);
+    }
+    return reply_start(L, s->reply, http, o, key);
+}
+
 /* The body and the key are on top. False: an error table is pushed. */
 static bool send(lua_State *L, const struct stack *s)
 {
     const char *lines[REQUEST_HEADERS];
     struct http_options o = {.headers = lines};
+    struct http *http = NULL;
     int key_at = lua_gettop(L), body = key_at - 1;
     char *key = lua_touserdata(L, key_at);
-    lua_getfield(L, s->source.options, "allow_insecure_http");
-    bool insecure = lua_toboolean(L, -1);
     fill_options(L, &s->source, &o);
-    if (!request_headers(L, &s->source, key, &o))
-        return false;
-    bool secret = key != NULL || request_has_secret(&o);
-    const char *wrong = provider_check_url(o.url, secret, insecure);
-    if (wrong != NULL) {
-        failure_push(L, FAULT_CONFIG, "%s", wrong);
-        return false;
-    }
-    struct http *http = binding_http(L);
-    if (http == NULL)
-        return false;
-    lua_setfield(L, s->renv, "engine");
-    reply_forget(L, s->reply);
-    if (!s->source.fetch) {
-        struct body *made = lua_touserdata(L, body);
-        if (made->count > 0) {
+    bool ok = request_headers(L, &s->source, key, &o) &&
+              may_go(L, s, &o, key) && (http = binding_http(L)) != NULL;
+    if (ok) {
+        const struct body *made = lua_touserdata(L, body);
+        lua_setfield(L, s->renv, "engine");
+        reply_forget(L, s->reply);
+        if (made != NULL && made->count > 0) {
             lua_pushvalue(L, body);
             lua_rawseti(L, s->renv, REPLY_BODY);
         }
-        /* from here on nothing throws, because the body would be lost */
-        o.body = *made;
-        body_init(made);
+        ok = start(L, s, body, http, &o, key);
     }
-    bool ok = reply_start(L, s->reply, http, &o, key);
     request_wipe(&o, key);
     if (key != NULL)
         memset(key, 0, strlen(key));

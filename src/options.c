@@ -22,7 +22,7 @@ enum kind {
     VERSION      /* of HTTP: "1.1" or "2" */
 };
 
-static const struct {
+static const struct option {
     const char *name;
     enum kind kind;
     int where;
@@ -75,6 +75,14 @@ static int find(const char *name)
     return -1;
 }
 
+/* Whether it may be given with a call, or with a bot. Temperature is a field of
+ * the body, too. */
+static bool belongs(const struct option *o, bool call)
+{
+    return (o->where & (call ? FOR_CALL : FOR_BOT)) != 0 ||
+           o->kind == TEMPERATURE;
+}
+
 bool options_known(const char *name)
 {
     return find(name) >= 0;
@@ -125,15 +133,13 @@ void options_check(lua_State *L, int arg, bool call)
             luaL_argerror(L, arg, "option names must be strings");
         const char *name = lua_tostring(L, -2);
         int i = find(name);
-        if (i < 0 ? !call : !(known[i].where & (call ? FOR_CALL : FOR_BOT))) {
-            /* temperature is a field of the body, too */
-            if (i < 0 || known[i].kind != TEMPERATURE)
-                luaL_argerror(L, arg,
-                              lua_pushfstring(L,
-                                              i < 0 ? "unknown option '%s'"
-                                                    : "option '%s' belongs to "
-                                                      "the bot, not to a call",
-                                              name));
+        if (i < 0 ? !call : !belongs(&known[i], call)) {
+            luaL_argerror(L, arg,
+                          lua_pushfstring(L,
+                                          i < 0 ? "unknown option '%s'"
+                                                : "option '%s' belongs to "
+                                                  "the bot, not to a call",
+                                          name));
         } else if (i >= 0) {
             const char *expected = wrong(L, known[i].kind);
             if (expected != NULL)
@@ -143,6 +149,27 @@ void options_check(lua_State *L, int arg, bool call)
         }
         lua_pop(L, 1);
     }
+}
+
+void options_copy(lua_State *L, int i, bool call)
+{
+    luaL_checkstack(L, 6, NULL);
+    lua_newtable(L);
+    int to = lua_gettop(L);
+    bool more = lua_getmetatable(L, i);
+    lua_settop(L, to);
+    for (size_t k = 0; more && k < KNOWN; k++)
+        if (belongs(&known[k], call)) {
+            lua_getfield(L, i, known[k].name);
+            lua_setfield(L, to, known[k].name);
+        }
+    lua_pushnil(L);
+    while (lua_next(L, i)) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, to);
+    }
+    lua_replace(L, i);
 }
 
 void options_get(lua_State *L, int call, int bot, const char *name)

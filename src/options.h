@@ -17,6 +17,11 @@
  */
 void options_check(lua_State *L, int arg, bool call);
 
+/* Replaces the table at `i`, as options_check takes it, by a copy, which nobody
+ * else can change or make raise. What a metatable adds to the options that have
+ * a name here is in it. [-0, +0, e] */
+void options_copy(lua_State *L, int i, bool call);
+
 /* Whether this name is an option, and not a field of the body. */
 bool options_known(const char *name);
 

@@ -26,17 +26,28 @@ static const char *const status_names[] = {"error",  "streaming",  "complete",
 
 /* ---- life ---- */
 
+/* Frees all text. What was handed out of it is known no longer. */
+static void drop_texts(struct reply *r)
+{
+    struct bytes *const all[] = {&r->text.bytes, &r->reasoning.bytes,
+                                 &r->refusal.bytes, &r->scratch, &r->last};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        bytes_free(all[i]);
+    r->shape = (struct delta_shape){0}; /* that of `last`, which is gone */
+    r->given = r->reasoning_given = 0;
+}
+
+/* Older objects whose finalizers come later may still use the reply: it stays a
+ * closed one without text. */
 static int reply_gc(lua_State *L)
 {
     struct reply *r = lua_touserdata(L, 1);
     reply_close(L, 1);
+    if (r->busy) /* only while Lua 5.1 closes a state */
+        return 0;
     ending_drop(r, false); /* one that has ended but was not taken out */
     redact_free(&r->secret);
-    bytes_free(&r->text.bytes);
-    bytes_free(&r->reasoning.bytes);
-    bytes_free(&r->refusal.bytes);
-    bytes_free(&r->scratch);
-    bytes_free(&r->last);
+    drop_texts(r);
     return 0;
 }
 
@@ -52,17 +63,12 @@ void reply_forget(lua_State *L, int i)
         "id",         "model",      "usage",      "finish_reason",
         "logprobs",   "tool_calls", "tool_index", "tool_parts",
         "request_id", "raw",        "text"};
-    bytes_free(&r->text.bytes);
-    bytes_free(&r->reasoning.bytes);
-    bytes_free(&r->refusal.bytes);
-    bytes_free(&r->scratch);
-    bytes_free(&r->last);
+    drop_texts(r);
     r->text = r->reasoning = r->refusal = (struct reply_text){.utf8.len = 0};
-    r->shape = (struct delta_shape){0}; /* that of `last`, which is gone */
     r->form = FORM_UNKNOWN;
     r->more = false;
     r->finished = r->ended = r->named = r->held = false;
-    r->given = r->kept = r->reasoning_given = r->blanks = 0;
+    r->kept = r->blanks = 0;
     compat_getenv(L, i);
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         lua_pushnil(L);
@@ -100,6 +106,40 @@ bool reply_start(lua_State *L, int i, struct http *http, struct http_options *o,
     r->request->user = r;
     return true;
 }
+
+/* ---- nothing changes while C looks ---- */
+
+int reply_guard(lua_State *L, int i, lua_CFunction f, int n, int results)
+{
+    struct reply *r = lua_touserdata(L, i);
+    struct http *http = r->request == NULL ? NULL : r->request->http;
+    bool before = r->busy;
+    luaL_checkstack(L, 4, NULL);
+    i = lua_absindex(L, i);
+    lua_pushcfunction(L, f);
+    lua_insert(L, -n - 1);
+    lua_pushvalue(L, i);
+    lua_insert(L, -n - 1);
+    r->busy = true;
+    if (http != NULL)
+        http_lock(http);
+    int status = lua_pcall(L, n + 1, results, 0);
+    if (http != NULL)
+        http_unlock(http);
+    r->busy = before;
+    if (r->closing && !r->busy)
+        reply_close(L, i);
+    return status;
+}
+
+/* Calls `f`, which pushes one value, under reply_guard. [-n, +1, e] */
+static void guarded(lua_State *L, int i, lua_CFunction f, int n)
+{
+    if (reply_guard(L, i, f, n, 1) != 0)
+        lua_error(L);
+}
+
+/* ---- advancing ---- */
 
 /* Calls the function on top with the text below it; an error in it ends the
  * reply. [-1, +0, e] */
@@ -163,21 +203,37 @@ static void tell_events(lua_State *L, struct reply *r, int i, int env)
     lua_settop(L, top);
 }
 
+static int push_new_reasoning(lua_State *L)
+{
+    struct reply *r = lua_touserdata(L, 1);
+    const struct bytes *b = &r->reasoning.bytes;
+    lua_pushlstring(L, b->data + r->reasoning_given,
+                    b->len - r->reasoning_given);
+    r->reasoning_given = b->len;
+    return 1;
+}
+
 /* Hands new reasoning to on_reasoning, when there is such an option. */
 static void tell_reasoning(lua_State *L, struct reply *r, int i, int env)
 {
-    const struct bytes *b = &r->reasoning.bytes;
-    if (b->len == r->reasoning_given)
+    if (r->reasoning.bytes.len == r->reasoning_given)
         return;
     lua_getfield(L, env, "on_reasoning");
     if (lua_isfunction(L, -1)) {
-        lua_pushlstring(L, b->data + r->reasoning_given,
-                        b->len - r->reasoning_given);
+        guarded(L, i, push_new_reasoning, 0);
         lua_insert(L, -2);
-        r->reasoning_given = b->len;
         call_on_text(L, i);
     }
     lua_pop(L, 1);
+}
+
+static int push_new_text(lua_State *L)
+{
+    struct reply *r = lua_touserdata(L, 1);
+    const struct bytes *b = &r->text.bytes;
+    lua_pushlstring(L, b->data + r->given, b->len - r->given);
+    r->given = b->len;
+    return 1;
 }
 
 /* The text of an answer that was handed out is env.text, and stands here no
@@ -196,24 +252,107 @@ int64_t reply_deadline(lua_State *L)
     return timers_now() + BUDGET_PART(binding_budget(L));
 }
 
+/* Arguments: the reply, and the address of a time on timers_now's clock. */
+static int pump(lua_State *L)
+{
+    enum { REPLY = 1, UNTIL, ENV };
+    const int64_t *until = lua_touserdata(L, UNTIL);
+    luaL_checkstack(L, 24, NULL);
+    compat_getenv(L, REPLY);
+    lua_replace(L, UNTIL);
+    reading_pump(L, lua_touserdata(L, REPLY), UNTIL, *until);
+    return 0;
+}
+
+/* Memory ran out while a reply was read: an event may be lost, and what is left
+ * is not the answer. */
+static int end_torn(lua_State *L)
+{
+    luaL_checkstack(L, 24, NULL);
+    compat_getenv(L, 1);
+    failure_push(L, FAULT_MEMORY, "not enough memory");
+    ending_badly(L, lua_touserdata(L, 1), 2);
+    return 0;
+}
+
+/* Reads what has arrived. An error that is not of memory comes from a finalizer
+ * (before Lua 5.4): it ends the reply, as one in a callback. [-0, +0, e] */
+static void take_arrived(lua_State *L, struct reply *r, int i, int64_t until)
+{
+    int status = 0;
+    if (!r->torn && !r->failed) {
+        lua_pushlightuserdata(L, &until);
+        status = reply_guard(L, i, pump, 1, 0);
+        r->torn = r->torn || status == LUA_ERRMEM;
+        if (status != 0 && !r->torn) {
+            reply_close(L, i);
+            lua_error(L);
+        }
+        if (status != 0)
+            lua_pop(L, 1);
+    }
+    if (r->torn && r->status == REPLY_STREAMING) {
+        if (reply_guard(L, i, end_torn, 0, 0) != 0)
+            lua_error(L); /* still no memory: the next one tries again */
+        r->torn = false;
+    }
+}
+
+/* Asks the method _failed of the bot, which may launch the failed reply again
+ * with other settings: then it goes on. [-0, +0, e] */
+static void end_failed(lua_State *L, struct reply *r, int i, int env)
+{
+    int top = lua_gettop(L);
+    if (!r->fetch && r->text.bytes.len == 0) {
+        lua_getfield(L, env, "bot");
+        lua_getfield(L, -1, "_failed");
+        if (lua_isfunction(L, -1)) {
+            lua_insert(L, -2); /* _failed, bot */
+            lua_pushvalue(L, i);
+            lua_getfield(L, env, "err");
+            r->failed = false;     /* not again, should it poll the reply */
+            lua_pcall(L, 3, 0, 0); /* what it raises is no second failure */
+            r->failed = true;
+        }
+        lua_settop(L, top);
+    }
+    if (r->request != NULL || r->status != REPLY_STREAMING) { /* or closed */
+        r->failed = false;
+        lua_pushnil(L);
+        lua_setfield(L, env, "err");
+        return;
+    }
+    guarded(L, i, ending_failed, 0);
+    lua_settop(L, top);
+}
+
+static int push_cancelled(lua_State *L)
+{
+    const struct reply *r = lua_touserdata(L, 1);
+    compat_getenv(L, 1);
+    failure_push(L, FAULT_CANCELLED, "the reply was cancelled");
+    ending_name(L, 3, 2);
+    lua_pushinteger(L, r->attempts);
+    lua_setfield(L, 3, "attempts");
+    ending_set_text(L, 3, "partial", &r->text.bytes);
+    return 1;
+}
+
 enum reply_state reply_advance(lua_State *L, int i, int64_t until)
 {
     struct reply *r = lua_touserdata(L, i);
+    if (r->busy) /* this is a finalizer, while it is read */
+        return REPLY_WAITS;
     luaL_checkstack(L, 24, NULL);
     i = lua_absindex(L, i);
     lua_pushvalue(L, i); /* the reply stands below its environment */
     compat_getenv(L, i);
     int env = lua_gettop(L);
-    if (r->status == REPLY_STREAMING && (r->request != NULL || r->torn)) {
-        bool torn = r->torn;
-        r->torn = true;
-        if (torn) { /* an event may be lost: what is left is not the answer */
-            failure_push(L, FAULT_MEMORY, "not enough memory");
-            ending_badly(L, r, env);
-        } else {
-            reading_pump(L, r, env, until);
-        }
-        r->torn = false;
+    if (r->status == REPLY_STREAMING &&
+        (r->request != NULL || r->torn || r->failed)) {
+        take_arrived(L, r, i, until);
+        if (r->failed && r->status == REPLY_STREAMING)
+            end_failed(L, r, i, env);
         if (r->status != REPLY_STREAMING || r->held)
             tell(L, i, env);
         if (r->status != REPLY_STREAMING)
@@ -222,11 +361,9 @@ enum reply_state reply_advance(lua_State *L, int i, int64_t until)
     if (r->eventful)
         tell_events(L, r, i, env);
     tell_reasoning(L, r, i, env);
-    size_t n = r->text.bytes.len - r->given;
-    if (n > 0) {
-        lua_pushlstring(L, r->text.bytes.data + r->given, n);
+    if (r->text.bytes.len > r->given) {
+        guarded(L, i, push_new_text, 0);
         lua_getfield(L, env, "on_text");
-        r->given += n;
         drop_text(r);
         if (lua_isfunction(L, -1))
             call_on_text(L, i);
@@ -249,12 +386,7 @@ enum reply_state reply_advance(lua_State *L, int i, int64_t until)
         lua_getfield(L, env, "err");
         if (lua_isnil(L, -1)) { /* closed by the user */
             lua_pop(L, 1);
-            failure_push(L, FAULT_CANCELLED, "the reply was cancelled");
-            int err = lua_gettop(L);
-            ending_name(L, err, env);
-            lua_pushinteger(L, r->attempts);
-            lua_setfield(L, err, "attempts");
-            ending_set_text(L, err, "partial", &r->text.bytes);
+            guarded(L, i, push_cancelled, 0);
         }
         lua_remove(L, env);
         lua_remove(L, env - 1);
@@ -271,6 +403,9 @@ void reply_step(lua_State *L, int i, int64_t us)
     struct reply *r = lua_touserdata(L, i);
     if (http == NULL)
         return;
+    if (us != 0 && http_locked(http))
+        luaL_error(L, "a reply is being read: what runs meanwhile, as a "
+                      "finalizer does, cannot wait for another");
     if (r->request != NULL)
         http_await(r->request, false); /* it is read after this step */
     if (http_step(http, us, BUDGET_PART(binding_budget(L)))) {
@@ -352,15 +487,16 @@ static int reply_poll(lua_State *L)
     }
 }
 
-/* Whether the reply goes on when a tool does, which has its own clock. */
+/* Whether the reply at 1 goes on when a tool does. */
 static bool held_up(lua_State *L, const struct reply *r)
 {
     if (!r->held)
         return false;
     compat_getenv(L, 1);
-    lua_getfield(L, -1, "job");
-    bool waits = !lua_isnil(L, -1);
-    lua_pop(L, 2);
+    lua_getfield(L, 2, "job");
+    lua_getfield(L, 2, "running");
+    bool waits = lua_toboolean(L, -1) || lua_toboolean(L, -2);
+    lua_settop(L, 1);
     return waits;
 }
 
@@ -370,10 +506,14 @@ static int reply_wait(lua_State *L)
     struct reply *r = check(L);
     int64_t us = binding_seconds(L, 2, -1);
     lua_settop(L, 1);
-    if (r->request != NULL) /* what has come already is no wait */
+    if (r->request != NULL) { /* what has come already is no wait */
         reply_step(L, 1, r->request->changed ? 0 : us);
-    else if (held_up(L, r))
-        reply_step(L, 1, us < 0 || us > HELD ? HELD : us);
+    } else if (held_up(L, r)) { /* nothing tells when the tool is done */
+        http_remind(binding_http_if(L), HELD);
+        reply_step(L, 1, us);
+    } else if (r->status == REPLY_STREAMING && !r->held && us != 0) {
+        return luaL_error(L, "the reply is being made by what waits for it");
+    }
     lua_pushboolean(L, r->status != REPLY_STREAMING);
     return 1;
 }
@@ -410,9 +550,18 @@ static int reply_close_method(lua_State *L)
     return 0;
 }
 
+/* __close, whose second argument is the error that is on its way. */
+static int reply_close_variable(lua_State *L)
+{
+    check(L);
+    reply_close(L, 1);
+    return 0;
+}
+
 static int reply_is_closing(lua_State *L)
 {
-    lua_pushboolean(L, check(L)->status != REPLY_STREAMING);
+    const struct reply *r = check(L);
+    lua_pushboolean(L, r->status != REPLY_STREAMING || r->closing);
     return 1;
 }
 
@@ -443,8 +592,9 @@ static int reply_timeout(lua_State *L)
     struct reply *r = check(L);
     struct http *http = binding_http_if(L);
     int64_t us = http == NULL ? -1 : http_timeout(http);
-    if (r->status != REPLY_STREAMING || r->held)
-        us = held_up(L, r) ? HELD : 0;
+    lua_settop(L, 1);
+    if (r->status != REPLY_STREAMING || (r->held && !held_up(L, r)))
+        us = 0;
     if (us < 0)
         lua_pushnil(L);
     else
@@ -464,8 +614,8 @@ static int reply_env(lua_State *L)
  * status that _release would set */
 static int reply_is_held(lua_State *L)
 {
-    struct reply *r = check(L);
-    lua_pushboolean(L, r->held);
+    const struct reply *r = check(L);
+    lua_pushboolean(L, r->held && !r->busy);
     lua_pushstring(L, status_names[r->verdict]);
     return 2;
 }
@@ -488,22 +638,31 @@ static int reply_release(lua_State *L)
 
 /* reply:_reject(message | err): an answer that is whole, but not what was asked
  * for: the conversation is as it was before. */
-static int reply_reject(lua_State *L)
+static int reject(lua_State *L)
 {
-    struct reply *r = check(L);
-    lua_settop(L, 2);
-    compat_getenv(L, 1);
-    int env = lua_gettop(L);
-    ending_rollback(L, r, env);
-    if (lua_istable(L, 2))
-        lua_pushvalue(L, 2);
-    else
-        failure_push(L, FAULT_PROTOCOL, "%s", luaL_checkstring(L, 2));
-    ending_name(L, env + 1, env);
-    ending_set_text(L, env + 1, "partial", &r->text.bytes);
-    lua_setfield(L, env, "err");
+    enum { REPLY = 1, ERR, ENV };
+    struct reply *r = lua_touserdata(L, REPLY);
+    compat_getenv(L, REPLY);
+    ending_rollback(L, r, ENV);
+    if (!lua_istable(L, ERR)) {
+        failure_push(L, FAULT_PROTOCOL, "%s", lua_tostring(L, ERR));
+        lua_replace(L, ERR);
+    }
+    ending_name(L, ERR, ENV);
+    ending_set_text(L, ERR, "partial", &r->text.bytes);
+    lua_pushvalue(L, ERR);
+    lua_setfield(L, ENV, "err");
     r->status = REPLY_ERROR;
     r->held = false;
+    return 0;
+}
+
+static int reply_reject(lua_State *L)
+{
+    const struct reply *r = check(L);
+    lua_settop(L, 2);
+    if (r->status == REPLY_STREAMING)
+        guarded(L, 1, reject, 1);
     return 0;
 }
 
@@ -524,9 +683,34 @@ static int reply_tostring(lua_State *L)
     return 1;
 }
 
-static int index_bytes(lua_State *L, const struct bytes *b, bool empty)
+/* Arguments: the reply, the address of bytes in it. */
+static int push_bytes(lua_State *L)
 {
-    ending_push_bytes(L, b, empty);
+    const struct bytes *b = lua_touserdata(L, 2);
+    ending_push_bytes(L, b, true);
+    return 1;
+}
+
+/* The bytes of the reply at 1; none: "" or nil, as `empty` says. */
+static int index_bytes(lua_State *L, struct bytes *b, bool empty)
+{
+    if (b->len == 0 && !empty) {
+        lua_pushnil(L);
+    } else {
+        lua_pushlightuserdata(L, b);
+        guarded(L, 1, push_bytes, 1);
+    }
+    return 1;
+}
+
+/* The last event, decoded; nil when it cannot be. */
+static int push_last(lua_State *L)
+{
+    struct reply *r = lua_touserdata(L, 1);
+    failure_redact(L, r->last.data, r->last.len, &r->secret);
+    const char *s = lua_tostring(L, -1);
+    if (!json_decode(L, s, lua_rawlen(L, -1)))
+        lua_pushnil(L);
     return 1;
 }
 
@@ -563,12 +747,8 @@ static int reply_index(lua_State *L)
     compat_getenv(L, 1);
     if (strcmp(name, "raw") == 0) {
         lua_getfield(L, -1, "raw");
-        if (lua_isnil(L, -1) && r->last.len > 0) {
-            failure_redact(L, r->last.data, r->last.len, &r->secret);
-            const char *s = lua_tostring(L, -1);
-            if (!json_decode(L, s, lua_rawlen(L, -1)))
-                lua_pushnil(L);
-        }
+        if (lua_isnil(L, -1) && r->last.len > 0)
+            guarded(L, 1, push_last, 0);
         return 1;
     }
     if (strcmp(name, "tool_calls") == 0 && r->status == REPLY_STREAMING) {
@@ -588,7 +768,7 @@ void reply_open(lua_State *L)
 {
     static const luaL_Reg meta[] = {
         {"__gc", reply_gc},
-        {"__close", reply_close_method},
+        {"__close", reply_close_variable},
         {"__tostring", reply_tostring},
         {"__index", reply_index},
         {NULL, NULL},

@@ -56,7 +56,10 @@ struct reply {
     bool eventful; /* there is an on_event */
     bool more;     /* events are left for the next time */
     bool named;    /* id and model are known */
-    bool torn;     /* reading was left by an error (of memory) midway */
+    bool torn;     /* memory ran out in the midst of reading */
+    bool failed;   /* env.err says how, and the bot may ask once more */
+    bool busy;     /* C is in the midst of it: nothing of it may change */
+    bool closing;  /* reply_close came meanwhile */
     bool held;     /* whole, but not over: _release, _reject or a new launch */
     enum reply_status verdict; /* of what is held */
     struct reply_text text, reasoning, refusal;
@@ -96,6 +99,14 @@ void reply_forget(lua_State *L, int i);
 bool reply_start(lua_State *L, int i, struct http *http, struct http_options *o,
                  const char *key);
 
+/* Calls `f`, which gets the reply at `i` and the `n` values on top as
+ * arguments, while nothing else can change the reply: Lua may run in it
+ * wherever memory is asked for (finalizers), and then the engine does not step,
+ * a poll of the reply finds nothing, and closing it is put off until `f` is
+ * done. The status of lua_pcall; with an error, that is on top. [-n, +results,
+ * -] */
+int reply_guard(lua_State *L, int i, lua_CFunction f, int n, int results);
+
 /* Does what can be done without waiting, until `until` on the clock of
  * timers_now, and says what came of it. Calls on_text. [-0, +(0|1), e] */
 enum reply_state reply_advance(lua_State *L, int i, int64_t until);
@@ -104,7 +115,8 @@ enum reply_state reply_advance(lua_State *L, int i, int64_t until);
 int64_t reply_deadline(lua_State *L);
 
 /* Lets the engine work up to `us` microseconds (-1: without limit), for this
- * reply. An interrupt by SIGINT cancels it. [-0, +0, e] */
+ * reply. An interrupt by SIGINT cancels it. Raises where waiting could not end:
+ * in a finalizer that runs while a reply is read. [-0, +0, e] */
 void reply_step(lua_State *L, int i, int64_t us);
 
 /* Pushes `answer, reply` of a reply that has ended. [-0, +2, m] */
@@ -117,7 +129,8 @@ void reply_list(lua_State *L, int i);
  * first, until `until`; the others come first the next time. [-0, +0, e] */
 void reply_dispatch(lua_State *L, struct http *http, int64_t until);
 
-/* Cancels. Safe in a finalizer. [-0, +0, -] */
+/* Cancels; what is being read at this moment, as soon as that is done. Safe in
+ * a finalizer. [-0, +0, -] */
 void reply_close(lua_State *L, int i);
 
 #endif

@@ -17,9 +17,17 @@ local M = {}
 
 local unpack = table.unpack or unpack
 
+local HELD = 0.01 -- seconds between two looks at a tool that waits
+
 local function pack(...) return { n = select("#", ...), ... } end
 
 local c_stream = core.chatbot._stream
+
+-- A value as text, whatever its __tostring does.
+local function shown(value)
+  local ok, text = pcall(tostring, value)
+  return ok and text or "an error that cannot be shown"
+end
 
 local function copy(t)
   local out = {}
@@ -187,8 +195,32 @@ local function arguments_of(call)
   return nil, "the arguments are not a JSON object" .. (problem and ": " .. problem or "")
 end
 
+-- What a tool hands over later to the function that it is given, by
+-- `return function(done) ... end`. Until then it costs nothing: the engine is reminded
+-- when it is there.
+local function await(reply, env, start)
+  local result
+  start(function(...)
+    result = result or pack(...)
+    core.remind(0)
+  end)
+  env.asleep = function() return not result end
+  while not result and reply.status == "streaming" do
+    if env.job then coroutine.yield() else reply:_pause() end
+  end
+  env.asleep = nil
+  return unpack(result or {}, 1, result and result.n or 0)
+end
+
+local function handled(reply, env, handler, args, call)
+  local value, reason = handler(args, call)
+  if type(value) == "function" then return await(reply, env, value) end
+  return value, reason
+end
+
 -- Runs one call of the model; what goes wrong is told to the model.
-local function run(call, handler, on_tool)
+local function run(reply, env, call)
+  local handler, on_tool = env.plan.handlers[call["function"].name], env.plan.on_tool
   local name = call["function"].name
   local args, problem = arguments_of(call)
   local event = { name = name, id = call.id, arguments = args, done = false }
@@ -197,9 +229,9 @@ local function run(call, handler, on_tool)
   if handler == nil then
     problem = "there is no tool of this name"
   elseif args then
-    local ok, value, reason = protected(handler, args, call)
+    local ok, value, reason = protected(handled, reply, env, handler, args, call)
     if not ok then
-      problem = tostring(value)
+      problem = shown(value)
     elseif value == nil and type(reason) == "string" then
       problem = reason
     else
@@ -216,11 +248,21 @@ end
 -- Runs all calls of a reply in turn, and puts the results into the conversation.
 local function answer_calls(reply, env)
   for _, call in ipairs(env.tool_calls) do
-    local content = run(call, env.plan.handlers[call["function"].name], env.plan.on_tool)
+    local content = run(reply, env, call)
     if reply.status ~= "streaming" then return end -- it was closed meanwhile
     env.messages[#env.messages + 1] = { role = "tool", tool_call_id = call.id,
       content = content }
   end
+  env.answered = true
+end
+
+-- Resumes the coroutine of tools that wait. It may also have been resumed by what a tool
+-- waited for.
+local function resume_job(env, ...)
+  local status = coroutine.status(env.job)
+  if status == "dead" then return { env.answered, "a tool's coroutine failed elsewhere" } end
+  if status ~= "suspended" then return nil end -- it is at work, and has polled
+  return pack(coroutine.resume(env.job, ...))
 end
 
 -- Runs the calls, as far as they go without waiting for something else: true
@@ -228,19 +270,26 @@ end
 -- us; otherwise it has a coroutine that is resumed by every poll.
 local function advance_calls(reply, env, pass)
   if env.running then return false end -- polled by somebody else, or by a tool
+  if not pass and env.asleep and env.asleep() then return false end
   env.running = true
   local result
   if pass and passes and not env.job then
     result = pack(pcall(answer_calls, reply, env))
   else
     env.job = env.job or coroutine.create(answer_calls)
-    result = pack(coroutine.resume(env.job, reply, env))
-    while coroutine.status(env.job) == "suspended" do
-      if not pass then
+    result = resume_job(env, reply, env)
+    while coroutine.status(env.job) ~= "dead" do
+      if not pass or not result then
         env.running = nil
+        if not env.asleep then core.remind(HELD) end
         return false
       end
-      result = pack(coroutine.resume(env.job, coroutine.yield(unpack(result, 2, result.n))))
+      if env.asleep then
+        reply:_pause()
+        result = resume_job(env)
+      else
+        result = resume_job(env, coroutine.yield(unpack(result, 2, result.n)))
+      end
     end
     env.job = nil
   end
@@ -303,8 +352,12 @@ function M.finish(reply, pass)
     if not env.job and not env.running then env.round = (env.round or 0) + 1 end
     if not advance_calls(reply, env, pass) then return nil, "wait" end
     if reply.status ~= "streaming" then return reply:_poll() end
-    env.learned = nil -- it did help
-    local ok, err = relaunch(env.bot, reply, env.plan)
+    env.learned, env.answered = nil, nil -- what was learned did help
+    local ran, ok, err = pcall(relaunch, env.bot, reply, env.plan)
+    if not ran then -- by a finalizer: the tools have run, and do not run twice
+      reply:close()
+      error(ok, 0)
+    end
     if ok then return nil, "wait" end
     reply:_reject(err)
     return reply:_poll()

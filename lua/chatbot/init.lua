@@ -35,10 +35,40 @@ M.array = core.array
 
 local running, yield = coroutine.running, coroutine.yield
 
+local HELD = 0.01 -- seconds between two looks at a tool, where nothing tells when it is done
+
 -- In a coroutine that may yield? Lua 5.1 can only say that it is none.
 local yieldable = coroutine.isyieldable or function()
   local thread, main = running()
   return thread ~= nil and not main
+end
+
+-- PUC Lua 5.1 cannot yield through pcall. There a coroutine that waits for a reply is
+-- remembered, and one that has died of an error is noticed when the engine is used again.
+local passes = not (_VERSION == "Lua 5.1" and not jit)
+local waiting = setmetatable({}, { __mode = "k" }) -- reply -> coroutine
+
+local function bury()
+  for reply, thread in pairs(waiting) do
+    if coroutine.status(thread) == "dead" then
+      waiting[reply] = nil
+      reply:close()
+    end
+  end
+end
+
+local function unless_raised(reply, ok, ...)
+  if ok then return ... end
+  reply:close()
+  error((...), 0)
+end
+
+-- fn(reply, ...), which ends the reply when it raises.
+local function owned(reply, fn, ...)
+  local thread = not passes and running()
+  if not thread then return unless_raised(reply, pcall(fn, reply, ...)) end
+  waiting[reply] = thread
+  return fn(reply, ...)
 end
 
 -- What goes beyond one request; loaded when it is first asked for.
@@ -58,14 +88,16 @@ local for_ask = {
   strict = "boolean",
 }
 
--- Splits options into the rest and those of `for_ask`, nil when there is none.
+-- Splits options into the rest and those of `for_ask`, nil when there is none. The rest
+-- still has what a metatable adds.
 local function split(options, level)
   local rest, ours = {}, nil
-  for name, value in pairs(options) do
-    local expected = for_ask[name]
-    if not expected then
-      rest[name] = value
-    else
+  for name, value in next, options do
+    if not for_ask[name] then rest[name] = value end
+  end
+  for name, expected in pairs(for_ask) do
+    local value = options[name]
+    if value ~= nil then
       if type(value) ~= expected then
         error(("option '%s' must be a %s"):format(name, expected), level + 1)
       end
@@ -73,15 +105,17 @@ local function split(options, level)
       ours[name] = value
     end
   end
-  return rest, ours
+  return getmetatable(options) and setmetatable(rest, { __index = options }) or rest, ours
 end
 
 -- Whether a call with these options needs chatbot.ask.
 local function concerns_ask(bot, opts)
   local env = core.chatbot._env(bot) -- raises when it is no bot
   if env.extra or env.adjust then return opts == nil or type(opts) == "table" end
-  for name in pairs(type(opts) == "table" and opts or {}) do
-    if for_ask[name] then return true end
+  if type(opts) == "table" then
+    for name in pairs(for_ask) do
+      if opts[name] ~= nil then return true end
+    end
   end
   return false
 end
@@ -93,14 +127,11 @@ local c_module_poll = core.poll
 ---@param opts? { budget?: number }
 ---@return integer active how many replies are under way
 function M.poll(seconds, opts)
+  if not passes then bury() end
   if not asked then return c_module_poll(seconds, opts) end
-  local waiting = asked.tend()
-  if waiting > 0 and type(seconds) == "number" and not (seconds >= 0 and seconds < 0.01) then
-    seconds = 0.01 -- a tool has a clock of its own
-  end
+  if asked.tend() > 0 and seconds then core.remind(HELD) end
   local active = c_module_poll(seconds, opts)
-  waiting = asked.tend()
-  return active + waiting
+  return active + asked.tend()
 end
 
 local Reply = core.reply
@@ -110,7 +141,7 @@ local c_poll = Reply._poll
 function Reply:_pause()
   local wait = self:_waiter()
   if wait then
-    wait(self)
+    owned(self, wait)
   elseif yieldable() then
     yield()
   else
@@ -193,6 +224,7 @@ end
 ---@return chatbot.Reply?
 ---@return chatbot.Error?
 function Chatbot:stream(prompt, opts)
+  if not passes then bury() end
   prompt = with_parts(prompt)
   if not concerns_ask(self, opts) then return c_stream(self, prompt, opts) end
   local rest, ours = split(opts or {}, 2)
@@ -212,12 +244,12 @@ local function drive(self, prompt, opts)
   if not reply then return nil, err end
   local wait, async = reply:_waiter(), yieldable()
   for _ in with(reply) do
-    local text, state = step(reply, async)
+    local text, state = owned(reply, step, async)
     if not text and state ~= "wait" then return reply:_answer() end
     if async and not wait then
       yield(text or "")
     elseif not text then
-      reply:_pause()
+      owned(reply, reply._pause)
     end
   end
 end
