@@ -115,7 +115,7 @@ describe("tools with a function", function()
   for _, case in ipairs(wrong) do
     it("tell the model of " .. case[1], function()
       local server = support.serve { asks(case[2]), sse { "ok" } }
-      local bot = bot_at(server, { tools = { tool(add), tool(function() return print end,
+      local bot = bot_at(server, { tools = { tool(add), tool(function() return io.stdout end,
         "strange") } })
       assert.equal("ok", bot:chat("go"))
       local text = results(server:requests()[2])[1]

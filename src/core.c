@@ -13,6 +13,7 @@
 #include "html.h"
 #include "json.h"
 #include "libcurl.h"
+#include "options.h"
 #include "provider.h"
 #include "reply.h"
 #include "transfer.h"
@@ -177,6 +178,16 @@ static int core_interrupts(lua_State *L)
     return 1;
 }
 
+/* options(table, call) -> a copy, see options_copy */
+static int core_options(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 2);
+    options_copy(L, 1, lua_toboolean(L, 2));
+    lua_settop(L, 1);
+    return 1;
+}
+
 static int core_json_encode(lua_State *L)
 {
     luaL_checkany(L, 1);
@@ -271,6 +282,7 @@ int luaopen_chatbot_core(lua_State *L)
         {"fetch", fetch_start},
         {"html", html_parse},
         {"to_utf8", html_to_utf8},
+        {"options", core_options},
         {"interrupts", core_interrupts},
         {"curl_version", core_curl_version},
         {"json_encode", core_json_encode},

@@ -184,9 +184,11 @@ void ending_badly(lua_State *L, struct reply *r, int env)
 int ending_failed(lua_State *L)
 {
     struct reply *r = lua_touserdata(L, 1);
-    give_up_all(L);
-    r->failed = false;
-    r->status = REPLY_ERROR;
+    if (r->status == REPLY_STREAMING) {
+        give_up_all(L);
+        r->failed = false;
+        r->status = REPLY_ERROR;
+    }
     return 0;
 }
 

@@ -203,14 +203,22 @@ static void tell_events(lua_State *L, struct reply *r, int i, int env)
     lua_settop(L, top);
 }
 
+/* Pushes what has been added to `b` since `*given`, or nil. */
+static int push_new(lua_State *L, const struct bytes *b, size_t *given)
+{
+    if (*given == b->len) {
+        lua_pushnil(L);
+    } else {
+        lua_pushlstring(L, b->data + *given, b->len - *given);
+        *given = b->len;
+    }
+    return 1;
+}
+
 static int push_new_reasoning(lua_State *L)
 {
     struct reply *r = lua_touserdata(L, 1);
-    const struct bytes *b = &r->reasoning.bytes;
-    lua_pushlstring(L, b->data + r->reasoning_given,
-                    b->len - r->reasoning_given);
-    r->reasoning_given = b->len;
-    return 1;
+    return push_new(L, &r->reasoning.bytes, &r->reasoning_given);
 }
 
 /* Hands new reasoning to on_reasoning, when there is such an option. */
@@ -221,19 +229,17 @@ static void tell_reasoning(lua_State *L, struct reply *r, int i, int env)
     lua_getfield(L, env, "on_reasoning");
     if (lua_isfunction(L, -1)) {
         guarded(L, i, push_new_reasoning, 0);
-        lua_insert(L, -2);
-        call_on_text(L, i);
+        lua_insert(L, -2); /* text, function */
+        if (!lua_isnil(L, -2))
+            call_on_text(L, i);
     }
-    lua_pop(L, 1);
+    lua_settop(L, env);
 }
 
 static int push_new_text(lua_State *L)
 {
     struct reply *r = lua_touserdata(L, 1);
-    const struct bytes *b = &r->text.bytes;
-    lua_pushlstring(L, b->data + r->given, b->len - r->given);
-    r->given = b->len;
-    return 1;
+    return push_new(L, &r->text.bytes, &r->given);
 }
 
 /* The text of an answer that was handed out is env.text, and stands here no
@@ -256,11 +262,13 @@ int64_t reply_deadline(lua_State *L)
 static int pump(lua_State *L)
 {
     enum { REPLY = 1, UNTIL, ENV };
+    struct reply *r = lua_touserdata(L, REPLY);
     const int64_t *until = lua_touserdata(L, UNTIL);
     luaL_checkstack(L, 24, NULL);
     compat_getenv(L, REPLY);
     lua_replace(L, UNTIL);
-    reading_pump(L, lua_touserdata(L, REPLY), UNTIL, *until);
+    if (r->status == REPLY_STREAMING && r->request != NULL)
+        reading_pump(L, r, UNTIL, *until);
     return 0;
 }
 
@@ -268,10 +276,12 @@ static int pump(lua_State *L)
  * is not the answer. */
 static int end_torn(lua_State *L)
 {
+    struct reply *r = lua_touserdata(L, 1);
     luaL_checkstack(L, 24, NULL);
     compat_getenv(L, 1);
     failure_push(L, FAULT_MEMORY, "not enough memory");
-    ending_badly(L, lua_touserdata(L, 1), 2);
+    if (r->status == REPLY_STREAMING)
+        ending_badly(L, r, 2);
     return 0;
 }
 
@@ -363,15 +373,18 @@ enum reply_state reply_advance(lua_State *L, int i, int64_t until)
     tell_reasoning(L, r, i, env);
     if (r->text.bytes.len > r->given) {
         guarded(L, i, push_new_text, 0);
-        lua_getfield(L, env, "on_text");
-        drop_text(r);
-        if (lua_isfunction(L, -1))
-            call_on_text(L, i);
-        else
-            lua_pop(L, 1);
-        lua_remove(L, env);
-        lua_remove(L, env - 1);
-        return REPLY_HAS_TEXT;
+        if (!lua_isnil(L, -1)) {
+            lua_getfield(L, env, "on_text");
+            drop_text(r);
+            if (lua_isfunction(L, -1))
+                call_on_text(L, i);
+            else
+                lua_pop(L, 1);
+            lua_remove(L, env);
+            lua_remove(L, env - 1);
+            return REPLY_HAS_TEXT;
+        }
+        lua_pop(L, 1);
     }
     drop_text(r);
     switch (r->status) {
@@ -397,6 +410,12 @@ enum reply_state reply_advance(lua_State *L, int i, int64_t until)
     }
 }
 
+static void refuse_to_wait(lua_State *L)
+{
+    luaL_error(L, "a reply is being read: what runs meanwhile, as a finalizer "
+                  "does, cannot wait");
+}
+
 void reply_step(lua_State *L, int i, int64_t us)
 {
     struct http *http = binding_http_if(L);
@@ -404,8 +423,7 @@ void reply_step(lua_State *L, int i, int64_t us)
     if (http == NULL)
         return;
     if (us != 0 && http_locked(http))
-        luaL_error(L, "a reply is being read: what runs meanwhile, as a "
-                      "finalizer does, cannot wait for another");
+        refuse_to_wait(L);
     if (r->request != NULL)
         http_await(r->request, false); /* it is read after this step */
     if (http_step(http, us, BUDGET_PART(binding_budget(L)))) {
@@ -506,6 +524,8 @@ static int reply_wait(lua_State *L)
     struct reply *r = check(L);
     int64_t us = binding_seconds(L, 2, -1);
     lua_settop(L, 1);
+    if (us != 0 && r->busy)
+        refuse_to_wait(L);
     if (r->request != NULL) { /* what has come already is no wait */
         reply_step(L, 1, r->request->changed ? 0 : us);
     } else if (held_up(L, r)) { /* nothing tells when the tool is done */
@@ -643,6 +663,8 @@ static int reject(lua_State *L)
     enum { REPLY = 1, ERR, ENV };
     struct reply *r = lua_touserdata(L, REPLY);
     compat_getenv(L, REPLY);
+    if (r->status != REPLY_STREAMING)
+        return 0;
     ending_rollback(L, r, ENV);
     if (!lua_istable(L, ERR)) {
         failure_push(L, FAULT_PROTOCOL, "%s", lua_tostring(L, ERR));
@@ -659,10 +681,9 @@ static int reject(lua_State *L)
 
 static int reply_reject(lua_State *L)
 {
-    const struct reply *r = check(L);
+    check(L);
     lua_settop(L, 2);
-    if (r->status == REPLY_STREAMING)
-        guarded(L, 1, reject, 1);
+    guarded(L, 1, reject, 1);
     return 0;
 }
 

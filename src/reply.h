@@ -103,8 +103,9 @@ bool reply_start(lua_State *L, int i, struct http *http, struct http_options *o,
  * arguments, while nothing else can change the reply: Lua may run in it
  * wherever memory is asked for (finalizers), and then the engine does not step,
  * a poll of the reply finds nothing, and closing it is put off until `f` is
- * done. The status of lua_pcall; with an error, that is on top. [-n, +results,
- * -] */
+ * done. What `f` relies on it has to look at itself, since Lua may run right
+ * before it. The status of lua_pcall; with an error, that is on top. [-n,
+ * +results, -] */
 int reply_guard(lua_State *L, int i, lua_CFunction f, int n, int results);
 
 /* Does what can be done without waiting, until `until` on the clock of

@@ -46,7 +46,7 @@ end
 -- PUC Lua 5.1 cannot yield through pcall. There a coroutine that waits for a reply is
 -- remembered, and one that has died of an error is noticed when the engine is used again.
 local passes = not (_VERSION == "Lua 5.1" and not jit)
-local waiting = setmetatable({}, { __mode = "k" }) -- reply -> coroutine
+local waiting = setmetatable({}, { __mode = "kv" }) -- reply -> coroutine
 
 local function bury()
   for reply, thread in pairs(waiting) do
@@ -88,13 +88,10 @@ local for_ask = {
   strict = "boolean",
 }
 
--- Splits options into the rest and those of `for_ask`, nil when there is none. The rest
--- still has what a metatable adds.
-local function split(options, level)
-  local rest, ours = {}, nil
-  for name, value in next, options do
-    if not for_ask[name] then rest[name] = value end
-  end
+-- Splits options, of a call or a bot, into the rest and those of `for_ask`, nil when there
+-- is none.
+local function split(options, level, call)
+  local rest, ours = core.options(options, call), nil
   for name, expected in pairs(for_ask) do
     local value = options[name]
     if value ~= nil then
@@ -102,10 +99,10 @@ local function split(options, level)
         error(("option '%s' must be a %s"):format(name, expected), level + 1)
       end
       ours = ours or {}
-      ours[name] = value
+      ours[name], rest[name] = value, nil
     end
   end
-  return getmetatable(options) and setmetatable(rest, { __index = options }) or rest, ours
+  return rest, ours
 end
 
 -- Whether a call with these options needs chatbot.ask.
@@ -227,7 +224,7 @@ function Chatbot:stream(prompt, opts)
   if not passes then bury() end
   prompt = with_parts(prompt)
   if not concerns_ask(self, opts) then return c_stream(self, prompt, opts) end
-  local rest, ours = split(opts or {}, 2)
+  local rest, ours = split(opts or {}, 2, true)
   return ask().stream(self, prompt, rest, ours or {}, 2)
 end
 
