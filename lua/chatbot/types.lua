@@ -281,7 +281,8 @@ function chatbot.array(list) end
 ---@return string? problem
 function chatbot.image(source, opts) end
 
----Writes conversation and settings as JSON, at once or not at all. Never a key.
+---Writes conversation and settings as JSON, at once or not at all. Never a key. What is there
+---already keeps its mode, and links to it.
 ---@param bot chatbot.Chatbot
 ---@param path string
 ---@return true?
@@ -292,7 +293,8 @@ function chatbot.save(bot, path) end
 ---@param path string
 ---@param options? chatbot.Options in place of those that were saved
 ---@return chatbot.Chatbot?
----@return string? problem
+---@return string|chatbot.Error? problem of the kind `config` when the options must say where the
+---  conversation goes
 function chatbot.load(path, options) end
 
 ---Waits for all replies to end.

@@ -15,18 +15,12 @@ local MAX_BYTES = 8 * 1024 * 1024
 -- Seconds, where the caller has not said otherwise.
 local TIMES = { connect_timeout = 10, first_byte_timeout = 30, idle_timeout = 30, timeout = 120 }
 
-local Problem = {}
-
-function Problem:__tostring()
-  return ("%s: %s"):format(self.kind, self.message)
-end
-
 ---An error table as the engine makes them.
 ---@param kind string
 ---@param format string
 ---@return chatbot.Error
 function M.problem(kind, format, ...)
-  return setmetatable({ kind = kind, message = format:format(...) }, Problem)
+  return core.failure(kind, format:format(...))
 end
 
 local problem = M.problem
