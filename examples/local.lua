@@ -11,13 +11,16 @@ local chatbot = require "chatbot"
 local question = arg[1] or "Name one advantage of a model that runs at home. One sentence."
 
 local places = {
-  { name = "LM Studio", model = "lmstudio", base_url = os.getenv "LMSTUDIO_BASE_URL" },
-  { name = "llama-server", model = "llamaserver:any", base_url = os.getenv "LLAMA_BASE_URL" },
+  { name = "LM Studio", provider = "lmstudio", model = "lmstudio",
+    base_url = os.getenv "LMSTUDIO_BASE_URL" },
+  { name = "llama-server", provider = "llamaserver", model = "any",
+    base_url = os.getenv "LLAMA_BASE_URL" },
 }
 
 local function ask(place)
   local bot = chatbot.new {
-    model = place.model, base_url = place.base_url, connect_timeout = 2, max_retries = 0,
+    model = place.model, provider = place.provider, base_url = place.base_url,
+    connect_timeout = 2, max_retries = 0,
   }
   print(("\n%s, %s"):format(place.name, bot:get_provider().base_url))
   local models = bot:models()

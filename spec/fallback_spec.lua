@@ -160,15 +160,84 @@ describe("a list of models", function()
     assert.equal("secret-c", third.named["x-service"])
   end)
 
+  -- Where names like "outside:x" and "outside-x" lead: nothing may arrive there.
+  local function outside()
+    local server = answering("No.")
+    service("outside", server, { api_key_env = { "HOME" } })
+    chatbot.register("outside", { match_prefix = { "outside-" } })
+    return function() assert.equal(0, #server:requests()) end
+  end
+
+  it("stays at the base_url of the bot, with its key and headers, whatever the names", function()
+    local nobody_else = outside()
+    local function checked(bot, server, key)
+      assert.is_nil((bot:chat("our figures")))
+      local requests = server:requests()
+      assert.equal(3, #requests)
+      for i, name in ipairs { "llama-70b", "outside:x", "outside-x" } do
+        assert.equal(name, requests[i].json.model)
+        assert.equal(key, requests[i].named.authorization)
+        assert.equal("mine", requests[i].named["x-mine"])
+      end
+      nobody_else()
+    end
+    local models = { "llama-70b", "outside:x", "outside-x" }
+    local function options(server, more)
+      local all = { base_url = server.url, headers = { ["X-Mine"] = "mine" } }
+      for name, value in pairs(more or {}) do all[name] = value end
+      return all
+    end
+    local server = failing(503)
+    checked(bot_of(models, options(server)), server)
+    server = failing(503)
+    checked(bot_of(models, options(server, { api_key = "sk-mine" })), server, "Bearer sk-mine")
+    server = failing(503)
+    checked(bot_of(models, options(server, { provider = "outside" })):fork()
+      :set_model { "llama-70b", "outside:outside:x", "outside-x" }, server,
+      "Bearer " .. os.getenv("HOME"))
+    server = failing(503)
+    checked(bot_of("outside-x"):set_model(models, options(server)), server)
+    server = failing(503)
+    checked(bot_of(models, options(server, { json = true, tools = { { name = "f" } } })), server)
+  end)
+
+  it("stays at the provider of the bot", function()
+    local nobody_else = outside()
+    local server = failing(503)
+    service("named-a", server, { api_key_env = { "HOME" } })
+    assert.is_nil((bot_of({ "x", "named-a:y", "outside-x" }, { provider = "named-a" })
+      :chat("our figures")))
+    local requests = server:requests()
+    assert.equal(3, #requests)
+    for i, name in ipairs { "x", "y", "outside-x" } do
+      assert.equal(name, requests[i].json.model)
+      assert.equal("Bearer " .. os.getenv("HOME"), requests[i].named.authorization)
+    end
+    nobody_else()
+  end)
+
+  it("ends where a name has an unknown word before a colon", function()
+    local nobody_else = outside()
+    service("typo-a", failing(503))
+    local bot = bot_of { "typo-a:x", "tipo-a:outside-x", "outside:x" }
+    local text, err = bot:chat("our figures")
+    assert.is_nil(text)
+    assert.equal(503, err.status)
+    nobody_else()
+  end)
+
   it("asks a function for the key of each", function()
     local a, b = failing(500), answering("Yes.")
     service("ask-a", a)
     service("ask-b", b)
-    bot_of({ "ask-a:x", "ask-b:y" }, { api_key = function(provider)
+    local addresses = {}
+    bot_of({ "ask-a:x", "ask-b:y" }, { api_key = function(provider, address)
+      addresses[#addresses + 1] = address
       return "key-of-" .. provider
     end }):chat("hello")
     assert.equal("Bearer key-of-ask-a", a:requests()[1].named.authorization)
     assert.equal("Bearer key-of-ask-b", b:requests()[1].named.authorization)
+    assert.same({ a.url, b.url }, addresses)
   end)
 
   it("fails with the last failure when all have failed", function()

@@ -373,6 +373,125 @@ describe("a page that is fetched", function()
     end)
   end
 
+  local function with(opts)
+    local all = {}
+    for _, t in ipairs { TIMES, opts } do
+      for name, value in pairs(t) do all[name] = value end
+    end
+    return all
+  end
+
+  -- Through a proxy, names are of the outside: it says where `location` is.
+  local function outside(location)
+    local proxy = support.serve { support.http(302, { { "Location", location } }),
+      html "<p>from outside</p>" }
+    local got, err = page.open("http://public.example/page", with { proxy = proxy.origin })
+    return got, err, proxy
+  end
+
+  it("is not followed from outside to this machine or a private network", function()
+    local s = support.serve { html "<p>the inside</p>" }
+    local port = s.origin:match("%d+$")
+    for _, host in ipairs { "127.0.0.1", "localhost", "LOCALHOST.", "a.localhost", "127.1",
+      "2130706433", "0x7f.1", "017700000001", "0", "[::1]", "[::ffff:127.0.0.1]",
+      "10.0.0.1", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1", "[fe80::1]",
+      "[fd00::1]", "%31%32%37.0.0.1" } do
+      local got, err, proxy = outside("http://" .. host .. ":" .. port .. "/secret")
+      assert.is_nil(got, host)
+      assert.equal("redirect", err.kind, host)
+      assert.matches("this machine or to a private network", err.message, 1, true)
+      assert.matches(host, err.message, 1, true)
+      assert.equal(1, #proxy:requests(), host)
+    end
+    assert.equal(0, #s:requests())
+  end)
+
+  it("is followed from outside to outside, and inside where that is allowed", function()
+    local s = support.serve { html "<p>the inside</p>" }
+    local got, _, proxy = outside("http://other.example/page")
+    assert.equal("from outside", got.text)
+    assert.equal("http://other.example/page", got.url)
+    assert.matches("^GET http://other.example/page ", proxy:requests()[2].line)
+    proxy = support.serve { support.http(302, { { "Location", s.origin .. "/x" } }) }
+    got = assert(page.open("http://public.example/",
+      with { proxy = proxy.origin, allow_unsafe_redirects = true }))
+    assert.equal("the inside", got.text)
+  end)
+
+  it("stays outside once it was there, whoever sends it on", function()
+    local s = support.serve { html "<p>the inside</p>" }
+    local proxy = support.serve { support.http(302, { { "Location", "/again" } }),
+      support.http(302, { { "Location", "//other.example/" } }),
+      support.http(302, { { "Location", s.origin } }) }
+    local got, err = page.open("http://public.example/page", with { proxy = proxy.origin })
+    assert.is_nil(got)
+    assert.equal("redirect", err.kind)
+    assert.equal(3, #proxy:requests())
+    assert.equal(0, #s:requests())
+  end)
+
+  it("is not followed from https to http unless that is allowed", function()
+    local plain = support.serve { html "<p>plain</p>" }
+    local s = support.serve({ support.http(302, { { "Location", plain.origin } }) },
+      { tls = "good" })
+    local url = s.origin:gsub("127%.0%.0%.1", "localhost")
+    for _, from in ipairs { url, (url:gsub("^https", "HTTPS")) } do
+      local got, err = page.open(from, with { ca_file = support.ca_file })
+      assert.is_nil(got)
+      assert.equal("redirect", err.kind)
+      assert.matches("from https to http", err.message, 1, true)
+    end
+    assert.equal(0, #plain:requests())
+    local got = page.open(url, with { ca_file = support.ca_file, allow_unsafe_redirects = true })
+    assert.equal("plain", got.text)
+  end)
+
+  -- A name that no spelling gives away: this machine's, where it is one of loopback.
+  local function own_name()
+    local pipe = io.popen("getent ahostsv4 \"$(hostname)\" 2>/dev/null; hostname")
+    local text = pipe:read("*a")
+    pipe:close()
+    return text:find("^127%.0%.0%.1%s") and text:match("(%S+)%s*$")
+  end
+
+  it("goes on at its own host where a proxy may hide that this is inside", function()
+    local name = own_name()
+    if not name then return pending("this machine's name is no name of loopback") end
+    local s = support.serve { support.http(302, { { "Location", "/next" } }), html "<p>next</p>" }
+    local result = support.run_lua([[
+      local page = assert(require("chatbot.page").open(arg[1], { timeout = 10 }))
+      io.write(page.text)
+    ]], { args = { "http://" .. name .. ":" .. s.origin:match("%d+$") .. "/" },
+      env = { http_proxy = "http://127.0.0.1:" .. support.dead_port(), no_proxy = name } })
+    assert.equal("next", result.out, result.err)
+  end)
+
+  it("whose name leads inside is refused when it connects, also on a kept connection", function()
+    local name = own_name()
+    if not name then return pending("this machine's name is no name of loopback") end
+    local s = support.serve { { support.http(200, {}, "first"), { expect_request = true },
+      support.http(200, {}, "second") } }
+    local url = "http://" .. name .. ":" .. s.origin:match("%d+$") .. "/"
+    local settings = with { max_answer_bytes = 1000, max_retries = 2 }
+    assert.equal("first", (core.fetch(url, settings):result()).body)
+    local reply, err = core.fetch(url, settings, true)
+    if reply then reply, err = reply:result() end
+    assert.is_nil(reply)
+    assert.equal("redirect", err.kind)
+    assert.equal(1, err.attempts)
+    assert.equal(1, #s:requests())
+    s:close()
+  end)
+
+  it("inside may lead to others inside", function()
+    local other = support.serve { html "<p>other</p>" }
+    for _, host in ipairs { "127.0.0.1", "localhost", "127.1" } do
+      local s = support.serve { support.http(302, { { "Location", other.origin } }) }
+      local got = assert(page.open((s.origin:gsub("127%.0%.0%.1", host)), TIMES))
+      assert.equal("other", got.text)
+    end
+  end)
+
   it("is refused when it is too large, without reading it all", function()
     local s = support.serve { { support.head(200, { { "Content-Type", "text/html" } }),
       { repeat_bytes = ("<p>text</p>\n"):rep(100), times = 20000 } } }

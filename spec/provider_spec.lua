@@ -185,12 +185,9 @@ describe("a model's name", function()
     { "lmstudio:qwen3-8b", "lmstudio", "qwen3-8b" },
     { "llamaserver:", "llamaserver", "" },
     { "openai:gemini-clone", "openai", "gemini-clone" },
-    -- a colon after any other word is part of the name
-    { "llama3.2:1b", "openai", "llama3.2:1b" },
+    -- fine-tuned models are OpenAI's, whoever tuned them
     { "ft:gpt-4.1:acme::abc", "openai", "ft:gpt-4.1:acme::abc" },
-    { "nobody:gemini-2.5-flash", "gemini", "nobody:gemini-2.5-flash" },
-    { ":x", "openai", ":x" },
-    { "1:x", "openai", "1:x" },
+    { "ft:gpt-4o-mini:grok-and-claude::abc", "openai", "ft:gpt-4o-mini:grok-and-claude::abc" },
   }
 
   it("finds its provider", function()
@@ -209,6 +206,92 @@ describe("a model's name", function()
     for i, case in ipairs(cases) do
       assert.same({ case[2], case[3], urls[case[2]], case[3] }, found[i], case[1])
     end
+  end)
+
+  -- With the provider that may have been meant.
+  local refused = {
+    { "grop:llama-3.3-70b", "groq" },
+    { "Groq:llama-3.3-70b", "groq" },
+    { "opnai:gpt-4.1", "openai" },
+    { "open-router:x", "openrouter" },
+    { "llama:3.2", "ollama" },
+    -- a word that a rule knows means the provider of that rule
+    { "grok:4", "xai" },
+    { "claude:sonnet", "anthropic" },
+    { "anthropic.claude-sonnet-4-v1:0", "anthropic" },
+    { "kimi:k2", "moonshot" },
+    -- names with a slash are a gateway's
+    { "deepseek/deepseek-r1:free", "openrouter" },
+    { "hf.co/unsloth/Qwen3-14B-GGUF:Q6_K_XL", "openrouter" },
+    -- no rule is asked about the rest
+    { "nobody:gemini-2.5-flash" },
+    { "llama3.2:1b" },
+    { "FT:gpt-4.1:acme::abc" },
+    { ":x" },
+    { "1:x" },
+    { " groq:x", "groq" },
+    { ("x"):rep(100000) .. ":y" },
+  }
+
+  it("with a word before a colon that is no provider is refused", function()
+    local names = {}
+    for i, case in ipairs(refused) do names[i] = case[1] end
+    local list = support.tmpdir() .. "/names"
+    support.write_file(list, table.concat(names, "\n"))
+    local found = child([[
+      local bot = chatbot.new { model = "gpt-4.1" }
+      for model in io.lines(arg[1]) do
+        out { fails(chatbot.new, { model = model }), fails(bot.set_model, bot, model),
+          fails(chatbot.new, { model = { model, "gpt-4.1" } }),
+          bot:get_model(), { bot:_route(model) } }
+        assert(select(2, bot:_route(model)).kind == "config")
+      end
+    ]], { OPENAI_API_KEY = "sk-openai-0" }, { list })
+    assert.equal(#refused, #found)
+    for i, case in ipairs(refused) do
+      local word = case[1]:match("^[^:]*")
+      for k = 1, 3 do
+        local text = found[i][k]
+        assert.truthy(text:find("unknown provider", 1, true), case[1])
+        assert.truthy(text:find("'" .. word:gsub("^%s+", ""):sub(1, 20), 1, true), text)
+        assert.truthy(text:find("did you mean '" .. (case[2] or ""), 1, true), text)
+        assert.truthy(#text < 400, text)
+      end
+      assert.equal("gpt-4.1", found[i][4])
+    end
+    support.remove_all()
+  end)
+
+  it("is what it is with a base_url", function()
+    local server = answering()
+    local names = { "mistral:7b", "qwen:7b", "grop:llama", "hf.co/unsloth/Qwen3-14B-GGUF:Q6_K_XL",
+      "minimax/minimax-m3:free", "ft:x", ":x", "openai:gpt-4.1" }
+    local found = child(([[
+      local bot
+      for _, model in ipairs { %s } do
+        assert(chatbot.new({ model = model, base_url = arg[1], timeout = 10 }):chat("x"))
+        bot = bot or chatbot.new { model = "m", base_url = arg[1], timeout = 10 }
+        bot:set_model(model)
+        out(bot:get_model())
+        assert(bot:chat("x"))
+      end
+    ]]):format('"' .. table.concat(names, '", "') .. '"'), { MISTRAL_API_KEY = "sk-mistral-0",
+      DASHSCOPE_API_KEY = "sk-qwen-0", OPENAI_API_KEY = "sk-openai-0" }, { server.url })
+    assert.same(names, found)
+    assert.equal(2 * #names, #server:requests())
+    for i, request in ipairs(server:requests()) do
+      assert.equal(names[math.ceil(i / 2)], request.json.model)
+      assert.is_nil(request.named.authorization)
+    end
+  end)
+
+  it("loses with the option provider only the prefix of that one", function()
+    assert.same({ "qwen3:8b", "x", "ollama", "groq:x", "ollama:x", "olla:x" }, child [[
+      for _, model in ipairs { "qwen3:8b", "ollama:x", "ollama", "groq:x", "ollama:ollama:x",
+        "olla:x" } do
+        out(chatbot.new({ model = model, provider = "ollama" }):get_model())
+      end
+    ]])
   end)
 
   it("is overruled by the option provider", function()
@@ -308,11 +391,12 @@ describe("base_url", function()
       ask { model = "gemini-2.5-flash" }
       ask { model = "gpt-4.1", api_key = "sk-mine-0123" }
       ask { model = "groq:llama" }
+      ask { model = "llama", provider = "groq" }
       ask { model = "gpt-4.1", provider = "gemini" }
-      ask { model = "groq:llama", api_key = "sk-mine-0123" }
+      ask { model = "llama", provider = "groq", api_key = "sk-mine-0123" }
       ask { model = "x", provider = "ollama" }
     ]], env, { server.url })
-    local expected = { false, false, "sk-mine-0123", "sk-groq-0123", "sk-google-0123",
+    local expected = { false, false, "sk-mine-0123", false, "sk-groq-0123", "sk-google-0123",
       "sk-mine-0123", false }
     for i, key in ipairs(expected) do
       assert.equal(key and "Bearer " .. key or nil, header(server, i, "authorization"), i)
@@ -371,9 +455,10 @@ describe("a key", function()
     local result = child([[
       local asked = {}
       local keys = { "sk-one-0123", "sk-two-0123" }
-      local bot = chatbot.new { base_url = arg[1], model = "groq:m", timeout = 10,
-        api_key = function(name)
+      local bot = chatbot.new { base_url = arg[1], model = "m", provider = "groq", timeout = 10,
+        api_key = function(name, address)
           asked[#asked + 1] = name
+          assert(address == arg[1])
           return keys[#asked]
         end }
       bot:get_provider()
@@ -481,8 +566,15 @@ describe("the environment of OpenAI", function()
     local server = answering()
     child([[
       assert(chatbot.new { model = "gpt-4.1", base_url = arg[1], timeout = 10 }:chat("x"))
-    ]], { OPENAI_BASE_URL = "http://127.0.0.1:1/nowhere" }, { server.url })
-    assert.equal(1, #server:requests())
+      assert(chatbot.new { model = "gpt-4.1", base_url = arg[1], timeout = 10,
+        provider = "openai" }:chat("x"))
+      assert(chatbot.new { model = "gpt-4.1", base_url = arg[1], timeout = 10,
+        organization = "org-mine" }:chat("x"))
+    ]], { OPENAI_BASE_URL = "http://127.0.0.1:1/nowhere", OPENAI_ORG_ID = "org-env" },
+      { server.url })
+    assert.is_nil(header(server, 1, "openai-organization"))
+    assert.equal("org-env", header(server, 2, "openai-organization"))
+    assert.equal("org-mine", header(server, 3, "openai-organization"))
   end)
 
   it("that is empty counts as not set", function()
@@ -600,7 +692,8 @@ describe("set_model", function()
       "/groq/chat/completions Bearer sk-groq-0123", "/other/chat/completions none" }, got)
   end)
 
-  it("keeps a given base_url until a prefix or an option says otherwise", function()
+  it("keeps a given base_url, and the provider named for it, until an option says otherwise",
+  function()
     local found = child [[
       local bot = chatbot.new { model = "m", base_url = "http://127.0.0.1:1/v1" }
       local function set(...)
@@ -613,18 +706,78 @@ describe("set_model", function()
       set("ollama:llama3.2")
       set("m", { base_url = "http://127.0.0.1:2/v1/" })
       set("m", { provider = "groq" })
+      set("gemini-2.5-flash")
       set("groq:m", { base_url = "http://127.0.0.1:3/v1" })
       set("plain")
+      set("m", { provider = "groq", base_url = "http://127.0.0.1:4/v1" })
+      set("gemini-2.5-flash")
+      set("m", { base_url = "http://127.0.0.1:5/v1" })
     ]]
     assert.same({
       { "gemini", "http://127.0.0.1:1/v1", "gemini-2.5-flash" },
       { "openai", "http://127.0.0.1:1/v1", "other" },
-      { "ollama", "http://localhost:11434/v1", "llama3.2" },
+      { "openai", "http://127.0.0.1:1/v1", "ollama:llama3.2" },
       { "openai", "http://127.0.0.1:2/v1", "m" },
       { "groq", "https://api.groq.com/openai/v1", "m" },
-      { "groq", "http://127.0.0.1:3/v1", "m" },
+      { "gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "gemini-2.5-flash" },
+      { "openai", "http://127.0.0.1:3/v1", "groq:m" },
       { "openai", "http://127.0.0.1:3/v1", "plain" },
+      { "groq", "http://127.0.0.1:4/v1", "m" },
+      { "groq", "http://127.0.0.1:4/v1", "gemini-2.5-flash" },
+      { "openai", "http://127.0.0.1:5/v1", "m" },
     }, found)
+  end)
+
+  it("takes no header that was given to another address", function()
+    local server = answering()
+    child([[
+      for _, name in ipairs { "openai", "gemini" } do
+        chatbot.register(name, { base_url = arg[1] .. "/" .. name })
+      end
+      local bot = chatbot.new { model = "gpt-4.1", timeout = 10, organization = "org-mine",
+        headers = { Authorization = "Bearer sk-of-openai" } }
+      assert(bot:chat("a"))
+      bot:set_model("gpt-4.1-mini")
+      assert(bot:chat("b"))
+      bot:set_model("gemini-2.5-flash")
+      assert(bot:chat("c"))
+      bot:set_model("gpt-4.1") -- the header is gone, and OpenAI's organization still OpenAI's
+      assert(bot:chat("d"))
+      bot:set_model("m", { base_url = arg[1] .. "/other" })
+      assert(bot:chat("e"))
+      bot:set_model("m", { base_url = arg[1] .. "/third", headers = { ["X-A"] = "a" },
+        organization = "org-third" })
+      assert(bot:chat("f"))
+    ]], { OPENAI_API_KEY = "sk-openai-0", GOOGLE_API_KEY = "sk-google-0" }, { server.origin })
+    local got = {}
+    for i, request in ipairs(server:requests()) do
+      got[i] = table.concat({ request.target:match("^/%a+"), request.named.authorization or "none",
+        request.named["openai-organization"] or "none", request.named["x-a"] }, " ")
+    end
+    assert.same({ "/openai Bearer sk-of-openai org-mine", "/openai Bearer sk-of-openai org-mine",
+      "/gemini Bearer sk-google-0 none", "/openai Bearer sk-openai-0 org-mine",
+      "/other none none", "/third none org-third a" }, got)
+  end)
+
+  it("does not send a reply that is under way after it", function()
+    local first, second = support.serve { support.http(503) }, answering()
+    child([[
+      local bot = chatbot.new { model = { "a", "b" }, base_url = arg[1], timeout = 10,
+        max_retries = 0, api_key = "sk-of-first" }
+      local reply = assert(bot:stream("confidential"))
+      bot:set_model({ "a", "b" }, { base_url = arg[2] })
+      out(reply:result() == nil)
+      bot:set_model("a", { base_url = arg[1] })
+      reply = assert(bot:stream("confidential"))
+      bot:set_model({ "a", "b" }, { base_url = arg[2] })
+      out(reply:result() == nil)
+      bot:set_model("a", { base_url = arg[1], tools = { { name = "f" } } })
+      reply = assert(bot:stream("confidential"))
+      bot:set_model({ "a", "b" }, { base_url = arg[2] })
+      out(reply:result() == nil)
+    ]], {}, { first.url, second.url })
+    assert.equal(3, #first:requests())
+    assert.equal(0, #second:requests())
   end)
 
   it("takes other options, too", function()

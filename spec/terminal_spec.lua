@@ -580,6 +580,26 @@ describe("bin/chatbot", function()
       assert.equal("", err)
     end)
 
+    it("saves for its owner only, and through a link", function()
+      local path = os.tmpname()
+      local link = path .. ".link"
+      finally(function()
+        os.remove(path)
+        os.remove(link)
+      end)
+      os.remove(path)
+      assert(os.execute(("ln -s %s %s"):format(support.quote(path), support.quote(link))))
+      local s = support.serve { support.sse { "x" } }
+      local _, out = session({ "-b", s.url, "-m", "m" }, { "/save " .. link })
+      assert.matches("0 messages saved", out, 1, true)
+      local pipe = assert(io.popen(("ls -l %s %s"):format(support.quote(path),
+        support.quote(link))))
+      local listed = pipe:read("*a")
+      pipe:close()
+      assert.matches("%f[-]%-rw%-%-%-%-%-%-%-", listed)
+      assert.matches("%f[l]lrwx", listed)
+    end)
+
     for name, text in pairs {
       ["no JSON"] = "{", ["a number"] = "7", ["a string"] = '"x"', ["null"] = "null",
       ["an object"] = '{"a":1}', ["messages without a role"] = '[{"content":"x"}]',

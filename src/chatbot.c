@@ -79,6 +79,22 @@ static void copy_options(lua_State *L, int from, int to)
     }
 }
 
+/* Pushes the route of a model that stands in for the bot's: at the address and
+ * with the provider that the bot was given, if any. False: an error table.
+ * [-0, +1, e] */
+static bool push_other_route(lua_State *L, int env, int model)
+{
+    luaL_checkstack(L, 4, NULL);
+    lua_getfield(L, env, "options");
+    int options = lua_gettop(L);
+    lua_getfield(L, options, "provider");
+    lua_getfield(L, options, "base_url");
+    bool ok = provider_route(L, model, options + 1, options + 2);
+    lua_replace(L, options);
+    lua_settop(L, options);
+    return ok;
+}
+
 /* Finds the route for env.options and stores it; raises when there is none,
  * because naming an unknown provider is misuse. [-0, +0, e] */
 static void find_route(lua_State *L, int env, int options, int arg)
@@ -278,14 +294,10 @@ static int start(lua_State *L, const char *path)
         return return_busy(L, ENV);
     if (lua_isnil(L, MODEL)) {
         lua_getfield(L, ENV, "route");
-    } else {
+    } else if (!push_other_route(L, ENV, MODEL)) {
         lua_pushnil(L);
-        if (!provider_route(L, MODEL, ENV + 1, ENV + 1)) {
-            lua_pushnil(L);
-            lua_insert(L, -2);
-            return 2;
-        }
-        lua_remove(L, ENV + 1);
+        lua_insert(L, -2);
+        return 2;
     }
     if (path == NULL && !make_prompt(L)) {
         launch_name(L, ROUTE);
@@ -304,10 +316,8 @@ static int start(lua_State *L, const char *path)
     lua_setfield(L, RENV, "path");
     lua_pushvalue(L, NOTE);
     lua_setfield(L, RENV, "note");
-    if (!lua_isnil(L, MODEL)) {
-        lua_pushvalue(L, ROUTE);
-        lua_setfield(L, RENV, "route");
-    }
+    lua_pushvalue(L, ROUTE); /* it stays there when the bot is sent away */
+    lua_setfield(L, RENV, "route");
     r->status = REPLY_STREAMING; /* from here on its finalizer cleans up */
     lua_pushcfunction(L, begin);
     lua_pushvalue(L, BOT);
@@ -438,14 +448,14 @@ static int chatbot_chat(lua_State *L)
  */
 static int chatbot_relaunch(lua_State *L)
 {
-    enum { BOT = 1, REPLY, OPTS, MODEL, NOTE, RENV };
+    enum { BOT = 1, REPLY, OPTS, MODEL, NOTE, RENV, ENV };
     check(L);
     binding_check(L, REPLY, &reply_type);
     lua_settop(L, NOTE);
     compat_getenv(L, REPLY);
     if (!lua_isnil(L, MODEL)) {
-        lua_pushnil(L);
-        if (!provider_route(L, MODEL, RENV + 1, RENV + 1)) {
+        compat_getenv(L, BOT);
+        if (!push_other_route(L, ENV, MODEL)) {
             lua_pushnil(L);
             lua_insert(L, -2);
             return 2;
@@ -479,9 +489,9 @@ static int chatbot_route(lua_State *L)
 {
     check(L);
     luaL_checkstring(L, 2);
-    lua_settop(L, 3);
-    lua_pushnil(L);
-    if (provider_route(L, 2, 4, 4))
+    lua_settop(L, 2);
+    compat_getenv(L, 1);
+    if (push_other_route(L, 3, 2))
         return 1;
     lua_pushnil(L);
     lua_insert(L, -2);
@@ -584,9 +594,17 @@ static void unset(lua_State *L, int table, const char *name)
     lua_setfield(L, table, name);
 }
 
-/* bot:set_model(name [, opts]). A base_url that was given stays until a prefix
- * or opts say otherwise; a key that was given goes when the provider changes.
- */
+/* Forgets an option that is not among the new ones. */
+static void unset_old(lua_State *L, int opts, int options, const char *name)
+{
+    if (!is_set(L, opts, name))
+        unset(L, options, name);
+}
+
+/* bot:set_model(name [, opts]). A base_url that was given stays, with the
+ * provider that was named for it, until opts have either; without one the name
+ * finds its provider anew. What was given for one address, and may be secret,
+ * goes when the address changes: the key, further headers. */
 static int chatbot_set_model(lua_State *L)
 {
     enum { BOT = 1, NAME, OPTS, ENV, OPTIONS, OLD, NEXT };
@@ -615,26 +633,26 @@ static int chatbot_set_model(lua_State *L)
                   OPTS, "the conversation is not changed here");
     bool url = is_set(L, OPTS, "base_url");
     bool provider = is_set(L, OPTS, "provider");
-    if (!provider)
-        unset(L, OPTIONS, "provider");
     if (!url && provider)
         unset(L, OPTIONS, "base_url");
+    if (!provider && (url || !is_set(L, OPTIONS, "base_url")))
+        unset(L, OPTIONS, "provider");
     lua_newtable(L); /* NEXT */
     find_route(L, NEXT, OPTIONS, 2);
     lua_getfield(L, NEXT, "route");
-    lua_getfield(L, -1, "named");
-    bool named = lua_toboolean(L, -1);
-    if (named && !url && !provider) { /* a prefix: its own address */
-        unset(L, OPTIONS, "base_url");
-        find_route(L, NEXT, OPTIONS, 2);
-    }
-    lua_getfield(L, NEXT, "route");
+    lua_replace(L, NEXT);
     lua_getfield(L, OLD, "base_url");
-    lua_getfield(L, -2, "base_url");
-    /* the key goes before the route changes, and comes after it */
-    if (!lua_rawequal(L, -1, -2))
-        free_key(b);
-    lua_pop(L, 2);
+    lua_getfield(L, NEXT, "base_url");
+    bool moved = !lua_rawequal(L, -1, -2);
+    lua_settop(L, NEXT);
+    if (moved)
+        unset_old(L, OPTS, OPTIONS, "headers");
+    if (moved && !provider_is_own(L, NEXT)) {
+        unset_old(L, OPTS, OPTIONS, "organization");
+        unset_old(L, OPTS, OPTIONS, "project");
+    }
+    if (moved)
+        free_key(b); /* before the route changes, and a new one comes after */
     lua_setfield(L, ENV, "route");
     lua_pushvalue(L, OPTIONS);
     lua_setfield(L, ENV, "options");

@@ -4,12 +4,15 @@
  * Opening does no work but to create tables: libcurl is loaded by the first
  * request or by warmup.
  */
+#include <errno.h>
 #include <signal.h>
+#include <string.h>
 
 #include "binding.h"
 #include "chatbot.h"
 #include "failure.h"
 #include "fetch.h"
+#include "file.h"
 #include "html.h"
 #include "json.h"
 #include "libcurl.h"
@@ -254,6 +257,35 @@ static int core_repair(lua_State *L)
     return 1;
 }
 
+/* failure(kind, message) -> an error table */
+static int core_failure(lua_State *L)
+{
+    const char *kind = luaL_checkstring(L, 1),
+               *message = luaL_checkstring(L, 2);
+    int fault = FAULT_CONFIG;
+    while (fault < FAULT_MEMORY &&
+           strcmp(kind, http_fault_name((enum http_fault)fault)) != 0)
+        fault++;
+    failure_push(L, (enum http_fault)fault, "%s", message);
+    return 1;
+}
+
+/* write_file(path, text) -> true; or nil and why not. See file.h. */
+static int core_write_file(lua_State *L)
+{
+    size_t path_len, n;
+    const char *path = luaL_checklstring(L, 1, &path_len);
+    const char *text = luaL_checklstring(L, 2, &n);
+    int error = strlen(path) < path_len ? EINVAL : file_replace(path, text, n);
+    if (error == 0) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushfstring(L, "%s: %s", path, strerror(error));
+    return 2;
+}
+
 /* array(table) -> the table, which is a JSON array also when it is empty. */
 static int core_array(lua_State *L)
 {
@@ -279,6 +311,8 @@ int luaopen_chatbot_core(lua_State *L)
         {"array", core_array},
         {"base64", core_base64},
         {"repair", core_repair},
+        {"failure", core_failure},
+        {"write_file", core_write_file},
         {"fetch", fetch_start},
         {"html", html_parse},
         {"to_utf8", html_to_utf8},

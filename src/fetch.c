@@ -3,11 +3,13 @@
  */
 #include "fetch.h"
 
+#include "address.h"
 #include "binding.h"
 #include "failure.h"
 #include "options.h"
 #include "provider.h"
 #include "reply.h"
+#include "url.h"
 
 #define MAX_BODY (8 << 20) /* unless max_answer_bytes says otherwise */
 
@@ -46,11 +48,16 @@ int fetch_start(lua_State *L)
 {
     enum { URL = 1, OPTS, OPTIONS, REPLY, RENV };
     const char *url = luaL_checkstring(L, URL);
+    bool outside = lua_toboolean(L, OPTS + 1);
     lua_settop(L, OPTS);
     push_options(L, OPTS);
     const char *wrong = provider_check_url(url, false, true);
     if (wrong != NULL)
         return failure_return(L, FAULT_CONFIG, "%s", wrong);
+    size_t n;
+    const char *host = url_host(url, &n);
+    if (outside && address_is_private_host(host, n))
+        return failure_return(L, FAULT_REDIRECT, ADDRESS_PRIVATE);
     struct reply *r = reply_new(L);
     r->fetch = r->document = true;
     compat_getenv(L, REPLY);
@@ -65,6 +72,7 @@ int fetch_start(lua_State *L)
         .proxy = text_option(L, OPTIONS, "proxy"),
         .http_version = version != NULL && *version == '2' ? 2 : 11,
         .document = true,
+        .outside = outside,
     };
     options_limits(L, OPTS, OPTIONS, &o.limits);
     struct http *http = binding_http(L);

@@ -7,10 +7,13 @@
 
 #include "compat.h"
 
-/* fetch(url [, options]) -> a reply whose answer is {body, status,
+/* fetch(url [, options [, outside]]) -> a reply whose answer is {body, status,
  * content_type}; or nil and an error table. The options are those of a bot that
  * concern a request. A redirect is a failure that has a `location`, as the
- * server gave it. */
+ * server gave it, and `inside`: whether the server is this machine or in a
+ * private network, nil when a proxy hides that. With `outside` no such server
+ * is asked, by whatever name: that is a failure of the same kind, which has no
+ * location. */
 int fetch_start(lua_State *L);
 
 #endif

@@ -78,6 +78,7 @@ struct http_options {
     int http_version;    /* 11 (or 0), 2 */
     bool loading_wait;   /* 503 means that a local server loads its model */
     bool document;       /* any type of body, kept whole; `location` is kept */
+    bool outside;        /* neither this machine nor a private network */
     struct http_limits limits;
 };
 
@@ -110,6 +111,8 @@ struct http_request {
     bool retryable;    /* the failure was of a kind worth another try */
     char message[320];
     char *location; /* where a redirect leads, or NULL; of a document */
+    int inside;     /* whether a document came from this machine or a private
+                     * network; -1: a proxy may have brought it */
     void *user;     /* the caller's */
 
     /* private to the engine */

@@ -55,7 +55,8 @@ static bool push_key(lua_State *L, const struct stack *s)
     } else if (lua_isfunction(L, top + 1)) {
         lua_settop(L, top + 1);
         lua_getfield(L, s->route, "provider");
-        if (lua_pcall(L, 1, 1, 0) != 0) {
+        lua_getfield(L, s->route, "base_url");
+        if (lua_pcall(L, 2, 1, 0) != 0) {
             failure_push(L, FAULT_CONFIG, "the function api_key failed");
             return false;
         }

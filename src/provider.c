@@ -322,7 +322,8 @@ static bool fits(lua_State *L, int spec, const char *name, const char *model,
     return found;
 }
 
-/* Pushes the spec that the rules choose for `model`: [-0, +1, m] */
+/* Pushes the spec of the first provider with a rule that fits `model`, or nil:
+ * [-0, +1, m] */
 static void match(lua_State *L, int list, const char *model)
 {
     int n = (int)lua_rawlen(L, list);
@@ -334,7 +335,115 @@ static void match(lua_State *L, int list, const char *model)
             return;
         lua_pop(L, 1);
     }
-    lua_getfield(L, list, "openai");
+    lua_pushnil(L);
+}
+
+/* How many letters must be added, taken out or changed to make one word of the
+ * other, in any case of letters. Of long words the beginning counts. */
+static int distance(const char *a, const char *b)
+{
+    enum { LONGEST = 32 };
+    int row[LONGEST + 1], n = (int)strnlen(b, LONGEST);
+    for (int k = 0; k <= n; k++)
+        row[k] = k;
+    for (int i = 0; a[i] != '\0' && i < LONGEST; i++) {
+        int diagonal = row[0];
+        row[0] = i + 1;
+        for (int k = 0; k < n; k++) {
+            bool same =
+                tolower((unsigned char)a[i]) == tolower((unsigned char)b[k]);
+            int least = diagonal + !same;
+            diagonal = row[k + 1];
+            if (row[k] + 1 < least)
+                least = row[k] + 1;
+            if (diagonal + 1 < least)
+                least = diagonal + 1;
+            row[k + 1] = least;
+        }
+    }
+    return row[n];
+}
+
+/* Pushes the name of the provider that somebody may have meant who has written
+ * `word`: one of whose models this is, else the one that looks most like it. A
+ * slash stands in the names that gateways have. [-0, +1, m] */
+static void push_nearest(lua_State *L, int list, const char *word)
+{
+    int top = lua_gettop(L), best = -1;
+    if (strchr(word, '/') != NULL) {
+        lua_pushliteral(L, "openrouter");
+        return;
+    }
+    match(L, list, word);
+    if (lua_istable(L, -1)) {
+        lua_getfield(L, -1, "name");
+        lua_remove(L, -2);
+        return;
+    }
+    int n = (int)lua_rawlen(L, list);
+    for (int i = 1; i <= n; i++) {
+        lua_rawgeti(L, list, i);
+        int d = distance(word, lua_tostring(L, -1));
+        if (best < 0 || d < best) {
+            best = d;
+            lua_replace(L, top + 1);
+        }
+        lua_settop(L, top + 1);
+    }
+}
+
+/* Replaces the word on top, which is no provider, by an error table. */
+static void unknown_prefix(lua_State *L, int list)
+{
+    size_t n;
+    const char *word = lua_tolstring(L, -1, &n);
+    push_nearest(L, list, word);
+    failure_excerpt(L, word, n, 64);
+    failure_push(L, FAULT_CONFIG,
+                 "unknown provider '%s' before the colon of the model's name: "
+                 "did you mean '%s:'? (a name that has a colon of its own "
+                 "needs the option provider or base_url)",
+                 lua_tostring(L, -1), lua_tostring(L, -2));
+    lua_replace(L, -4);
+    lua_pop(L, 2);
+}
+
+/* Pushes the spec of the provider for the model `*name`, and takes the prefix
+ * off that. False: an error table. [-0, +1, e] */
+static bool push_spec(lua_State *L, int list, const char **name,
+                      const char *wanted, bool given)
+{
+    const char *colon = strchr(*name, ':');
+    if (wanted != NULL) {
+        size_t n = strlen(wanted);
+        lua_getfield(L, list, wanted);
+        if (colon == *name + n && memcmp(*name, wanted, n) == 0)
+            *name = colon + 1;
+    } else if (given || colon == NULL) {
+        match(L, list, *name);
+    } else if (strncmp(*name, "ft:", 3) == 0) {
+        lua_pushnil(L); /* a model that OpenAI has fine-tuned */
+    } else {
+        lua_pushlstring(L, *name, (size_t)(colon - *name));
+        lua_pushvalue(L, -1);
+        lua_rawget(L, list);
+        if (!lua_istable(L, -1)) {
+            lua_pop(L, 1);
+            unknown_prefix(L, list);
+            return false;
+        }
+        lua_remove(L, -2);
+        *name = colon + 1;
+    }
+    if (wanted == NULL && lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_getfield(L, list, wanted = "openai");
+    }
+    if (lua_istable(L, -1))
+        return true;
+    lua_pop(L, 1);
+    failure_push(L, FAULT_CONFIG, "unknown provider '%s'", wanted);
+    return false;
 }
 
 /* Pushes the text up to the last byte that is no slash. */
@@ -396,34 +505,12 @@ bool provider_route(lua_State *L, int model, int provider, int base_url)
     const char *base = lua_tolstring(L, base_url, &base_len);
     if (name == NULL)
         name = "";
+    luaL_checkstack(L, 20, NULL);
     lua_newtable(L);
     int route = lua_gettop(L);
     push_list(L);
     int list = route + 1;
-    const char *colon = strchr(name, ':');
-    bool named = wanted != NULL;
-    if (colon != NULL) {
-        lua_pushlstring(L, name, (size_t)(colon - name));
-        const char *prefix = lua_tostring(L, -1);
-        lua_pushvalue(L, -1);
-        lua_rawget(L, list);
-        if (lua_istable(L, -1) &&
-            (wanted == NULL || strcmp(wanted, prefix) == 0)) {
-            name = colon + 1;
-            named = true;
-            lua_replace(L, list + 1);
-        }
-    }
-    if (lua_gettop(L) != list + 1 || !lua_istable(L, -1)) {
-        lua_settop(L, list);
-        if (wanted != NULL)
-            lua_getfield(L, list, wanted);
-        else
-            match(L, list, name);
-    }
-    if (!lua_istable(L, -1)) {
-        failure_push(L, FAULT_CONFIG, "unknown provider '%s'",
-                     wanted == NULL ? "openai" : wanted);
+    if (!push_spec(L, list, &name, wanted, base != NULL)) {
         lua_replace(L, route);
         lua_settop(L, route);
         return false;
@@ -452,7 +539,7 @@ bool provider_route(lua_State *L, int model, int provider, int base_url)
     lua_setfield(L, route, "model");
     lua_getfield(L, spec, "name");
     lua_setfield(L, route, "provider");
-    lua_pushboolean(L, named);
+    lua_pushboolean(L, wanted != NULL);
     lua_setfield(L, route, "named");
     lua_pushboolean(L, base != NULL);
     lua_setfield(L, route, "given");
@@ -462,10 +549,15 @@ bool provider_route(lua_State *L, int model, int provider, int base_url)
     return true;
 }
 
-const char *provider_env_key(lua_State *L, int route)
+bool provider_is_own(lua_State *L, int route)
 {
     route = lua_absindex(L, route);
-    if (flag(L, route, "given") && !flag(L, route, "named"))
+    return !flag(L, route, "given") || flag(L, route, "named");
+}
+
+const char *provider_env_key(lua_State *L, int route)
+{
+    if (!provider_is_own(L, route))
         return NULL;
     lua_getfield(L, route, "spec");
     const char *key = spec_key(L, -1);

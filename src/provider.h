@@ -19,15 +19,23 @@ int provider_list(lua_State *L);
 
 /* Pushes the route for the model, provider and base_url at these indexes (nil
  * when not given):
- *   {provider = name, model = as sent, base_url, url, named = boolean,
- *    given = boolean (the caller gave base_url), spec = the provider's data}
- * An unknown provider or unusable URL: an error table, and false. [-0, +1, e]
+ *   {provider = name, model = as sent, base_url, url, named = boolean (the
+ *    caller gave provider), given = boolean (the caller gave base_url),
+ *    spec = the provider's data}
+ * The model's name chooses an address only where the caller chose none: with a
+ * provider it loses that one's prefix and nothing else, with a base_url it is
+ * sent as it is. An unknown provider, be it the word before a colon, or an
+ * unusable URL: an error table, and false. [-0, +1, e]
  */
 bool provider_route(lua_State *L, int model, int provider, int base_url);
 
-/* The key that the environment has for this route, or NULL. A URL that the
- * caller gave gets one only when the provider was named. The pointer is
- * getenv's. */
+/* Whether what belongs to the provider (the environment's key, headers) may
+ * travel on this route: its address is the provider's own, or the caller has
+ * named the provider for it. [-0, +0, m] */
+bool provider_is_own(lua_State *L, int route);
+
+/* The key that the environment has for this route, or NULL, as always when it
+ * is not the provider's own. The pointer is getenv's. */
 const char *provider_env_key(lua_State *L, int route);
 
 /* Whether the provider's data say `name = true`. [-0, +0, m] */

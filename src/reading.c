@@ -53,6 +53,10 @@ static void push_http_error(lua_State *L, struct reply *r)
         if (request->location != NULL) {
             lua_pushstring(L, request->location);
             lua_setfield(L, -2, "location");
+            if (request->inside >= 0) {
+                lua_pushboolean(L, request->inside);
+                lua_setfield(L, -2, "inside");
+            }
         }
         return;
     }

@@ -568,7 +568,7 @@ bool request_headers(lua_State *L, const struct request_source *s,
         return false;
     lua_getfield(L, s->route, "spec");
     int spec = lua_gettop(L);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2 && provider_is_own(L, s->route); i++) {
         lua_getfield(L, spec, tables[i]);
         if (!add_table(L, o, i == 1))
             return false;

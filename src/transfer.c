@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "url.h"
 
 #define USER_AGENT   "lua-chatbot/0.1"
@@ -303,6 +304,11 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose,
     t->opened = true;
     if (t->request == NULL)
         return CURL_SOCKET_BAD;
+    if (t->request->options.outside && !t->proxied &&
+        address_is_private(&addr->addr)) {
+        refuse(t, FAULT_REDIRECT, ADDRESS_PRIVATE);
+        return CURL_SOCKET_BAD;
+    }
 #ifdef SOCK_CLOEXEC
     int fd =
         socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
@@ -367,6 +373,35 @@ static void set_ca(struct transfer *t, const char *option)
     }
 }
 
+/* The proxy for such a request, as libcurl finds it in the environment; NULL:
+ * there is none. */
+static const char *find_proxy(const struct http_options *o)
+{
+    static const char *const vars[] = {"https_proxy", "HTTPS_PROXY",
+                                       "http_proxy", "all_proxy", "ALL_PROXY"};
+    const char *proxy = url_is_loopback(o->url) ? "" : o->proxy;
+    bool https = strncasecmp(o->url, "https:", 6) == 0;
+    for (size_t i = https ? 0 : 2; proxy == NULL && i < 5; i++) {
+        if (https && i == 2)
+            continue;
+        const char *value = getenv(vars[i]);
+        proxy = value != NULL && *value != '\0' ? value : NULL;
+    }
+    return proxy != NULL && *proxy != '\0' ? proxy : NULL;
+}
+
+/* What may not lead inside must be seen to lead outside: it gets a connection
+ * of its own, and no exception from the proxy, where there is one. That one
+ * knows what names mean, and is asked for none that is known to be inside. */
+static bool set_outside(struct transfer *t, const char *proxy)
+{
+    const struct libcurl *c = t->curl;
+    return c->easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+           c->easy_setopt(t->easy, CURLOPT_PROXY, proxy == NULL ? "" : proxy) ==
+               CURLE_OK &&
+           c->easy_setopt(t->easy, CURLOPT_NOPROXY, "") == CURLE_OK;
+}
+
 static bool set_headers(struct transfer *t, const struct http_options *o)
 {
     for (size_t i = 0; i <= o->n_headers; i++) {
@@ -412,6 +447,11 @@ static bool set_options(struct transfer *t, CURLSH *share,
         SET(PROXY, "");
     else if (o->proxy != NULL)
         SET(PROXY, o->proxy);
+    if (o->document) {
+        const char *proxy = find_proxy(o);
+        t->proxied = proxy != NULL;
+        ok = (!o->outside || set_outside(t, proxy)) && ok;
+    }
     SET(HEADERFUNCTION, on_header);
     SET(HEADERDATA, t);
     SET(WRITEFUNCTION, on_body);
@@ -623,9 +663,25 @@ static void judge_proxy(struct transfer *t, CURLcode result)
            reply == 407 ? " (it wants a user and a password)" : "");
 }
 
+/* Whether what has answered is inside: by the name in the URL, or by the
+ * address. -1: that may be a proxy's. */
+static int find_inside(struct transfer *t)
+{
+    size_t n;
+    const char *ip = NULL, *host = url_host(t->request->options.url, &n);
+    if (address_is_private_host(host, n))
+        return 1;
+    if (t->proxied)
+        return -1;
+    t->curl->easy_getinfo(t->easy, CURLINFO_PRIMARY_IP, &ip);
+    return ip != NULL && address_is_private_host(ip, strlen(ip));
+}
+
 void transfer_judge(struct transfer *t, CURLcode result)
 {
     struct http_request *r = t->request;
+    if (r->options.document)
+        r->inside = find_inside(t);
     if (t->capped && t->fault == FAULT_NONE)
         result = CURLE_OK;
     judge_proxy(t, result);

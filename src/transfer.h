@@ -23,6 +23,7 @@ struct transfer {
     bool opened;   /* a socket was asked for: the name is resolved */
     bool capped;   /* enough of an error body has been read */
     bool redirected;
+    bool proxied; /* there is a proxy, so that its address may be what we see */
     char encoding[128];    /* the content-encoding */
     enum http_fault fault; /* found in a callback */
     const char *ca_source; /* where the CA certificates come from */

@@ -4,7 +4,8 @@
 -- A reply keeps what it needs for this in its environment (reply:_env()):
 --   plan        what was asked for, before it is fitted to a server: see `plan`
 --   hold        true: reply.c leaves it to M.finish to end the reply well
---   candidate   which of the bot's models is being asked
+--   models      the bot's list of models, as it was when the reply began
+--   candidate   which of them is being asked
 --   attempts    what the models before it answered
 --   adjusted    the parameters that were left out or renamed
 --   job         the coroutine of tools that wait, while nobody else does
@@ -500,7 +501,7 @@ end
 local function fall_back(bot, reply, err, plan)
   local env, renv = bot:_env(), reply:_env()
   local models = env.extra and env.extra.models
-  if not models then return false end
+  if not models or models ~= renv.models then return false end -- the bot has been sent away
   note_attempt(renv.attempts, err)
   while stands_aside(err) and models[renv.candidate + 1] do
     renv.candidate = renv.candidate + 1
@@ -548,7 +549,7 @@ function M.stream(bot, prompt, base, ours, level)
   if not reply then return nil, err end
   local renv = reply:_env()
   renv.plan, renv.candidate, renv.adjusted = plan, candidate, adjusted
-  if models then renv.attempts = attempts end
+  if models then renv.models, renv.attempts = models, attempts end
   if plan.tools or plan.structured then
     renv.hold = true
     if renv.on_text then tended[reply] = true end

@@ -1,5 +1,6 @@
 -- memory.lua - conversations that outlive the program: saving and loading. Never
--- a key: a bot that is loaded finds its key as a new one does.
+-- a key: a bot that is loaded finds its key as a new one does. And a file, which
+-- somebody else may have written, never sends text or a key to a place of its own.
 
 local core = require "chatbot.core"
 
@@ -11,6 +12,13 @@ local FORMAT = "chatbot conversation 1"
 local kept = { "model", "provider", "base_url", "temperature", "max_context_tokens",
   "keep_partial", "stream" }
 
+-- A base URL without what may be a secret in it: the query, user and password.
+local function bare(url)
+  local scheme, rest = url:match("^(%a[%w+.-]*://)(.*)$")
+  rest = (rest or url):match("^[^?#]*")
+  return (scheme or "") .. rest:gsub("^[^/]*@", "")
+end
+
 ---Writes the conversation and settings of a bot to a file, at once or not at all.
 ---@param bot chatbot.Chatbot
 ---@param path string
@@ -19,6 +27,7 @@ local kept = { "model", "provider", "base_url", "temperature", "max_context_toke
 function M.save(bot, path)
   local options, settings = bot:_env().options, {}
   for _, name in ipairs(kept) do settings[name] = options[name] end
+  settings.base_url = options.base_url and bare(options.base_url)
   local extra = bot:_env().extra
   settings.model = extra and extra.models or settings.model
   local messages = core.array {} -- a copy, since marking changes the table
@@ -27,20 +36,7 @@ function M.save(bot, path)
     format = FORMAT, settings = settings, messages = messages,
   }
   if not text then return nil, problem end
-  local temporary = ("%s.%d%s.tmp"):format(path, os.time() % 100000,
-    (tostring({}):match("%x+$")) or "")
-  local file
-  file, problem = io.open(temporary, "wb")
-  if not file then return nil, problem end
-  local ok = file:write(text, "\n")
-  ok = file:close() and ok
-  if not ok then
-    os.remove(temporary)
-    return nil, "the file could not be written: " .. temporary
-  end
-  ok, problem = os.rename(temporary, path) -- POSIX: replaces the old file at once
-  if not ok then os.remove(temporary) end
-  return ok, problem
+  return core.write_file(path, text .. "\n")
 end
 
 -- What chatbot.new takes for the conversation in the file, or nil and the problem.
@@ -61,20 +57,52 @@ local function read(path)
   return options
 end
 
+-- Whether the address that was saved is that of the saved provider itself.
+local function is_own(saved)
+  local model = type(saved.model) == "table" and saved.model[1] or saved.model
+  local function address(base_url)
+    local ok, bot = pcall(core.new, { model = model, provider = saved.provider,
+      base_url = base_url })
+    return ok and bot:get_provider().base_url
+  end
+  local own = address(nil)
+  return own and own == address(saved.base_url)
+end
+
+-- Takes out of what was saved what only the program may say: an address, unless it is
+-- a provider's own or the options name that provider again, and whose key an address of
+-- the options gets. A problem when there is nobody else to say it.
+local function confine(path, saved, options)
+  if options.base_url ~= nil then
+    saved.provider = nil
+  elseif options.provider ~= nil and options.provider ~= saved.provider then
+    saved.base_url = nil
+  elseif options.provider == nil and type(saved.base_url) == "string" and not is_own(saved) then
+    local address = bare(saved.base_url):gsub("[^!-~]", "?"):sub(1, 200)
+    return core.failure("config", ("%s names the address %s, which is no provider's own: to go "
+      .. "on there, name it as base_url, or its provider as provider, among the options of load")
+      :format(path, address))
+  end
+end
+
 ---Reads a conversation back.
 ---@param path string
 ---@param options? chatbot.Options in place of those that were saved
 ---@return chatbot.Chatbot?
----@return string? problem
+---@return string|chatbot.Error? problem an error of the kind `config` when the options
+---  must say where the conversation goes
 function M.load(path, options)
   local new = require("chatbot").new
   local saved, problem = read(path)
   if not saved then return nil, problem end
-  local ok
-  ok, problem = pcall(new, saved)
-  if not ok then return nil, ("%s is no saved conversation: %s"):format(path, problem) end
-  for name, value in pairs(options or {}) do saved[name] = value end
-  return new(saved)
+  options = options or {}
+  problem = confine(path, saved, options)
+  if problem then return nil, problem end
+  for name, value in pairs(options) do saved[name] = value end
+  local ok, bot = pcall(new, saved)
+  if ok then return bot end
+  new(options) -- raises when it is these that are wrong
+  return nil, ("%s is no saved conversation: %s"):format(path, bot)
 end
 
 return M

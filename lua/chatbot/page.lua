@@ -168,7 +168,9 @@ end
 ---Reads a page and finds its main text. In a coroutine, waiting yields.
 ---@async
 ---@param from string http:// or https:// address, a file's path, or "-" for standard input
----@param opts? table time-outs, wait, ca_file, proxy, max_answer_bytes: as for a bot
+---@param opts? table time-outs, wait, ca_file, proxy, max_answer_bytes: as for a bot;
+---  allow_unsafe_redirects: also from https to http, and from outside to this machine or a
+---  private network
 ---@return chatbot.Page?
 ---@return chatbot.Error?
 function M.open(from, opts)

@@ -258,12 +258,8 @@ commands.save = { "FILE", "write the conversation to a JSON file",
     local text, err = "[]", nil
     if #messages > 0 then text, err = self.core.json_encode(messages) end
     if not text then return nil, err end
-    local file, problem = io.open(expand(path), "wb")
-    if not file then return nil, problem end
-    local written
-    written, problem = file:write(text, "\n")
-    local closed, close_problem = file:close()
-    if not (written and closed) then return nil, problem or close_problem end
+    local written, problem = self.core.write_file(expand(path), text .. "\n")
+    if not written then return nil, problem end
     return ("%d messages saved to %s"):format(#messages, path)
   end }
 

@@ -100,10 +100,11 @@
 
 ---What `chatbot.new` takes. An unknown name raises.
 ---@class chatbot.Options: chatbot.SharedOptions, chatbot.AskOptions
----@field model? string|string[] finds the provider; a list: the next when one cannot be asked
+---@field model? string|string[] finds the provider, where neither it nor base_url is given;
+---  a list: the next when one cannot be asked
 ---@field provider? string the provider, whatever the model is called
 ---@field base_url? string the server, without the trailing /chat/completions
----@field api_key? string|fun(provider: string): string? the key, or who knows it when asked
+---@field api_key? string|fun(provider: string, base_url: string): string? the key, or who knows it
 ---@field messages? chatbot.Message[] how the conversation begins; it is copied
 ---@field system? string the system message
 ---@field temperature? number|false default 0; false leaves it to the server
@@ -280,7 +281,8 @@ function chatbot.array(list) end
 ---@return string? problem
 function chatbot.image(source, opts) end
 
----Writes conversation and settings as JSON, at once or not at all. Never a key.
+---Writes conversation and settings as JSON, at once or not at all. Never a key. What is there
+---already keeps its mode, and links to it.
 ---@param bot chatbot.Chatbot
 ---@param path string
 ---@return true?
@@ -291,7 +293,8 @@ function chatbot.save(bot, path) end
 ---@param path string
 ---@param options? chatbot.Options in place of those that were saved
 ---@return chatbot.Chatbot?
----@return string? problem
+---@return string|chatbot.Error? problem of the kind `config` when the options must say where the
+---  conversation goes
 function chatbot.load(path, options) end
 
 ---Waits for all replies to end.

@@ -2,6 +2,8 @@
 --
 -- Redirects are followed here, by hand and a few only: the engine never does, so
 -- that nothing of a chat goes where it was not sent. No key is sent with a page.
+-- Who names a page may name one of this machine; a page from outside may not send
+-- us there, nor one that came encrypted to where nothing is.
 
 require "chatbot" -- which gives replies their methods
 
@@ -15,18 +17,12 @@ local MAX_BYTES = 8 * 1024 * 1024
 -- Seconds, where the caller has not said otherwise.
 local TIMES = { connect_timeout = 10, first_byte_timeout = 30, idle_timeout = 30, timeout = 120 }
 
-local Problem = {}
-
-function Problem:__tostring()
-  return ("%s: %s"):format(self.kind, self.message)
-end
-
 ---An error table as the engine makes them.
 ---@param kind string
 ---@param format string
 ---@return chatbot.Error
 function M.problem(kind, format, ...)
-  return setmetatable({ kind = kind, message = format:format(...) }, Problem)
+  return core.failure(kind, format:format(...))
 end
 
 local problem = M.problem
@@ -88,6 +84,11 @@ local function sendable(url)
 end
 
 
+local function host_of(url)
+  return url:match("^%a[%w+.-]*://([^/?#]*)"):gsub(":%d*$", ""):lower()
+end
+
+
 -- Reading ------------------------------------------------------------------------
 
 ---@async
@@ -95,20 +96,32 @@ local function fetch(url, opts)
   local settings = { max_answer_bytes = MAX_BYTES }
   for name, value in pairs(TIMES) do settings[name] = value end
   for name, value in pairs(opts or {}) do settings[name] = value end
+  local unsafe, outside = settings.allow_unsafe_redirects, false
+  settings.allow_unsafe_redirects = nil
   url = sendable(url)
   for _ = 0, MAX_REDIRECTS do
-    local reply, err = core.fetch(url, settings)
-    if not reply then return nil, err end
-    local answer
-    answer, err = reply:result()
+    local reply, answer, err
+    reply, err = core.fetch(url, settings, outside)
+    if reply then answer, err = reply:result() end
     if answer then return { bytes = answer.body, type = answer.content_type, url = url } end
     if err.kind == "limit" and err.status == 200 then
       err.message = ("the page is larger than %d bytes"):format(settings.max_answer_bytes)
     end
+    if outside and err.kind == "redirect" and not err.location then
+      err.message = ("the page redirects to %s, but %s"):format(url, err.message)
+    end
     if err.kind ~= "redirect" or not err.location or err.location == "" then return nil, err end
+    local before = url
     url = sendable(M.resolve(url, err.location))
     if not url:find("^https?://") then
       return nil, problem("redirect", "the page redirects to what is not http: %s", url)
+    end
+    if not unsafe then
+      if before:lower():find("^https:") and not url:find("^https:") then
+        return nil, problem("redirect", "the page redirects from https to http: %s", url)
+      end
+      outside = outside or err.inside == false
+        or err.inside == nil and host_of(url) ~= host_of(before)
     end
   end
   return nil, problem("redirect", "the page redirects more than %d times", MAX_REDIRECTS)
@@ -133,7 +146,9 @@ end
 ---Reads a page. In a coroutine, waiting yields.
 ---@async
 ---@param from string http:// or https:// address, a file's path, or "-"
----@param opts? table time-outs, wait, ca_file, proxy, max_answer_bytes: as for a bot
+---@param opts? table time-outs, wait, ca_file, proxy, max_answer_bytes: as for a bot;
+---  allow_unsafe_redirects: also from https to http, and from outside to this machine or a
+---  private network
 ---@return { bytes: string, type: string?, url: string? }?
 ---@return chatbot.Error?
 function M.read(from, opts)

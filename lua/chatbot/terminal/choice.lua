@@ -142,12 +142,6 @@ function Choice:choose(options)
   end
   if provider or options.base_url then
     target.model, target.fixed = "default", true
-    if not target.provider then
-      -- A provider without a key, so that what the server calls its models is
-      -- taken as it is: "mistral:7b" names no provider then.
-      self.chatbot.register("server", { base_url = target.base_url })
-      target.provider = "server"
-    end
     local list, err = self:open(options, target):models()
     if not list or not list[1] then
       local why = err and tostring(err) or "the server lists none"
@@ -181,14 +175,11 @@ end
 
 -- A function that finds the key of a provider, in the environment or in the
 -- dotenv file. As the module itself does, it gives no key to a URL that the user
--- gave, but that of the provider the user named with it.
+-- gave (where the bot stays, whatever the model is called), but that of the provider
+-- the user named with it.
 function Choice:_key_finder(target)
-  local function trimmed(url) return (url or ""):gsub("/+$", "") end
   return function(name)
-    local now = self.bot and self.bot:get_provider().base_url or target.base_url
-    if target.base_url and trimmed(now) == trimmed(target.base_url) and name ~= target.provider then
-      return nil
-    end
+    if target.base_url and name ~= target.provider then return nil end
     local provider = self:provider(name)
     local variable = provider and self:_key_variable(provider)
     return variable and self:_variable(variable)
