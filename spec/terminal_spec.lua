@@ -314,6 +314,22 @@ describe("bin/chatbot", function()
       assert.equal(2, body.top_logprobs)
     end)
 
+    it("shows bytes that are no character, and aligns the columns", function()
+      local tokens = { "\240", "\159\152", "語", "e\204\129", "é", "a\194\155" }
+      local entries = {}
+      for i, token in ipairs(tokens) do entries[i] = { token = token, logprob = -1 } end
+      local s = support.serve { support.sse { { content = "x", logprobs = entries },
+        { object = "chat.completion.chunk", id = "1", model = "m", choices = { { index = 0,
+          delta = {}, logprobs = { content = entries } } } } } }
+      local _, out = run { "-b", s.url, "-m", "m", "--logprobs", "0", "x" }
+      for _, line in ipairs {
+        [["\xf0"]] .. (" "):rep(14), [["\x9f\x98"]] .. (" "):rep(10), '"語"' .. (" "):rep(16),
+        '"e\204\129"' .. (" "):rep(17), '"é"' .. (" "):rep(17), [["a\xc2\x9b"]] .. (" "):rep(9),
+      } do
+        assert.matches(line .. " 0.36788\n", out, 1, true)
+      end
+    end)
+
     it("says so when the server sends none", function()
       local s = support.serve { support.sse { "x" } }
       local status, out, err = run { "-b", s.url, "-m", "m", "--logprobs", "2", "x" }
@@ -791,6 +807,41 @@ describe("bin/chatbot in a terminal", function()
     see "you> "
     keys("hello", "Enter")
     see "a]0;titleb[2Jc"
+  end)
+
+  -- All that is written to the terminal, as bytes.
+  local function written(args)
+    local pipe = assert(io.popen("env TERM=xterm NO_COLOR=1 script -qec "
+      .. support.quote(command_line(args)) .. " /dev/null </dev/null 2>&1", "r"))
+    local out = pipe:read("*a")
+    pipe:close()
+    return out
+  end
+
+  it("writes nothing that steers a terminal: answer, name of the model, error", function()
+    local evil = "a\27]0;t\7b\194\15531mc\226\128\174d\226\129\166e\226\128\168f\127g"
+    for _, script in ipairs {
+      support.sse({ evil, "\194", "\155", "\226\128", "\174" }, { model = evil, usage = true }),
+      support.http(400, {}, { error = { message = evil } }),
+      support.http(500, { ["Content-Type"] = "text/html" }, evil),
+    } do
+      local s = support.serve { script }
+      local out = written { "-b", s.url, "-m", "m", "-v", "hi" }
+      assert.matches("a ?]0;t", out)
+      for _, bad in ipairs { "\27", "\7", "\194\155", "\226\128\174", "\226\129\166", "\127",
+        "\226\128\168" } do
+        assert.is_nil(out:find(bad, 1, true), out)
+      end
+      assert.is_nil(out:find("[%z\1-\9\11\12\14-\31]"))
+    end
+  end)
+
+  it("begins a line for -v below the answer", function()
+    local s = support.serve { support.sse({ "One ", "two." }, { usage = true, every = 0.05 }) }
+    assert.matches("One two%.\r\n%[test%-model%] tokens: [^\n]*\r\n$",
+      written { "-b", s.url, "-m", "m", "-v", "hi" })
+    assert.matches("One two%.\r\n%[test%-model%] tokens: [^\n]*\r\n$",
+      written { "-b", s.url, "-m", "m", "-v", "--no-stream", "hi" })
   end)
 
   if pcall(require, "readline") then

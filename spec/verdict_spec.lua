@@ -469,7 +469,7 @@ local BODIES = {
   { "gemini, an array", 400, '[{"error":{"code":400,"message":"API key not valid.","status":'
     .. '"INVALID_ARGUMENT","details":[{"@type":"t"}]}}]', { message = "API key not valid.",
     code = 400 } },
-  { "fastapi, a text in detail", 404, '{"detail":"Not Found"}', { message = "Not Found" } },
+  { "fastapi, a text in detail", 404, '{"detail":"Not Found"}', { find = "Not Found (http://" } },
   { "fastapi, a list in detail", 422,
     '{"detail":[{"loc":["body","messages"],"msg":"field required",'
     .. '"type":"value_error.missing"}]}', { message = "field required",
@@ -570,7 +570,10 @@ describe("a status of 400 and more", function()
     451, 500, 501, 502, 503, 504, 529, 599 } do
     it(status .. " is a failure of kind http", function()
       local result = batch.one { pieces = { '{"error":{"message":"bad"}}' }, status = status }
-      check_failure({ kind = "http", status = status, message = "bad",
+      local nothing_there = status == 404 or status == 405 -- then the address is told
+      check_failure({ kind = "http", status = status,
+        message = not nothing_there and "bad" or nil,
+        find = nothing_there and "bad (http://127.0.0.1:" or nil,
         retryable = retryable[status] or status >= 500 }, result)
     end)
   end

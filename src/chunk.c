@@ -488,11 +488,11 @@ static bool is_error(lua_State *L)
 }
 
 /* Replaces the table on top by the error table for what it says. */
-static bool api_error(lua_State *L)
+static bool api_error(lua_State *L, const struct reply *r)
 {
     failure_push(L, FAULT_API, "the server reported an error");
     lua_insert(L, -2);
-    failure_describe(L, lua_gettop(L) - 1);
+    failure_describe(L, lua_gettop(L) - 1, &r->secret);
     return false;
 }
 
@@ -506,7 +506,7 @@ bool chunk_merge(lua_State *L, struct reply *r, int env)
     bool listed = lua_istable(L, -1) && is_error(L);
     lua_pop(L, 1);
     if (listed || is_error(L))
-        return api_error(L);
+        return api_error(L, r);
     keep(L, env, "id", "id", LUA_TSTRING, true);
     keep(L, env, "model", "model", LUA_TSTRING, true);
     if (get_table(L, "x_groq")) {
@@ -529,7 +529,7 @@ bool chunk_merge(lua_State *L, struct reply *r, int env)
                 if (error) { /* OpenRouter puts the reason beside it */
                     lua_replace(L, chunk);
                     lua_settop(L, chunk);
-                    return api_error(L);
+                    return api_error(L, r);
                 }
             }
             lua_pop(L, 1);

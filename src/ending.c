@@ -22,10 +22,6 @@ void ending_drop(struct reply *r, bool complete)
         http_finish(request);
     else
         http_close(request);
-    size_t n = 0;
-    if (redact_find(&r->secret, r->last.data, r->last.len, 0, &n) < r->last.len)
-        bytes_free(&r->last);
-    redact_free(&r->secret);
     bytes_free(&r->scratch);
 }
 
@@ -113,6 +109,7 @@ void reply_close(lua_State *L, int i)
         return;
     r->status = REPLY_CANCELLED;
     ending_drop(r, false);
+    redact_free(&r->secret);
     static const lua_CFunction ways[] = {give_up_all, roll_back};
     for (size_t k = 0; k < sizeof ways / sizeof *ways; k++) {
         if (reply_guard(L, i, ways[k], 0, 0) == 0)
@@ -136,7 +133,7 @@ void ending_set_text(lua_State *L, int table, const char *name,
 static void push_request_id(lua_State *L, const struct reply *r)
 {
     const char *id = r->request->response.request_id;
-    failure_redact(L, id, strlen(id), &r->secret);
+    failure_clean(L, id, strlen(id), &r->secret, false);
 }
 
 static void copy_field(lua_State *L, int from, const char *name, int to)
@@ -162,9 +159,9 @@ void ending_badly(lua_State *L, struct reply *r, int env)
         lua_pushinteger(L, request->attempts);
         lua_setfield(L, err, "attempts");
         if (request->response.request_id[0] != '\0') {
-            lua_pushstring(L, request->response.request_id);
-            lua_setfield(L, err, "request_id");
             push_request_id(L, r);
+            lua_pushvalue(L, -1);
+            lua_setfield(L, err, "request_id");
             lua_setfield(L, env, "request_id");
         }
         if (request->response.status > 0) {
@@ -175,7 +172,6 @@ void ending_badly(lua_State *L, struct reply *r, int env)
     /* what is held of a started code point becomes U+FFFD, if there is room */
     utf8_finish(&r->text.utf8, &r->text.bytes);
     ending_set_text(L, err, "partial", &r->text.bytes);
-    failure_redact_all(L, err, &r->secret);
     lua_setfield(L, env, "err");
     ending_drop(r, false);
     r->failed = true;

@@ -5,51 +5,102 @@
  *   {"error": {"message", "type", "code", "param"}}   OpenAI and most others
  *   {"error": "text"}, {"errors": [{...}]}, [{"error": {...}}]
  *   {"detail": "text" | [{"msg", "loc"}] | {...}}     FastAPI
+ *   {"title", "detail"}, {"title", "errors": {"x": ["text"]}}   RFC 9457
+ *   {"error": "Bad Request", "message": "text" | ["text"]}   Express, Spring,
+ * Nest
  *   {"message": "text" | {...}}, {"error_type", "error_message"}
  *   {"object": "error", "message", ...}
+ *   {"error": {"message", "metadata": {"raw"}}}       OpenRouter
+ * and any of these as JSON in a text.
  */
 #include "failure.h"
 
 #include <stdarg.h>
 #include <string.h>
+#include <strings.h>
+
+#include "bytes.h"
+#include "json.h"
+#include "utf8.h"
+
+#define DEPTH   8     /* of the tables that are looked through */
+#define BREADTH 8     /* fields of a table of errors that are looked at */
+#define EXCERPT 200   /* characters */
+#define HEAD    16384 /* bytes of a body that an excerpt is made of */
 
 static const char meta_key;
+
+/* ---- the table ---- */
+
+static size_t characters(const char *s)
+{
+    size_t n = 0;
+    for (; *s != '\0'; s++)
+        n += ((unsigned char)*s & 0xC0) != 0x80;
+    return n;
+}
+
+/* Pushes the field of the table at 1 as a line; "" when it is none, since
+ * programs may do anything to an error table. [-0, +1, m] */
+static const char *push_part(lua_State *L, const char *name, size_t max)
+{
+    lua_pushstring(L, name);
+    lua_rawget(L, 1);
+    size_t n = 0;
+    const char *s =
+        lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER
+            ? lua_tolstring(L, -1, &n)
+            : "";
+    failure_line(L, s, n, max);
+    lua_remove(L, -2);
+    return lua_tostring(L, -1);
+}
 
 /* "timeout (first_byte): no answer ... [openai gpt-4.1]" */
 static int failure_tostring(lua_State *L)
 {
-    luaL_Buffer b;
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    static const char *const names[] = {"kind",    "phase",    "status",
-                                        "message", "provider", "model"};
-    for (int i = 0; i < 6; i++) /* 2: kind ... 7: model */
-        lua_getfield(L, 1, names[i]);
-    for (int i = 2; i <= 7; i++)
-        if (lua_type(L, i) != LUA_TSTRING && lua_type(L, i) != LUA_TNUMBER) {
-            lua_pushliteral(L, "");
-            lua_replace(L, i);
-        } else { /* a number becomes its text here, not in the buffer */
-            lua_tostring(L, i);
-        }
-    luaL_buffinit(L, &b);
-    for (int i = 2; i <= 7; i++) {
-        const char *s = lua_tostring(L, i);
-        if (*s == '\0')
+    luaL_checkstack(L, 16, NULL);
+    const char *kind = push_part(L, "kind", 40);
+    const char *phase = push_part(L, "phase", 40);
+    const char *status = push_part(L, "status", 40);
+    const char *before = lua_pushfstring(
+        L, "%s%s%s%s%s%s%s", kind, *phase ? " (" : "", phase, *phase ? ")" : "",
+        *status ? " " : "", status, *kind || *phase || *status ? ": " : "");
+    const char *provider = push_part(L, "provider", 60);
+    const char *model = push_part(L, "model", 100);
+    const char *after = lua_pushfstring(
+        L, "%s%s%s%s%s", *provider || *model ? " [" : "", provider,
+        *provider && *model ? " " : "", model, *provider || *model ? "]" : "");
+    const char *message = push_part(
+        L, "message", FAILURE_MAX - characters(before) - characters(after));
+    if (*message == '\0' && *before != '\0') /* nothing is announced */
+        lua_pushlstring(L, before, strlen(before) - 2);
+    else
+        lua_pushstring(L, before);
+    lua_pushfstring(L, "%s%s%s", lua_tostring(L, -1), message, after);
+    return 1;
+}
+
+/* An error table is concatenated as what tostring makes of it. */
+static int failure_concat(lua_State *L)
+{
+    lua_settop(L, 2);
+    for (int i = 1; i <= 2; i++) {
+        if (lua_isstring(L, i))
             continue;
-        luaL_addstring(&b, i == 3   ? " ("
-                           : i == 4 ? " "
-                           : i == 5 ? ": "
-                           : i == 6 ? " ["
-                           : i == 7 ? " "
-                                    : "");
-        luaL_addstring(&b, s);
-        if (i == 3)
-            luaL_addstring(&b, ")");
+        lua_pushcfunction(L, failure_tostring);
+        lua_pushvalue(L, i);
+        compat_getkey(L, &meta_key);
+        if (!lua_getmetatable(L, i) || !lua_rawequal(L, -1, -2))
+            return luaL_error(L, "attempt to concatenate a %s value",
+                              luaL_typename(L, i));
+        lua_pop(L, 2);
+        lua_call(L, 1, 1);
+        lua_replace(L, i);
     }
-    if (*lua_tostring(L, 6) != '\0')
-        luaL_addstring(&b, "]");
-    luaL_pushresult(&b);
+    lua_concat(L, 2);
     return 1;
 }
 
@@ -58,6 +109,8 @@ void failure_open(lua_State *L)
     lua_newtable(L);
     lua_pushcfunction(L, failure_tostring);
     lua_setfield(L, -2, "__tostring");
+    lua_pushcfunction(L, failure_concat);
+    lua_setfield(L, -2, "__concat");
     lua_pushliteral(L, "chatbot.error");
     lua_setfield(L, -2, "__name");
     compat_setkey(L, &meta_key);
@@ -66,11 +119,14 @@ void failure_open(lua_State *L)
 static void push(lua_State *L, enum http_fault kind, const char *format,
                  va_list args)
 {
+    luaL_checkstack(L, 8, NULL);
     lua_createtable(L, 0, 10);
     lua_pushstring(L, http_fault_name(kind));
     lua_setfield(L, -2, "kind");
     lua_pushvfstring(L, format, args);
-    lua_setfield(L, -2, "message");
+    failure_line(L, lua_tostring(L, -1), lua_rawlen(L, -1), FAILURE_MAX);
+    lua_setfield(L, -3, "message");
+    lua_pop(L, 1);
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "retryable");
     compat_getkey(L, &meta_key);
@@ -95,39 +151,212 @@ int failure_return(lua_State *L, enum http_fault kind, const char *format, ...)
     return 2;
 }
 
+/* ---- texts from outside ---- */
+
+/* Replaces the mask on top by the text with what it hides replaced.
+ * [-1, +1, m] */
+static void apply(lua_State *L, const char *s, size_t n)
+{
+    const unsigned char *hide = lua_touserdata(L, -1);
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (size_t from = 0, to; from < n; from = to) {
+        for (to = from; to < n && hide[to] == hide[from];)
+            to++;
+        if (hide[from])
+            luaL_addstring(&b, "[redacted]");
+        else
+            luaL_addlstring(&b, s + from, to - from);
+    }
+    luaL_pushresult(&b);
+    lua_remove(L, -2);
+}
+
+static unsigned char *push_mask(lua_State *L, size_t n)
+{
+    luaL_checkstack(L, 8, NULL);
+    return memset(lua_newuserdata(L, n + 1), 0, n + 1);
+}
+
+void failure_redact(lua_State *L, const char *s, size_t n,
+                    const struct redact *secret, bool cut)
+{
+    if (secret->size > 0 && redact_mark(secret, s, n, cut, push_mask(L, n))) {
+        apply(L, s, n);
+        return;
+    }
+    if (secret->size > 0)
+        lua_pop(L, 1);
+    lua_pushlstring(L, s, n);
+}
+
+void failure_redact_like(lua_State *L, const char *s, size_t n)
+{
+    redact_mark_like(s, n, push_mask(L, n));
+    apply(L, s, n);
+}
+
+/* `show`: what is no UTF-8 is U+FFFD, else a blank. [-0, +1, m] */
+static void push_line(lua_State *L, const char *s, size_t n, size_t max,
+                      bool show)
+{
+    size_t room = (utf8_invalid(s, n) == n ? n : 3 * n) + 4;
+    struct bytes line = {.cap = room, .max = room}; /* never grows */
+    luaL_checkstack(L, 4, NULL);
+    line.data = lua_newuserdata(L, room);
+    utf8_line(s, n, max, show, &line);
+    lua_pushlstring(L, line.data, line.len);
+    lua_remove(L, -2);
+}
+
+void failure_line(lua_State *L, const char *s, size_t n, size_t max)
+{
+    push_line(L, s, n, max, true);
+}
+
+void failure_clean(lua_State *L, const char *s, size_t n,
+                   const struct redact *secret, bool cut)
+{
+    failure_redact(L, s, n, secret, cut);
+    failure_line(L, lua_tostring(L, -1), lua_rawlen(L, -1), FAILURE_MAX);
+    lua_remove(L, -2);
+}
+
+void failure_excerpt(lua_State *L, const char *s, size_t n,
+                     const struct redact *secret, bool cut)
+{
+    cut = cut || n > HEAD;
+    failure_redact(L, s, n > HEAD ? HEAD : n, secret, cut);
+    push_line(L, lua_tostring(L, -1), lua_rawlen(L, -1), EXCERPT, false);
+    lua_remove(L, -2);
+}
+
+/* ---- what a server says ---- */
+
+/* How much a text tells: nothing, what the status says (or markup), a name for
+ * programs, words, words of those who know more. */
+enum rank { NOTHING, PHRASE, NAME, WORDS, SPECIFIC };
+
+/* What has been found so far. */
+struct telling {
+    int err;
+    const struct redact *secret;
+    enum rank rank; /* of the message, and its length */
+    size_t length;
+};
+
 static bool is_text(lua_State *L, int i)
 {
     return lua_type(L, i) == LUA_TSTRING && lua_rawlen(L, i) > 0;
 }
 
-/* Replaces the table on top by its field `name`; false (and nothing changed)
- * when there is no text or table in it. [-0, +0, -] */
-static bool descend(lua_State *L, const char *name)
+/* Whether it says no more than the status does, or nothing at all. */
+static bool is_phrase(const char *s)
 {
-    lua_pushstring(L, name);
-    lua_rawget(L, -2);
-    if (!is_text(L, -1) && !lua_istable(L, -1)) {
-        lua_pop(L, 1);
-        return false;
-    }
-    lua_remove(L, -2);
-    return true;
+    static const char *const phrases[] = {"Bad Request",
+                                          "Unauthorized",
+                                          "Payment Required",
+                                          "Forbidden",
+                                          "Not Found",
+                                          "Method Not Allowed",
+                                          "Not Acceptable",
+                                          "Request Timeout",
+                                          "Conflict",
+                                          "Gone",
+                                          "Length Required",
+                                          "Payload Too Large",
+                                          "Content Too Large",
+                                          "Request Entity Too Large",
+                                          "URI Too Long",
+                                          "Unsupported Media Type",
+                                          "Unprocessable Entity",
+                                          "Unprocessable Content",
+                                          "Too Many Requests",
+                                          "Internal Server Error",
+                                          "Not Implemented",
+                                          "Bad Gateway",
+                                          "Service Unavailable",
+                                          "Gateway Timeout",
+                                          "Error",
+                                          "No message available",
+                                          "Provider returned error"};
+    for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++)
+        if (strcasecmp(s, phrases[i]) == 0)
+            return true;
+    return false;
 }
 
-/* err[to] = top[from], if it is a string or, as a code may be, a number. */
-static void take(lua_State *L, int err, const char *from, const char *to)
+/* How telling a text is. A word of ASCII alone is a name, for programs. */
+static enum rank rank_of(const char *s, size_t n, bool specific)
 {
+    if (n == 0)
+        return NOTHING;
+    if (is_phrase(s) || *s == '<')
+        return PHRASE;
+    for (size_t i = 0; i < n; i++)
+        if (s[i] == ' ' || ((unsigned char)s[i] & 0x80))
+            return specific ? SPECIFIC : WORDS;
+    return NAME;
+}
+
+static void visit(lua_State *L, struct telling *t, int depth, bool specific);
+
+/* Takes the text on top for the message, when it is the best so far. JSON in
+ * it is looked through. [-1, +0, m] */
+static void visit_text(lua_State *L, struct telling *t, int depth,
+                       bool specific)
+{
+    size_t n;
+    const char *s = lua_tolstring(L, -1, &n);
+    int top = lua_gettop(L);
+    utf8_strip(&s, &n);
+    if (n > 1 && (*s == '{' || *s == '[') && json_decode(L, s, n) &&
+        lua_istable(L, -1)) {
+        enum rank before = t->rank;
+        visit(L, t, depth + 1, specific);
+        if (t->rank > before) {
+            lua_settop(L, top - 1);
+            return;
+        }
+    }
+    lua_settop(L, top);
+    failure_clean(L, s, n, t->secret, false);
+    s = lua_tolstring(L, -1, &n);
+    enum rank rank = rank_of(s, n, specific);
+    if (rank > t->rank || (rank == t->rank && n > t->length)) {
+        t->rank = rank;
+        t->length = n;
+        lua_setfield(L, t->err, "message");
+    }
+    lua_settop(L, top - 1);
+}
+
+/* err[to] = top[from], if it is a string or, as a code may be, a number, and
+ * nothing further inside was one. [-0, +0, m] */
+static void take(lua_State *L, struct telling *t, const char *from,
+                 const char *to)
+{
+    int top = lua_gettop(L);
+    lua_pushstring(L, to);
+    lua_rawget(L, t->err);
     lua_pushstring(L, from);
-    lua_rawget(L, -2);
-    if (is_text(L, -1) ||
-        (lua_type(L, -1) == LUA_TNUMBER && strcmp(to, "code") == 0))
-        lua_setfield(L, err, to);
-    else
-        lua_pop(L, 1);
+    lua_rawget(L, top);
+    if (!lua_isnil(L, top + 1)) {
+        lua_settop(L, top);
+        return;
+    }
+    if (is_text(L, -1)) {
+        failure_clean(L, lua_tostring(L, -1), lua_rawlen(L, -1), t->secret,
+                      false);
+        lua_setfield(L, t->err, to);
+    } else if (lua_type(L, -1) == LUA_TNUMBER && strcmp(to, "code") == 0) {
+        lua_setfield(L, t->err, to);
+    }
+    lua_settop(L, top);
 }
 
 /* err.param = the last name in top.loc, a path into the body: ["body", "x"]. */
-static void take_place(lua_State *L, int err)
+static void take_place(lua_State *L, struct telling *t)
 {
     int top = lua_gettop(L);
     lua_pushliteral(L, "loc");
@@ -136,7 +365,10 @@ static void take_place(lua_State *L, int err)
     for (int i = n; i > 0; i--) {
         lua_rawgeti(L, top + 1, i);
         if (is_text(L, -1) && strcmp(lua_tostring(L, -1), "body") != 0) {
-            lua_setfield(L, err, "param");
+            lua_createtable(L, 0, 1);
+            lua_insert(L, -2);
+            lua_setfield(L, -2, "param");
+            take(L, t, "param", "param");
             break;
         }
         lua_pop(L, 1);
@@ -144,92 +376,56 @@ static void take_place(lua_State *L, int err)
     lua_settop(L, top);
 }
 
-bool failure_describe(lua_State *L, int err)
+/* The first entries of a table of errors, whatever their names:
+ * {"field": ["what is wrong with it"]}. [-0, +0, m] */
+static void visit_fields(lua_State *L, struct telling *t, int depth)
 {
-    static const char *const inside[] = {"error",   "errors",        "detail",
-                                         "message", "error_message", "msg"};
-    luaL_checkstack(L, 4, NULL);
-    bool found = false;
-    for (int depth = 0; depth < 8; depth++) { /* the outer shapes first */
-        if (is_text(L, -1)) {
-            lua_pushvalue(L, -1);
-            lua_setfield(L, err, "message");
-            found = true;
-            break;
-        }
-        if (!lua_istable(L, -1))
-            break;
-        take(L, err, "code", "code");
-        take(L, err, "type", "type");
-        take(L, err, "error_type", "type");
-        take(L, err, "param", "param");
-        take_place(L, err);
-        bool deeper = false;
-        for (size_t i = 0; !deeper && i < sizeof inside / sizeof *inside; i++)
-            deeper = descend(L, inside[i]);
-        if (!deeper) {
-            lua_rawgeti(L, -1, 1);
-            if (lua_isnil(L, -1)) {
-                lua_pop(L, 1);
-                break;
-            }
-            lua_remove(L, -2);
-        }
-    }
-    lua_pop(L, 1);
-    return found;
-}
-
-void failure_redact(lua_State *L, const char *s, size_t n,
-                    const struct redact *secret)
-{
-    luaL_Buffer b;
-    size_t from = 0, len = 0, at = redact_find(secret, s, n, 0, &len);
-    if (at == n) {
-        lua_pushlstring(L, s, n);
-        return;
-    }
-    luaL_buffinit(L, &b);
-    for (; at < n; at = redact_find(secret, s, n, from, &len)) {
-        luaL_addlstring(&b, s + from, at - from);
-        luaL_addstring(&b, "[redacted]");
-        from = at + len;
-    }
-    luaL_addlstring(&b, s + from, n - from);
-    luaL_pushresult(&b);
-}
-
-void failure_redact_all(lua_State *L, int err, const struct redact *secret)
-{
-    if (secret->count == 0)
-        return;
+    int table = lua_gettop(L);
     lua_pushnil(L);
-    while (lua_next(L, err)) {
-        if (lua_type(L, -1) == LUA_TSTRING) {
-            size_t n;
-            const char *s = lua_tolstring(L, -1, &n);
-            lua_pushvalue(L, -2);
-            failure_redact(L, s, n, secret);
-            lua_rawset(L, err); /* a field that is there: allowed */
-        }
-        lua_pop(L, 1);
+    for (int i = 0; i < BREADTH && lua_next(L, table); i++) {
+        if (lua_istable(L, -1))
+            visit(L, t, depth, true);
+        else
+            lua_pop(L, 1);
     }
+    lua_settop(L, table);
 }
 
-void failure_excerpt(lua_State *L, const char *s, size_t n, size_t max)
+/* Looks through the text or table on top. [-1, +0, m] */
+static void visit(lua_State *L, struct telling *t, int depth, bool specific)
 {
-    luaL_Buffer b;
-    size_t out = 0;
-    bool blank = true;
-    luaL_buffinit(L, &b);
-    for (size_t i = 0; i < n && out < max; i++) {
-        unsigned char c = (unsigned char)s[i];
-        bool printable = c > 0x20 && c < 0x7F;
-        if (!printable && blank)
-            continue;
-        luaL_addchar(&b, printable ? (char)c : ' ');
-        blank = !printable;
-        out++;
+    static const char *const inside[] = {
+        "errors",        "raw",      "error", "detail", "message",
+        "Message",       "metadata", "title", "msg",    "error_description",
+        "error_message", "reason"};
+    int top = lua_gettop(L);
+    luaL_checkstack(L, 12, NULL);
+    if (is_text(L, top)) {
+        visit_text(L, t, depth, specific);
+        return;
     }
-    luaL_pushresult(&b);
+    if (lua_istable(L, top) && depth < DEPTH) {
+        for (size_t i = 0; i < sizeof inside / sizeof *inside; i++) {
+            lua_pushstring(L, inside[i]);
+            lua_rawget(L, top);
+            if (i == 0 && lua_istable(L, -1) && lua_rawlen(L, -1) == 0)
+                visit_fields(L, t, depth + 1);
+            visit(L, t, depth + 1, specific || i < 2); /* errors, raw */
+        }
+        lua_rawgeti(L, top, 1);
+        visit(L, t, depth + 1, specific);
+        take(L, t, "code", "code");
+        take(L, t, "type", "type");
+        take(L, t, "error_type", "type");
+        take(L, t, "param", "param");
+        take_place(L, t);
+    }
+    lua_settop(L, top - 1);
+}
+
+bool failure_describe(lua_State *L, int err, const struct redact *secret)
+{
+    struct telling t = {.err = err, .secret = secret};
+    visit(L, &t, 0, false);
+    return t.rank != NOTHING;
 }

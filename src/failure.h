@@ -2,7 +2,8 @@
  * failure.h - the error table: `kind`, `message`, and what else is known.
  *
  * What the world does wrong is returned as `nil, err`, with `err` such a table.
- * It never holds a key: text that came from a server passes failure_redact.
+ * It never holds a key: what came from outside passes failure_clean. `message`
+ * and tostring are one line of UTF-8 that a terminal may show (see utf8_line).
  * Knows nothing of the two userdata types.
  */
 #ifndef CHATBOT_FAILURE_H
@@ -12,7 +13,9 @@
 #include "http.h"
 #include "redact.h"
 
-/* Creates the metatable (__tostring, a shared __index-free table). */
+#define FAILURE_MAX 500 /* characters of `message`, and of tostring */
+
+/* Creates the metatable (__tostring, __concat; without __index). */
 void failure_open(lua_State *L);
 
 /* Pushes a new error table; `format` as for lua_pushfstring. [-0, +1, m] */
@@ -24,16 +27,26 @@ int failure_return(lua_State *L, enum http_fault kind, const char *format, ...);
 /* Fills message, code, type and param of the error table at `err` from the
  * decoded value on top of the stack, in any of the shapes that servers send
  * (see failure.c). False when there is no message in it. [-1, +0, m] */
-bool failure_describe(lua_State *L, int err);
+bool failure_describe(lua_State *L, int err, const struct redact *secret);
 
-/* Pushes the text with every form of the secret replaced. [-0, +1, m] */
+/* Pushes the text with every form of a secret replaced. `cut`: the text may go
+ * on elsewhere. [-0, +1, m] */
 void failure_redact(lua_State *L, const char *s, size_t n,
-                    const struct redact *secret);
+                    const struct redact *secret, bool cut);
 
-/* The same for all strings in the error table at `err`. [-0, +0, m] */
-void failure_redact_all(lua_State *L, int err, const struct redact *secret);
+/* The same for whatever looks like a key. [-0, +1, m] */
+void failure_redact_like(lua_State *L, const char *s, size_t n);
 
-/* Pushes at most `max` bytes of `s`, printable, blanks folded. [-0, +1, m] */
-void failure_excerpt(lua_State *L, const char *s, size_t n, size_t max);
+/* Pushes the text as one line of at most `max` characters. [-0, +1, m] */
+void failure_line(lua_State *L, const char *s, size_t n, size_t max);
+
+/* Pushes the text without secrets, as such a line. [-0, +1, m] */
+void failure_clean(lua_State *L, const char *s, size_t n,
+                   const struct redact *secret, bool cut);
+
+/* Pushes the beginning of a body that is no answer, without secrets: 200
+ * printable characters. [-0, +1, m] */
+void failure_excerpt(lua_State *L, const char *s, size_t n,
+                     const struct redact *secret, bool cut);
 
 #endif

@@ -10,6 +10,7 @@
 #include "provider.h"
 #include "reply.h"
 #include "url.h"
+#include "request.h"
 
 #define MAX_BODY (8 << 20) /* unless max_answer_bytes says otherwise */
 
@@ -64,19 +65,22 @@ int fetch_start(lua_State *L)
     lua_getfield(L, OPTIONS, "wait");
     lua_setfield(L, RENV, "wait");
     const char *version = text_option(L, OPTIONS, "http_version");
+    const char *ca_file = options_text(L, OPTIONS, "ca_file");
+    const char *proxy = options_text(L, OPTIONS, "proxy");
     struct http_options o = {
         .url = url,
         .headers = headers,
         .n_headers = sizeof headers / sizeof *headers,
-        .ca_file = text_option(L, OPTIONS, "ca_file"),
-        .proxy = text_option(L, OPTIONS, "proxy"),
+        .ca_file = ca_file,
+        .proxy = proxy,
         .http_version = version != NULL && *version == '2' ? 2 : 11,
         .document = true,
         .outside = outside,
     };
     options_limits(L, OPTS, OPTIONS, &o.limits);
-    struct http *http = binding_http(L);
-    bool ok = http != NULL;
+    bool ok = request_check(L, &o);
+    struct http *http = ok ? binding_http(L) : NULL;
+    ok = http != NULL;
     if (ok) {
         lua_setfield(L, RENV, "engine");
         ok = reply_start(L, REPLY, http, &o, NULL);

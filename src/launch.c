@@ -39,6 +39,33 @@ static bool same_server(lua_State *L, int a, int b)
     return same;
 }
 
+/* The text of any value, as tostring has it. */
+static int to_text(lua_State *L)
+{
+    if (!luaL_callmeta(L, 1, "__tostring"))
+        lua_settop(L, 1);
+    return 1;
+}
+
+/* Replaces what the function api_key has raised by the error table. The key
+ * could be in it, and is not known. [-1, +1, m] */
+static void push_key_error(lua_State *L)
+{
+    lua_pushcfunction(L, to_text);
+    lua_insert(L, -2);
+    if (lua_pcall(L, 1, 1, 0) != 0 || !lua_isstring(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushliteral(L, "it raised no text");
+    }
+    size_t n;
+    const char *s = lua_tolstring(L, -1, &n);
+    failure_redact_like(L, s, n);
+    failure_push(L, FAULT_CONFIG, "the function api_key failed: %s",
+                 lua_tostring(L, -1));
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+}
+
 /* Finds the key and pushes a userdata with a copy of it, or nil: never a Lua
  * string, which would outlive its use. A key that was given goes only to the
  * server it was given for. False: an error table. [-0, +1, m] */
@@ -57,7 +84,7 @@ static bool push_key(lua_State *L, const struct stack *s)
         lua_getfield(L, s->route, "provider");
         lua_getfield(L, s->route, "base_url");
         if (lua_pcall(L, 2, 1, 0) != 0) {
-            failure_push(L, FAULT_CONFIG, "the function api_key failed");
+            push_key_error(L);
             return false;
         }
         if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING) {
@@ -95,17 +122,16 @@ static bool push_key(lua_State *L, const struct stack *s)
     return true;
 }
 
-/* Fills what the engine has to know. The strings stay alive in the tables. */
+/* Fills what the engine has to know. The strings stay alive in the tables, or
+ * in what is pushed. [-0, +2, m] */
 static void fill_options(lua_State *L, const struct request_source *s,
                          struct http_options *o)
 {
+    o->ca_file = options_text(L, s->options, "ca_file");
+    o->proxy = options_text(L, s->options, "proxy");
     int top = lua_gettop(L);
     lua_getfield(L, s->route, "url");
     o->url = lua_tostring(L, -1);
-    lua_getfield(L, s->options, "ca_file");
-    o->ca_file = lua_tostring(L, -1);
-    lua_getfield(L, s->options, "proxy");
-    o->proxy = lua_tostring(L, -1);
     lua_getfield(L, s->options, "http_version");
     o->http_version =
         lua_isstring(L, -1) && *lua_tostring(L, -1) == '2' ? 2 : 11;
@@ -247,7 +273,7 @@ static bool send(lua_State *L, const struct stack *s)
     int key_at = lua_gettop(L), body = key_at - 1;
     char *key = lua_touserdata(L, key_at);
     fill_options(L, &s->source, &o);
-    bool ok = request_headers(L, &s->source, key, &o) &&
+    bool ok = request_check(L, &o) && request_headers(L, &s->source, key, &o) &&
               may_go(L, s, &o, key) && (http = binding_http(L)) != NULL;
     if (ok) {
         const struct body *made = lua_touserdata(L, body);

@@ -183,6 +183,22 @@ void options_get(lua_State *L, int call, int bot, const char *name)
     lua_getfield(L, bot, name);
 }
 
+const char *options_text(lua_State *L, int options, const char *name)
+{
+    lua_getfield(L, options, name);
+    if (lua_type(L, -1) != LUA_TSTRING) {
+        lua_pushnil(L);
+        lua_remove(L, -2);
+        return NULL;
+    }
+    size_t n;
+    const char *s = lua_tolstring(L, -1, &n);
+    char *copy = lua_newuserdata(L, n + 1);
+    compat_visible(copy, s, n);
+    lua_remove(L, -2);
+    return copy;
+}
+
 double options_number(lua_State *L, int call, int bot, const char *name,
                       double otherwise)
 {

@@ -28,6 +28,10 @@ bool options_known(const char *name);
 /* Pushes call[name], else bot[name], else nil. [-0, +1, m] */
 void options_get(lua_State *L, int call, int bot, const char *name);
 
+/* Pushes a copy of a text for C, in which a NUL is seen (compat_visible), and
+ * returns it; or pushes nil and returns NULL. [-0, +1, m] */
+const char *options_text(lua_State *L, int options, const char *name);
+
 /* The option as a number, or `otherwise`. [-0, +0, m] */
 double options_number(lua_State *L, int call, int bot, const char *name,
                       double otherwise);

@@ -398,7 +398,7 @@ static void unknown_prefix(lua_State *L, int list)
     size_t n;
     const char *word = lua_tolstring(L, -1, &n);
     push_nearest(L, list, word);
-    failure_excerpt(L, word, n, 64);
+    failure_line(L, word, n, 64);
     failure_push(L, FAULT_CONFIG,
                  "unknown provider '%s' before the colon of the model's name: "
                  "did you mean '%s:'? (a name that has a colon of its own "
@@ -499,13 +499,15 @@ static void push_default_url(lua_State *L, int spec, const char *model)
 
 bool provider_route(lua_State *L, int model, int provider, int base_url)
 {
-    const char *name = lua_tostring(L, model);
+    size_t name_len = 0;
+    const char *name = lua_tolstring(L, model, &name_len);
     const char *wanted = lua_tostring(L, provider);
     size_t base_len = 0;
     const char *base = lua_tolstring(L, base_url, &base_len);
     if (name == NULL)
         name = "";
     luaL_checkstack(L, 20, NULL);
+    const char *name_end = name + name_len;
     lua_newtable(L);
     int route = lua_gettop(L);
     push_list(L);
@@ -535,7 +537,9 @@ bool provider_route(lua_State *L, int model, int provider, int base_url)
     push_urls(L, lua_tostring(L, -1));
     lua_setfield(L, route, "url");
     lua_setfield(L, route, "base_url");
-    lua_pushstring(L, name);
+    char *model_copy = lua_newuserdata(L, (size_t)(name_end - name) + 1);
+    compat_visible(model_copy, name, (size_t)(name_end - name));
+    lua_pushstring(L, model_copy);
     lua_setfield(L, route, "model");
     lua_getfield(L, spec, "name");
     lua_setfield(L, route, "provider");

@@ -14,7 +14,8 @@
 #include "retry.h"
 
 #define GRACE   5.0 /* s to wait for usage and [DONE] after finish_reason */
-#define EXCERPT 200 /* printable bytes of a body that is no answer */
+#define ADDRESS 200 /* characters of one that is shown */
+#define EXCERPT 200 /* bytes of a body that tell what it is */
 #define AT_ONCE 16  /* events between two looks at the clock */
 
 /* Pushes the error table for a body that came with an HTTP error, or with 2xx
@@ -24,20 +25,37 @@ static void push_body_error(lua_State *L, struct reply *r, enum http_fault kind,
 {
     struct http_request *request = r->request;
     const struct bytes *in = &request->sse.in;
+    const char *s = in->len > 0 ? in->data : "";
+    size_t n = in->len;
     failure_push(L, kind, "%s", text);
     int err = lua_gettop(L);
-    failure_redact(L, in->len > 0 ? in->data : "", in->len, &r->secret);
-    size_t n;
-    const char *body = lua_tolstring(L, -1, &n);
-    bool told = json_decode(L, body, n) && failure_describe(L, err);
-    lua_settop(L, err + 1);
-    if (!told && n > 0) {
-        failure_excerpt(L, body, n, EXCERPT);
+    if (n >= 3 && memcmp(s, "\xEF\xBB\xBF", 3) == 0)
+        s += 3, n -= 3;
+    if (!json_decode(L, s, n) || !failure_describe(L, err, &r->secret)) {
+        failure_excerpt(L, s, n, &r->secret, true);
         if (lua_rawlen(L, -1) > 0) {
             lua_pushfstring(L, "%s: %s", text, lua_tostring(L, -1));
             lua_setfield(L, err, "message");
         }
     }
+    lua_settop(L, err);
+}
+
+/* Adds the address that was asked, without its query, to the message of the
+ * error table on top: there is nothing there. [-0, +0, m] */
+static void add_address(lua_State *L, const struct reply *r)
+{
+    const char *url = r->request->options.url;
+    int err = lua_gettop(L);
+    failure_redact(L, url, strcspn(url, "?#"), &r->secret, false);
+    failure_line(L, lua_tostring(L, -1), lua_rawlen(L, -1), ADDRESS);
+    size_t n = lua_rawlen(L, -1);
+    lua_getfield(L, err, "message");
+    failure_line(L, lua_tostring(L, -1), lua_rawlen(L, -1),
+                 FAILURE_MAX - n - strlen(" ()"));
+    lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1),
+                    lua_tostring(L, err + 2));
+    lua_setfield(L, err, "message");
     lua_settop(L, err);
 }
 
@@ -51,7 +69,8 @@ static void push_http_error(lua_State *L, struct reply *r)
                      "use the final address as base_url",
                      status);
         if (request->location != NULL) {
-            lua_pushstring(L, request->location);
+            const char *s = request->location;
+            failure_redact(L, s, strlen(s), &r->secret, false);
             lua_setfield(L, -2, "location");
             if (request->inside >= 0) {
                 lua_pushboolean(L, request->inside);
@@ -63,6 +82,8 @@ static void push_http_error(lua_State *L, struct reply *r)
     push_body_error(L, r, FAULT_HTTP,
                     lua_pushfstring(L, "the server answered HTTP %d", status));
     lua_remove(L, -2);
+    if (status == 404 || status == 405)
+        add_address(L, r);
     const struct bytes *in = &request->sse.in;
     bool retryable =
         (status == 408 || status == 409 || status == 429 || status >= 500) &&
@@ -89,7 +110,8 @@ static void push_engine_error(lua_State *L, struct reply *r)
         failure_push(L, FAULT_CLOSED, "the engine is closed");
         return;
     }
-    failure_redact(L, request->message, strlen(request->message), &r->secret);
+    failure_clean(L, request->message, strlen(request->message), &r->secret,
+                  true); /* libcurl cuts its messages */
     failure_push(L, request->fault, "%s", lua_tostring(L, -1));
     lua_remove(L, -2);
     lua_pushboolean(L, request->retryable);
@@ -108,11 +130,8 @@ static void push_event_error(lua_State *L, struct reply *r, const char *s,
 {
     failure_push(L, FAULT_API, "the server reported an error");
     int err = lua_gettop(L);
-    failure_redact(L, s, n, &r->secret);
-    s = lua_tolstring(L, -1, &n);
-    if (!json_decode(L, s, n) || !failure_describe(L, err)) {
-        lua_settop(L, err + 1);
-        failure_excerpt(L, s, n, EXCERPT);
+    if (!json_decode(L, s, n) || !failure_describe(L, err, &r->secret)) {
+        failure_excerpt(L, s, n, &r->secret, true);
         if (lua_rawlen(L, -1) > 0)
             lua_setfield(L, err, "message");
     }
@@ -151,8 +170,6 @@ static void decode_event(lua_State *L, struct reply *r, int env, const char *s,
                          size_t n)
 {
     int top = lua_gettop(L);
-    failure_redact(L, s, n, &r->secret);
-    s = lua_tolstring(L, -1, &n);
     if (json_decode(L, s, n))
         keep_event(L, r, env);
     lua_settop(L, top);
@@ -162,22 +179,16 @@ static void decode_event(lua_State *L, struct reply *r, int env, const char *s,
 static bool take_other(lua_State *L, struct reply *r, int env, const char *s,
                        size_t n, bool last)
 {
-    failure_redact(L, s, n, &r->secret);
-    size_t len;
-    const char *text = lua_tolstring(L, -1, &len);
-    if (!json_decode(L, text, len) || !lua_istable(L, -1)) {
-        if (last) { /* cut: the verdict is that of the stream */
-            lua_pop(L, 2);
-            return true;
-        }
+    if (!json_decode(L, s, n) || !lua_istable(L, -1)) {
         lua_pop(L, 1);
-        failure_excerpt(L, text, len, EXCERPT);
+        if (last) /* cut: the verdict is that of the stream */
+            return true;
+        failure_excerpt(L, s, n, &r->secret, false);
         failure_push(L, FAULT_PROTOCOL,
                      "an event of the stream is not JSON: %s",
                      lua_tostring(L, -1));
         return false;
     }
-    lua_remove(L, -2);
     keep_event(L, r, env);
     r->event_len = n;
     return chunk_merge(L, r, env);
@@ -289,39 +300,31 @@ static bool take_document(lua_State *L, struct reply *r, int env)
     size_t n = in->len;
     if (n >= 3 && memcmp(s, "\xEF\xBB\xBF", 3) == 0)
         s += 3, n -= 3;
-    failure_redact(L, s, n, &r->secret);
-    s = lua_tolstring(L, -1, &n);
     if (!json_decode(L, s, n) || !lua_istable(L, -1)) {
-        lua_pop(L, 2);
+        lua_pop(L, 1);
         if (r->request->state == HTTP_FAILED)
             return true; /* cut: the engine knows why */
         push_body_error(L, r, FAULT_PROTOCOL, "the answer is not JSON");
         return false;
     }
-    lua_remove(L, -2);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, env, "raw");
-    if (r->fetch) {
-        r->finished = true;
-        lua_pop(L, 1);
-        return true;
+    if (!r->fetch) {
+        lua_pushvalue(L, -1);
+        if (!chunk_merge(L, r, env))
+            return false;
     }
-    lua_pushvalue(L, -1);
-    if (!chunk_merge(L, r, env))
-        return false;
     /* A completion without a finish_reason is whole all the same. */
     lua_getfield(L, -1, "choices");
     bool answer = lua_istable(L, -1) && lua_rawlen(L, -1) > 0;
     lua_pop(L, 1);
-    if (answer) {
+    if (answer || r->fetch) {
         r->finished = true;
-        lua_pop(L, 1);
+        lua_setfield(L, env, "raw");
         return true;
     }
     failure_push(L, FAULT_PROTOCOL, "the answer has no choices");
     lua_insert(L, -2);
     int err = lua_gettop(L) - 1;
-    if (failure_describe(L, err)) {
+    if (failure_describe(L, err, &r->secret)) {
         lua_pushliteral(L, "api");
         lua_setfield(L, err, "kind");
     }
@@ -387,11 +390,13 @@ static bool find_form(lua_State *L, struct reply *r)
     } else {
         if (n - i < EXCERPT && request->state == HTTP_RUNNING)
             return true; /* more to show, or to go by */
+        failure_redact(L, type, strlen(type), &r->secret, false);
+        type = *type != '\0' ? lua_tostring(L, -1) : "(no content type)";
         push_body_error(L, r, FAULT_PROTOCOL,
                         lua_pushfstring(L,
                                         "the answer is neither JSON nor an "
                                         "event stream but '%s'",
-                                        *type ? type : "(no content type)"));
+                                        type));
         return false;
     }
     return true;

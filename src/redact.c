@@ -1,135 +1,490 @@
 /*
  * redact.c - see redact.h.
+ *
+ * For each secret and each form there is a pattern and a reader. The reader
+ * takes one character after another out of the text, undoing the form, and what
+ * it takes is matched as Knuth, Morris and Pratt do it.
  */
 #include "redact.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-#define MIN_KEY    4 /* bytes; what is shorter is no secret */
-#define MIN_BASE64 8 /* shorter keys would match by chance */
+#define SHORTEST 4  /* bytes; what is shorter is no secret */
+#define WORD     8  /* what is shorter could be a word */
+#define PART     12 /* characters of a beginning that tell too much */
+#define LIKE     20 /* bytes in a row that look like a key */
+#define SKIPPED  (-1)
+#define OTHER    256 /* a character that no secret has */
 
-/* Adds a form unless it is there already. Takes `form` over. */
-static bool add(struct redact *r, char *form)
+static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                             "abcdefghijklmnopqrstuvwxyz0123456789+/";
+
+static void wipe(void *p, size_t n)
 {
-    if (form == NULL)
+    for (volatile char *c = p; n > 0; n--)
+        *c++ = '\0';
+}
+
+static bool is_alnum(unsigned char c)
+{
+    return c < 0x80 && c != '\0' && memchr(digits, c, 62) != NULL;
+}
+
+/* ---- readers ---- */
+
+struct character {
+    int value; /* or SKIPPED, OTHER */
+    size_t len;
+};
+
+typedef struct character reader(const char *s, size_t n); /* n > 0 */
+
+static struct character read_plain(const char *s, size_t n)
+{
+    (void)n;
+    return (struct character){(unsigned char)*s, 1};
+}
+
+/* The value of `n` hexadecimal digits; -1 when they are none. */
+static int hex(const char *s, size_t n)
+{
+    int value = 0;
+    for (; n > 0; n--, s++) {
+        int c = *s;
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
+        if (digit < 0)
+            return -1;
+        value = value * 16 + digit;
+    }
+    return value;
+}
+
+static struct character character(int value, size_t len)
+{
+    return (struct character){value < 0x80 ? value : OTHER, len};
+}
+
+/* Any number of backslashes, and what is escaped by them. */
+static struct character read_backslash(const char *s, size_t n)
+{
+    size_t k = 1;
+    while (k < n && s[k] == '\\')
+        k++;
+    if (k == n || (s[k] == 'u' && n - k <= 4))
+        return character(SKIPPED, n); /* the rest has been cut off */
+    if (s[k] == 'u' && hex(s + k + 1, 4) >= 0)
+        return character(hex(s + k + 1, 4), k + 5);
+    return (struct character){(unsigned char)s[k], k + 1};
+}
+
+/* RFC 3986, section 2.1; a percent sign may itself be escaped. */
+static struct character read_percent(const char *s, size_t n)
+{
+    size_t k = 1;
+    while (k + 4 <= n && memcmp(s + k, "25", 2) == 0 && hex(s + k + 2, 2) >= 0)
+        k += 2;
+    if (k + 2 <= n && hex(s + k, 2) >= 0)
+        return character(hex(s + k, 2), k + 2);
+    return k + 2 > n ? character(SKIPPED, n) : character('%', 1);
+}
+
+/* A character reference of HTML. */
+static struct character read_reference(const char *s, size_t n)
+{
+    static const struct {
+        const char *name;
+        int value;
+    } names[] = {{"&amp;", '&'},   {"&lt;", '<'},    {"&gt;", '>'},
+                 {"&quot;", '"'},  {"&apos;", '\''}, {"&sol;", '/'},
+                 {"&equals;", '='}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t len = strlen(names[i].name);
+        if (n >= len && strncasecmp(s, names[i].name, len) == 0)
+            return character(names[i].value, len);
+    }
+    const char *end =
+        n < 2 || s[1] != '#' ? NULL : memchr(s, ';', n < 10 ? n : 10);
+    size_t from = end != NULL && (s[2] | ' ') == 'x' ? 3 : 2, value = 0;
+    if (end == NULL && (n < 2 || (s[1] == '#' && n < 9)))
+        return character(SKIPPED, n);
+    if (end == NULL || s + from == end)
+        return character('&', 1);
+    for (const char *c = s + from; c < end; c++) {
+        int digit = hex(c, 1);
+        if (digit < 0 || (from == 2 && digit > 9))
+            return character('&', 1);
+        value = value * (from == 3 ? 16 : 10) + (size_t)digit;
+    }
+    return character((int)value, (size_t)(end - s) + 1);
+}
+
+static struct character read_escaped(const char *s, size_t n)
+{
+    return *s == '\\'  ? read_backslash(s, n)
+           : *s == '%' ? read_percent(s, n)
+           : *s == '&' ? read_reference(s, n)
+                       : read_plain(s, n);
+}
+
+/* Digits of either alphabet, over ends of lines, in JSON or a URL, too. */
+static struct character read_base64(const char *s, size_t n)
+{
+    struct character c = *s == '%' ? read_percent(s, n) : read_plain(s, n);
+    if (c.value == '\\' && n > 1 && memchr("/nr", s[1], 3) != NULL)
+        c = (struct character){s[1] == '/' ? '/' : SKIPPED, 2};
+    if (c.value == '\r' || c.value == '\n')
+        c.value = SKIPPED;
+    if (c.value == '-' || c.value == '_')
+        c.value = c.value == '-' ? '+' : '/';
+    return c;
+}
+
+/* ---- patterns ---- */
+
+/* All its memory is one block, which begins at `back`. */
+struct pattern {
+    reader *read;
+    size_t *back; /* where the characters stand that were read last */
+    size_t *fall; /* of a beginning: its longest proper one that ends it */
+    int *text;
+    size_t n;
+    size_t least; /* characters that tell too much */
+    bool alone;   /* found only where it stands alone */
+};
+
+/* Makes room for `n` characters. False when memory is out. */
+static bool open_pattern(struct pattern *p, reader *read, size_t n)
+{
+    *p = (struct pattern){.read = read};
+    p->back = calloc(n + 1, 2 * sizeof(size_t) + sizeof(int));
+    if (p->back == NULL)
         return false;
-    for (size_t i = 0; i < r->count; i++)
-        if (strcmp(r->forms[i], form) == 0) {
-            free(form);
-            return true;
-        }
-    r->forms[r->count++] = form;
+    p->fall = p->back + n + 1;
+    p->text = (int *)(void *)(p->fall + n + 1);
     return true;
 }
 
-static bool is_unreserved(char c)
+static void close_pattern(struct pattern *p)
 {
-    return c != '\0' && strchr("abcdefghijklmnopqrstuvwxyz"
-                               "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~",
-                               c) != NULL;
+    wipe(p->text, p->n * sizeof(int));
+    free(p->back);
 }
 
-/* RFC 3986, section 2.1 */
-static char *percent(const char *key, const char *hex)
+/* The length of what matches once `c` has come, after a match of `state`. */
+static size_t step(const struct pattern *p, size_t state, int c)
 {
-    char *out = malloc(3 * strlen(key) + 1), *to = out;
-    for (; out != NULL && *key != '\0'; key++)
-        if (is_unreserved(*key)) {
-            *to++ = *key;
-        } else {
-            *to++ = '%';
-            *to++ = hex[(unsigned char)*key >> 4];
-            *to++ = hex[(unsigned char)*key & 15];
+    while (state > 0 && (state == p->n || p->text[state] != c))
+        state = p->fall[state - 1];
+    return state + (p->text[state] == c);
+}
+
+static void finish_pattern(struct pattern *p)
+{
+    for (size_t i = 1; i < p->n; i++)
+        p->fall[i] = step(p, p->fall[i - 1], p->text[i]);
+    p->least = (p->n + 1) / 2;
+    if (p->least < PART)
+        p->least = p->n < PART ? p->n : PART;
+}
+
+/* Whether a word goes on with `c`, behind which is `next`. */
+static bool goes_on(unsigned char c, unsigned char next)
+{
+    return is_alnum(c) || c >= 0x80 ||
+           ((c == '-' || c == '_' || c == '.') && is_alnum(next));
+}
+
+/* Whether the run stands alone: not inside a word or a name. */
+static bool is_alone(const char *text, size_t n, size_t from, size_t to)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    return !(from > 0 && goes_on(s[from - 1], from > 1 ? s[from - 2] : 0)) &&
+           !(to < n && goes_on(s[to], to + 1 < n ? s[to + 1] : 0));
+}
+
+static void mark_pattern(const struct pattern *p, const char *s, size_t n,
+                         bool cut, unsigned char *hide)
+{
+    size_t state = 0, count = 0, hidden = 0, from = 0;
+    for (size_t i = 0; i < n;) {
+        struct character c = p->read(s + i, n - i);
+        size_t end = i + c.len;
+        if (c.value != SKIPPED) {
+            p->back[count++ % p->n] = i;
+            state = step(p, state, c.value);
+            from = state > 0 ? p->back[(count - state) % p->n] : end;
+            if (state >= p->least && (!p->alone || is_alone(s, n, from, end))) {
+                from = from > hidden ? from : hidden; /* up to there it is */
+                memset(hide + from, 1, end - from);
+                hidden = end;
+            }
         }
-    if (out != NULL)
-        *to = '\0';
-    return out;
-}
-
-static char *slashes(const char *key)
-{
-    char *out = malloc(2 * strlen(key) + 1), *to = out;
-    for (; out != NULL && *key != '\0'; key++) {
-        if (*key == '/')
-            *to++ = '\\';
-        *to++ = *key;
+        i = end;
     }
-    if (out != NULL)
-        *to = '\0';
-    return out;
+    if (cut && !p->alone && state >= SHORTEST && state < p->least)
+        memset(hide + from, 1, n - from);
 }
 
-/* The base64 digits (RFC 4648) that the key alone determines when it stands
- * `shift` bytes into a group of three. */
-static char *base64(const char *key, size_t shift, const char *last_two)
+/* As sent, or escaped: then escapes in the secret are undone as well. */
+static bool mark_text(const char *key, size_t len, reader *read, const char *s,
+                      size_t n, bool cut, unsigned char *hide)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                 "abcdefghijklmnopqrstuvwxyz0123456789";
-    size_t n = strlen(key), first = (8 * shift + 5) / 6;
-    size_t end = 8 * (shift + n) / 6;
-    char *out = malloc(end - first + 1);
-    for (size_t i = first; out != NULL && i < end; i++) {
+    struct pattern p;
+    if (!open_pattern(&p, read, len))
+        return false;
+    for (size_t i = 0; i < len;) {
+        struct character c = read(key + i, len - i);
+        if (c.value != SKIPPED)
+            p.text[p.n++] = c.value;
+        i += c.len;
+    }
+    finish_pattern(&p);
+    p.alone = len < WORD;
+    if (p.alone || p.n >= WORD)
+        mark_pattern(&p, s, n, cut, hide);
+    close_pattern(&p);
+    return true;
+}
+
+/* The base64 digits that the secret alone determines when it stands `shift`
+ * bytes into a group of three. */
+static bool mark_base64(const char *key, size_t len, size_t shift,
+                        const char *s, size_t n, bool cut, unsigned char *hide)
+{
+    struct pattern p;
+    size_t first = (8 * shift + 5) / 6, end = 8 * (shift + len) / 6;
+    if (!open_pattern(&p, read_base64, end - first))
+        return false;
+    for (size_t i = first; i < end; i++) {
         unsigned value = 0;
         for (size_t bit = 6 * i; bit < 6 * i + 6; bit++) {
             unsigned byte = (unsigned char)key[bit / 8 - shift];
             value = value << 1 | (byte >> (7 - bit % 8) & 1u);
         }
-        out[i - first] = value < 62 ? digits[value] : last_two[value - 62];
+        p.text[p.n++] = digits[value];
     }
-    if (out != NULL)
-        out[end - first] = '\0';
-    return out;
+    finish_pattern(&p);
+    mark_pattern(&p, s, n, cut, hide);
+    close_pattern(&p);
+    return true;
 }
 
-bool redact_init(struct redact *r, const char *key)
+static bool mark_secret(const char *key, const char *s, size_t n, bool cut,
+                        unsigned char *hide)
 {
-    *r = (struct redact){.count = 0};
-    size_t n = key == NULL ? 0 : strlen(key);
-    if (n < MIN_KEY)
-        return true;
-    char *copy = malloc(n + 1);
-    if (copy != NULL)
-        memcpy(copy, key, n + 1);
-    bool ok = add(r, copy) && add(r, percent(key, "0123456789ABCDEF")) &&
-              add(r, percent(key, "0123456789abcdef")) && add(r, slashes(key));
-    for (size_t shift = 0; ok && n >= MIN_BASE64 && shift < 3; shift++)
-        ok = add(r, base64(key, shift, "+/")) &&
-             add(r, base64(key, shift, "-_"));
-    if (!ok)
-        redact_free(r);
+    size_t len = strlen(key);
+    bool ok = mark_text(key, len, read_plain, s, n, cut, hide);
+    if (len < WORD)
+        return ok;
+    ok = ok && mark_text(key, len, read_escaped, s, n, cut, hide);
+    for (size_t shift = 0; ok && shift < 3; shift++)
+        ok = mark_base64(key, len, shift, s, n, cut, hide);
     return ok;
+}
+
+bool redact_mark(const struct redact *r, const char *s, size_t n, bool cut,
+                 unsigned char *hide)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < r->size; i += strlen(r->list + i) + 1)
+        ok = mark_secret(r->list + i, s, n, cut, hide);
+    if (!ok)
+        memset(hide, 1, n);
+    return n > 0 && memchr(hide, 1, n) != NULL;
+}
+
+/* ---- secrets ---- */
+
+bool redact_add(struct redact *r, const char *s, size_t n)
+{
+    if (n < SHORTEST)
+        return true;
+    for (size_t i = 0; i < r->size; i += strlen(r->list + i) + 1)
+        if (strlen(r->list + i) == n && memcmp(r->list + i, s, n) == 0)
+            return true;
+    char *list = malloc(r->size + n + 1); /* no realloc: it leaves copies */
+    if (list == NULL)
+        return false;
+    if (r->size > 0)
+        memcpy(list, r->list, r->size);
+    memcpy(list + r->size, s, n);
+    list[r->size + n] = '\0';
+    size_t size = r->size + n + 1;
+    redact_free(r);
+    *r = (struct redact){list, size};
+    return true;
 }
 
 void redact_free(struct redact *r)
 {
-    for (size_t i = 0; i < r->count; i++) {
-        for (volatile char *p = r->forms[i]; *p != '\0'; p++)
-            *p = '\0';
-        free(r->forms[i]);
-    }
-    *r = (struct redact){.count = 0};
+    wipe(r->list, r->size);
+    free(r->list);
+    *r = (struct redact){NULL, 0};
 }
 
-size_t redact_find(const struct redact *r, const char *s, size_t n, size_t from,
-                   size_t *len)
+bool redact_add_proxy(struct redact *r, const char *url)
 {
-    size_t best = n;
-    for (size_t i = 0; i < r->count; i++) {
-        const char *form = r->forms[i];
-        size_t k = strlen(form), at = from;
-        while (at < best && at + k <= n) {
-            const char *p = memchr(s + at, form[0], n - k - at + 1);
-            if (p == NULL)
-                break;
-            at = (size_t)(p - s);
-            if (at < best && memcmp(p, form, k) == 0) {
-                best = at;
-                *len = k;
-            }
-            at++;
+    const char *from = strstr(url, "://");
+    const char *at = strrchr(url, '@');
+    from = from == NULL ? url : from + 3;
+    if (at == NULL || at < from)
+        return true;
+    size_t n = (size_t)(at - from), len = 0;
+    char *plain = malloc(n + 1);
+    if (plain == NULL)
+        return false;
+    for (size_t i = 0; i < n; len++) { /* as curl sends it */
+        bool escape = from[i] == '%' && n - i > 2 && hex(from + i + 1, 2) > 0;
+        plain[len] = escape ? (char)hex(from + i + 1, 2) : from[i];
+        i += escape ? 3 : 1;
+    }
+    plain[len] = '\0';
+    const char *given = memchr(from, ':', n), *sent = memchr(plain, ':', len);
+    given = given == NULL || given + 1 == at ? from : given + 1;
+    sent = sent == NULL || sent + 1 == plain + len ? plain : sent + 1;
+    bool ok = redact_add(r, given, (size_t)(at - given)) &&
+              redact_add(r, sent, len - (size_t)(sent - plain)) &&
+              redact_add(r, plain, len); /* whose base64 is what is sent */
+    wipe(plain, n);
+    free(plain);
+    return ok;
+}
+
+/* ---- what looks like a secret ---- */
+
+/* Bytes from `s` on that a key may consist of. */
+static size_t key_run(const char *s, size_t n)
+{
+    size_t len = 0;
+    while (len < n && (is_alnum((unsigned char)s[len]) ||
+                       (s[len] != '\0' && strchr("-_+=", s[len]) != NULL)))
+        len++;
+    return len;
+}
+
+/* A word or the name of a variable has letters of one case and no digits. */
+static bool looks_like_key(const char *s, size_t n)
+{
+    static const char *const starts[] = {"sk-",   "sk_",   "AIza", "gsk_",
+                                         "xai-",  "hf_",   "ghp_", "gho_",
+                                         "pplx-", "nvapi-"};
+    unsigned kinds = 0;
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+        if (n >= strlen(starts[i]) + SHORTEST &&
+            memcmp(s, starts[i], strlen(starts[i])) == 0)
+            return true;
+    for (size_t i = 0; n >= LIKE && i < n; i++)
+        kinds |= s[i] >= 'a' && s[i] <= 'z'   ? 1u
+                 : s[i] >= 'A' && s[i] <= 'Z' ? 2u
+                 : s[i] >= '0' && s[i] <= '9' ? 4u
+                                              : 0u;
+    return kinds > 2;
+}
+
+bool redact_mark_like(const char *s, size_t n, unsigned char *hide)
+{
+    bool found = false;
+    for (size_t i = 0; i < n;) {
+        size_t len = key_run(s + i, n - i);
+        if (looks_like_key(s + i, len)) {
+            memset(hide + i, 1, len);
+            found = true;
+        }
+        i += len > 0 ? len : 1;
+    }
+    return found;
+}
+
+static bool contains(const char *s, size_t n, const char *part)
+{
+    size_t len = strlen(part);
+    for (; n >= len; s++, n--)
+        if (strncasecmp(s, part, len) == 0)
+            return true;
+    return false;
+}
+
+/* Whether a header carries a secret. */
+static bool is_secret(const char *name, size_t n, const char *value)
+{
+    static const char *const tell[] = {
+        "auth", "key", "token", "secret", "cookie", "password", "credential"};
+    static const char *const harmless[] = {"OpenAI-", "trace", "X-Request-Id"};
+    for (size_t i = 0; i < sizeof tell / sizeof *tell; i++)
+        if (contains(name, n, tell[i]))
+            return true;
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+        if (strncasecmp(name, harmless[i], strlen(harmless[i])) == 0)
+            return false;
+    for (size_t len = strlen(value), i = 0; i < len;) {
+        size_t run = key_run(value + i, len - i);
+        if (looks_like_key(value + i, run))
+            return true;
+        i += run > 0 ? run : 1;
+    }
+    return false;
+}
+
+/* Adds what Basic authentication says in base64 (RFC 7617). */
+static bool add_basic(struct redact *r, const char *s, size_t n)
+{
+    char *plain = malloc(n + 1);
+    size_t len = 0;
+    unsigned bits = 0, held = 0;
+    if (plain == NULL)
+        return false;
+    for (size_t i = 0; i < n && s[i] != '='; i++) {
+        const char *digit = memchr(digits, s[i], 64);
+        held = held << 6 | (digit == NULL ? 0 : (unsigned)(digit - digits));
+        bits += 6;
+        if (bits >= 8) {
+            bits -= 8;
+            plain[len++] = (char)(held >> bits & 0xFF);
         }
     }
-    return best;
+    plain[len] = '\0';
+    char *password = strchr(plain, ':');
+    bool ok =
+        password == NULL || redact_add(r, password + 1, strlen(password + 1));
+    wipe(plain, n);
+    free(plain);
+    return ok;
+}
+
+bool redact_add_header(struct redact *r, const char *line)
+{
+    const char *colon = strchr(line, ':');
+    if (colon == NULL || !is_secret(line, (size_t)(colon - line), colon + 1))
+        return true;
+    const char *s = colon + 1 + strspn(colon + 1, " ");
+    size_t word = strcspn(s, " "), scheme = 0;
+    while (scheme < word && is_alnum((unsigned char)s[scheme]))
+        scheme++;
+    if (scheme == word && s[word] != '\0') { /* "Bearer ...", "Basic ..." */
+        bool basic = word == 5 && strncasecmp(s, "Basic", 5) == 0;
+        s += word + strspn(s + word, " ");
+        if (basic && !add_basic(r, s, strlen(s)))
+            return false;
+    }
+    size_t n = strlen(s);
+    bool ok = redact_add(r, s, n);
+    for (size_t i = 0; ok && i < n;) { /* name=value; name="value", ... */
+        size_t len = strcspn(s + i, " ;,\"");
+        const char *from = memchr(s + i, '=', len);
+        const char *end = s + i + len;
+        from =
+            from == NULL || from[strspn(from, "=")] == '\0' || from + 1 == end
+                ? s + i
+                : from + 1;
+        if ((len < n || from > s) && end - from >= WORD)
+            ok = redact_add(r, from, (size_t)(end - from));
+        i += len > 0 ? len : 1;
+    }
+    return ok;
 }

@@ -14,6 +14,7 @@
 #include "failure.h"
 #include "json.h"
 #include "reading.h"
+#include "request.h"
 
 #define HELD 10000 /* us between two looks at a tool that waits */
 
@@ -87,7 +88,7 @@ bool reply_start(lua_State *L, int i, struct http *http, struct http_options *o,
     bytes_init(&r->refusal.bytes, max);
     bytes_init(&r->scratch, max);
     bytes_init(&r->last, o->limits.max_event);
-    if (!redact_init(&r->secret, key)) {
+    if (!request_secrets(o, key, &r->secret)) {
         body_free(&o->body);
         failure_push(L, FAULT_MEMORY, "not enough memory");
         return false;
@@ -365,8 +366,10 @@ enum reply_state reply_advance(lua_State *L, int i, int64_t until)
             end_failed(L, r, i, env);
         if (r->status != REPLY_STREAMING || r->held)
             tell(L, i, env);
-        if (r->status != REPLY_STREAMING)
+        if (r->status != REPLY_STREAMING) {
+            redact_free(&r->secret); /* nothing more is said of the request */
             tell_trimmed(L, env);
+        }
     }
     if (r->eventful)
         tell_events(L, r, i, env);
@@ -649,11 +652,22 @@ static int reply_release(lua_State *L)
         return 0;
     r->held = false;
     r->status = r->verdict;
+    redact_free(&r->secret);
     compat_getenv(L, 1);
     ending_mark(L, 2, "settled");
     ending_trim(L, 2);
     tell_trimmed(L, 2);
     return 0;
+}
+
+/* The error table for the message at 2, which may quote the answer. */
+static void push_rejection(lua_State *L, const struct reply *r)
+{
+    size_t n;
+    const char *s = luaL_checklstring(L, 2, &n);
+    failure_clean(L, s, n, &r->secret, false);
+    failure_push(L, FAULT_PROTOCOL, "%s", lua_tostring(L, -1));
+    lua_remove(L, -2);
 }
 
 /* reply:_reject(message | err): an answer that is whole, but not what was asked
@@ -667,7 +681,7 @@ static int reject(lua_State *L)
         return 0;
     ending_rollback(L, r, ENV);
     if (!lua_istable(L, ERR)) {
-        failure_push(L, FAULT_PROTOCOL, "%s", lua_tostring(L, ERR));
+        push_rejection(L, r);
         lua_replace(L, ERR);
     }
     ending_name(L, ERR, ENV);
@@ -676,6 +690,7 @@ static int reject(lua_State *L)
     lua_setfield(L, ENV, "err");
     r->status = REPLY_ERROR;
     r->held = false;
+    redact_free(&r->secret);
     return 0;
 }
 
@@ -685,6 +700,18 @@ static int reply_reject(lua_State *L)
     lua_settop(L, 2);
     guarded(L, 1, reject, 1);
     return 0;
+}
+
+/* reply:_clean(text) -> the text as verbose writes it: on one line, without
+ * secrets. */
+static int reply_clean(lua_State *L)
+{
+    struct reply *r = check(L);
+    size_t n;
+    const char *s = luaL_checklstring(L, 2, &n);
+    failure_redact(L, s, n, &r->secret, false);
+    failure_line(L, lua_tostring(L, -1), lua_rawlen(L, -1), SIZE_MAX);
+    return 1;
 }
 
 /* reply:_waiter(): the function that was given as `wait`, or nil. */
@@ -727,10 +754,8 @@ static int index_bytes(lua_State *L, struct bytes *b, bool empty)
 /* The last event, decoded; nil when it cannot be. */
 static int push_last(lua_State *L)
 {
-    struct reply *r = lua_touserdata(L, 1);
-    failure_redact(L, r->last.data, r->last.len, &r->secret);
-    const char *s = lua_tostring(L, -1);
-    if (!json_decode(L, s, lua_rawlen(L, -1)))
+    const struct reply *r = lua_touserdata(L, 1);
+    if (!json_decode(L, r->last.data, r->last.len))
         lua_pushnil(L);
     return 1;
 }
@@ -805,6 +830,7 @@ void reply_open(lua_State *L)
         {"timeout", reply_timeout},
         {"_answer", reply_answer},
         {"_waiter", reply_waiter},
+        {"_clean", reply_clean},
         {"_env", reply_env},
         {"_reject", reply_reject},
         {"_release", reply_release},

@@ -70,7 +70,7 @@ struct reply {
     struct bytes scratch;     /* an unescaped piece */
     struct bytes last;        /* the last event, for `raw` */
     struct delta_shape shape; /* of `last` */
-    struct redact secret;     /* the key, that the server may echo */
+    struct redact secret;     /* of the request: the server may echo it */
     size_t kept;              /* bytes that went into Lua tables */
     size_t event_len;         /* of the event that is being merged */
     int http_status, attempts;

@@ -16,6 +16,7 @@
 #include "json.h"
 #include "options.h"
 #include "provider.h"
+#include "url.h"
 #include "utf8.h"
 
 #define LARGE ((size_t)256 * 1024) /* bytes of a body that is not joined */
@@ -354,11 +355,28 @@ static bool add_stream(lua_State *L, const struct maker *m)
            add_literal(L, m, "}");
 }
 
+/* False, with an error table, when there is a control character in it: so a NUL
+ * is seen. [-0, +(0|1), m] */
+static bool check_model(lua_State *L, const char *name)
+{
+    for (int i = 0; name[i] != '\0'; i++)
+        if ((unsigned char)name[i] < ' ' || name[i] == 0x7F) {
+            failure_push(L, FAULT_CONFIG,
+                         "the model's name has a control character at position "
+                         "%d",
+                         i + 1);
+            return false;
+        }
+    return true;
+}
+
 static bool add_all(lua_State *L, const struct maker *m)
 {
     if (!add_literal(L, m, "{"))
         return false;
     lua_getfield(L, m->s->route, "model");
+    if (!check_model(L, lua_tostring(L, -1)))
+        return false;
     if (lua_rawlen(L, -1) == 0)
         lua_pop(L, 1);
     else if (!add_field(L, m, "model"))
@@ -399,16 +417,22 @@ bool request_body(lua_State *L, const struct request_source *s)
 
 /* ---- headers ---- */
 
-/* What is wrong with a header line, with the position in the part that is
- * wrong; the value itself is never shown. */
-static bool check(lua_State *L, const char *name, const char *s, size_t n)
+/* The lines, and where on the stack the table is that keeps them. */
+struct head {
+    struct http_options *o;
+    int lines;
+};
+
+/* False, with an error table, when there is a control character or one that is
+ * not ASCII. It says where; the value itself is never shown. */
+static bool check(lua_State *L, const char *what, const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if ((unsigned char)s[i] < ' ' || (unsigned char)s[i] >= 0x7F) {
             failure_push(L, FAULT_CONFIG,
                          "%s has a control character or a non-ASCII byte at "
                          "position %d",
-                         name, (int)i + 1);
+                         what, (int)i + 1);
             return false;
         }
     return true;
@@ -419,6 +443,27 @@ static bool is_name(const char *s)
     return *s != '\0' && s[strspn(s, "!#$%&'*+-.^_`|~0123456789"
                                      "abcdefghijklmnopqrstuvwxyz"
                                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ")] == '\0';
+}
+
+/* Whether it says where a request goes or ends, or what becomes of the
+ * connection: that is libcurl's to say. */
+static bool is_framing(const char *name)
+{
+    static const char *const names[] = {"Host",
+                                        "Content-Length",
+                                        "Transfer-Encoding",
+                                        "TE",
+                                        "Connection",
+                                        "Proxy-Connection",
+                                        "Keep-Alive",
+                                        "Trailer",
+                                        "Upgrade",
+                                        "HTTP2-Settings",
+                                        "Expect"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcasecmp(name, names[i]) == 0)
+            return true;
+    return false;
 }
 
 /* Whether a line for this header is there already. */
@@ -433,27 +478,43 @@ static bool has(const struct http_options *o, const char *name)
 
 bool request_has_secret(const struct http_options *o)
 {
-    static const char *const names[] = {"Authorization", "api-key", "x-api-key",
-                                        "x-goog-api-key", "Cookie"};
+    static const char *const names[] = {"Authorization", "api-key",
+                                        "x-api-key",     "x-goog-api-key",
+                                        "Cookie",        "Proxy-Authorization"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (has(o, names[i]))
             return true;
     return false;
 }
 
-/* Adds a line; an earlier one of that name wins. The text lives in a userdata
- * that stays on the stack. False: an error table. [-0, +1, m] */
-static bool add_header(lua_State *L, struct http_options *o, const char *name,
+/* Adds a line; an earlier one of that name wins. False: an error table.
+ * [-0, +(0|1), m] */
+static bool add_header(lua_State *L, const struct head *h, const char *name,
                        const char *value, size_t n)
 {
+    luaL_checkstack(L, 8, NULL);
+    int top = lua_gettop(L);
     if (!is_name(name)) {
         failure_push(L, FAULT_CONFIG, "'%s' is not the name of a header", name);
         return false;
     }
+    if (is_framing(name)) {
+        failure_push(L, FAULT_CONFIG,
+                     "the header %s cannot be set: it belongs to the "
+                     "connection",
+                     name);
+        return false;
+    }
     if (!check(L, lua_pushfstring(L, "the header %s", name), value, n))
         return false;
-    if (has(o, name) || o->n_headers == REQUEST_HEADERS)
+    lua_settop(L, top);
+    if (has(h->o, name))
         return true;
+    if (h->o->n_headers == REQUEST_HEADERS) {
+        failure_push(L, FAULT_CONFIG, "there are more than %d headers",
+                     REQUEST_HEADERS);
+        return false;
+    }
     size_t len = strlen(name);
     char *line = lua_newuserdata(L, len + n + 3);
     memcpy(line, name, len);
@@ -462,56 +523,59 @@ static bool add_header(lua_State *L, struct http_options *o, const char *name,
     line[len + 2 + n] = '\0';
     if (n == 0) /* curl's way to say: send it empty */
         memcpy(line + len, ";", 2);
-    const char **lines = (const char **)(size_t)o->headers;
-    lines[o->n_headers++] = line;
+    lua_rawseti(L, h->lines, (int)h->o->n_headers + 1);
+    const char **lines = (const char **)(size_t)h->o->headers;
+    lines[h->o->n_headers++] = line;
     return true;
 }
 
-/* Adds the headers of the table on top; `env`: values are variables' names. */
-static bool add_table(lua_State *L, struct http_options *o, bool env)
+/* Adds the headers of the table on top; `env`: values are variables' names.
+ * False: an error table. [-0, +(0|1), m] */
+static bool add_table(lua_State *L, const struct head *h, bool env)
 {
     int table = lua_gettop(L);
     if (!lua_istable(L, table))
         return true;
+    luaL_checkstack(L, 4, NULL);
     lua_pushnil(L);
     while (lua_next(L, table)) {
-        int top = lua_gettop(L);
-        if (lua_type(L, top - 1) != LUA_TSTRING || !lua_isstring(L, top)) {
+        if (lua_type(L, table + 1) != LUA_TSTRING ||
+            !lua_isstring(L, table + 2)) {
             failure_push(L, FAULT_CONFIG, "headers must map names to strings");
             return false;
         }
         size_t n;
-        const char *value = lua_tolstring(L, top, &n);
+        const char *value = lua_tolstring(L, table + 2, &n);
         if (env) {
             value = getenv(value);
             n = value == NULL ? 0 : strlen(value);
         }
-        luaL_checkstack(L, 8, "headers");
-        const char *name = lua_tostring(L, top - 1);
-        if (strlen(name) != lua_rawlen(L, top - 1))
+        const char *name = lua_tostring(L, table + 1);
+        if (strlen(name) != lua_rawlen(L, table + 1))
             name = ""; /* there is a NUL in it */
-        if ((n > 0 || !env) && !add_header(L, o, name, value, n))
+        if ((n > 0 || !env) && !add_header(L, h, name, value, n))
             return false;
-        /* the line must stay, below the key that lua_next needs on top */
-        lua_pushvalue(L, top - 1);
+        lua_settop(L, table + 1);
     }
     return true;
 }
 
-static bool add_text(lua_State *L, struct http_options *o, const char *name,
+static bool add_text(lua_State *L, const struct head *h, const char *name,
                      const char *value)
 {
-    return add_header(L, o, name, value, strlen(value));
+    return add_header(L, h, name, value, strlen(value));
 }
 
 /* The option of the bot as a header, for a provider that knows this header (its
- * header_env names it). */
+ * header_env names it). False: an error table. [-0, +(0|1), m] */
 static bool add_option(lua_State *L, const struct request_source *s,
-                       struct http_options *o, const char *option,
+                       const struct head *h, const char *option,
                        const char *name)
 {
+    int top = lua_gettop(L);
+    size_t n;
     lua_getfield(L, s->options, option);
-    const char *value = lua_tostring(L, -1);
+    const char *value = lua_tolstring(L, -1, &n);
     lua_getfield(L, s->route, "spec");
     lua_getfield(L, -1, "header_env");
     bool known = lua_istable(L, -1);
@@ -519,11 +583,14 @@ static bool add_option(lua_State *L, const struct request_source *s,
         lua_getfield(L, -1, name);
         known = lua_isstring(L, -1);
     }
-    return value == NULL || !known || add_text(L, o, name, value);
+    if (value != NULL && known && !add_header(L, h, name, value, n))
+        return false;
+    lua_settop(L, top);
+    return true;
 }
 
 static bool add_key(lua_State *L, const struct request_source *s,
-                    struct http_options *o, const char *key)
+                    const struct head *h, const char *key)
 {
     if (key == NULL)
         return true;
@@ -534,12 +601,12 @@ static bool add_key(lua_State *L, const struct request_source *s,
     lua_getfield(L, -1, "auth_header");
     const char *name = lua_tostring(L, -1);
     if (name != NULL)
-        return add_text(L, o, name, key);
+        return add_text(L, h, name, key);
     /* never as a Lua string: those are interned and outlive their use */
     char *line = lua_newuserdata(L, n + 8);
     memcpy(line, "Bearer ", 7);
     memcpy(line + 7, key, n + 1);
-    bool ok = add_header(L, o, "Authorization", line, n + 7);
+    bool ok = add_header(L, h, "Authorization", line, n + 7);
     memset(line, 0, n + 8);
     return ok;
 }
@@ -549,34 +616,72 @@ bool request_headers(lua_State *L, const struct request_source *s,
 {
     luaL_checkstack(L, 32, NULL);
     o->n_headers = 0;
+    lua_newtable(L);
+    struct head h = {o, lua_gettop(L)};
     /* the user's own come first, and so replace ours */
     static const char *const tables[] = {"headers", "header_env"};
     for (int i = 0; i < 2; i++) {
-        if (i == 0)
-            lua_pushvalue(L, s->call);
-        else
-            lua_pushvalue(L, s->options);
+        lua_pushvalue(L, i == 0 ? s->call : s->options);
         if (lua_istable(L, -1) && !s->foreign) {
             lua_getfield(L, -1, "headers");
-            if (!add_table(L, o, false))
+            if (!add_table(L, &h, false))
                 return false;
         }
     }
-    if (!add_key(L, s, o, key) ||
-        !add_option(L, s, o, "organization", "OpenAI-Organization") ||
-        !add_option(L, s, o, "project", "OpenAI-Project"))
+    if (!add_key(L, s, &h, key) ||
+        !add_option(L, s, &h, "organization", "OpenAI-Organization") ||
+        !add_option(L, s, &h, "project", "OpenAI-Project"))
         return false;
     lua_getfield(L, s->route, "spec");
     int spec = lua_gettop(L);
     for (int i = 0; i < 2 && provider_is_own(L, s->route); i++) {
         lua_getfield(L, spec, tables[i]);
-        if (!add_table(L, o, i == 1))
+        if (!add_table(L, &h, i == 1))
             return false;
     }
-    return add_text(L, o, "Content-Type", "application/json") &&
-           add_text(L, o, "Accept",
+    return add_text(L, &h, "Content-Type", "application/json") &&
+           add_text(L, &h, "Accept",
                     s->stream ? "text/event-stream, application/json"
                               : "application/json");
+}
+
+bool request_check(lua_State *L, const struct http_options *o)
+{
+    if (!check(L, "the URL", o->url, strlen(o->url)))
+        return false;
+    for (const char *c = o->ca_file; c != NULL && *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7F) {
+            failure_push(L, FAULT_CONFIG,
+                         "the path ca_file has a control character at "
+                         "position %d",
+                         (int)(c - o->ca_file) + 1);
+            return false;
+        }
+    if (o->proxy == NULL)
+        return true;
+    if (!check(L, "the URL of the proxy", o->proxy, strlen(o->proxy)))
+        return false;
+    const char *wrong = url_check_proxy(o->proxy);
+    if (wrong != NULL)
+        failure_push(L, FAULT_CONFIG, "%s", wrong);
+    return wrong == NULL;
+}
+
+bool request_secrets(const struct http_options *o, const char *key,
+                     struct redact *r)
+{
+    static const char *const vars[] = {"http_proxy", "https_proxy",
+                                       "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+    redact_free(r);
+    bool ok = key == NULL || redact_add(r, key, strlen(key));
+    for (size_t i = 0; ok && i < o->n_headers; i++)
+        ok = redact_add_header(r, o->headers[i]);
+    if (o->proxy != NULL)
+        return ok && redact_add_proxy(r, o->proxy);
+    for (size_t i = 0; ok && i < sizeof vars / sizeof *vars; i++)
+        if (getenv(vars[i]) != NULL && !url_is_loopback(o->url))
+            ok = redact_add_proxy(r, getenv(vars[i]));
+    return ok;
 }
 
 void request_wipe(const struct http_options *o, const char *key)

@@ -9,6 +9,7 @@
 
 #include "compat.h"
 #include "http.h"
+#include "redact.h"
 
 /* Where everything stands on the Lua stack. */
 struct request_source {
@@ -33,14 +34,23 @@ struct request_source {
  * is not UTF-8, or too much). [-0, +1, m] */
 bool request_body(lua_State *L, const struct request_source *s);
 
-/* Fills o->headers, which has room for them all, with lines that live in what
- * is pushed onto the stack: as many values as it takes, so the caller resets
- * the top. `key` may be NULL. False: an error table is on top. */
+/* Fills o->headers, which has room for REQUEST_HEADERS, with lines that live in
+ * what is pushed onto the stack: a few values, so the caller resets the top.
+ * `key` may be NULL. False: an error table is on top. */
 bool request_headers(lua_State *L, const struct request_source *s,
                      const char *key, struct http_options *o);
 
 /* Whether one of the headers is of those that carry a key. */
 bool request_has_secret(const struct http_options *o);
+
+/* Whether URL, proxy and ca_file can be what they are said to be; false: an
+ * error table. [-0, +(0|1), m] */
+bool request_check(lua_State *L, const struct http_options *o);
+
+/* Replaces what is in `r` by the secrets of the request: the key, those in
+ * headers, and those of the proxy. False when memory is out. */
+bool request_secrets(const struct http_options *o, const char *key,
+                     struct redact *r);
 
 /* Overwrites the lines that hold the key; they were copied by http_start. */
 void request_wipe(const struct http_options *o, const char *key);

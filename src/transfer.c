@@ -626,10 +626,20 @@ static bool used_proxy(struct transfer *t)
     return strncasecmp(named, host, n) != 0 || named[n] != ' ';
 }
 
+/* Whether curl cannot use the address of the proxy. The message would show it
+ * with its password. */
+static bool bad_proxy(const struct transfer *t)
+{
+    static const char start[] = "Unsupported proxy ";
+    return strncmp(t->error, start, sizeof start - 1) == 0;
+}
+
 /* What curl's result means, where its code alone does not tell. */
 static enum http_fault find_fault(struct transfer *t, CURLcode result)
 {
     struct http_request *r = t->request;
+    if (bad_proxy(t))
+        return FAULT_CONFIG;
     enum http_fault fault = fault_of(result);
     bool header = t->header_bytes > 0 && !r->response.header_done;
     if (result == CURLE_UNSUPPORTED_PROTOCOL && transfer_connect_time(t) > 0)
@@ -701,6 +711,10 @@ void transfer_judge(struct transfer *t, CURLcode result)
         return;
     else if (fault == FAULT_LIMIT)
         refuse_header(t);
+    else if (bad_proxy(t))
+        refuse(t, fault,
+               "the address of the proxy cannot be used (see the "
+               "option proxy, https_proxy, http_proxy, all_proxy)");
     else if (t->no_socket == EMFILE || t->no_socket == ENFILE)
         refuse(t, fault, "too many open files");
     else if (fault == FAULT_TLS)

@@ -40,3 +40,44 @@ long url_port(const char *url)
         return strtol(host + n + 1, NULL, 10);
     return strncasecmp(url, "https:", 6) == 0 ? 443 : 80;
 }
+
+/* Whether the `n` bytes are a number from 1 to 65535. */
+static bool is_port(const char *s, size_t n)
+{
+    long port = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (s[i] < '0' || s[i] > '9' || port > 65535)
+            return false;
+        port = 10 * port + (s[i] - '0');
+    }
+    return port > 0 && port <= 65535;
+}
+
+const char *url_check_proxy(const char *url)
+{
+    static const char *const schemes[] = {"http",    "https",  "socks4",
+                                          "socks4a", "socks5", "socks5h"};
+    const char *colon = strstr(url, "://");
+    bool known = colon == NULL;
+    for (size_t i = 0; !known && i < sizeof schemes / sizeof *schemes; i++)
+        known = (size_t)(colon - url) == strlen(schemes[i]) &&
+                strncasecmp(url, schemes[i], strlen(schemes[i])) == 0;
+    if (*url == '\0')
+        return NULL; /* libcurl's way to say: none */
+    if (!known)
+        return "the scheme of the proxy must be one of http, https, socks4, "
+               "socks4a, socks5, socks5h";
+    const char *host = colon == NULL ? url : colon + 3;
+    size_t n = strcspn(host, "/?#");
+    for (const char *at; (at = memchr(host, '@', n)) != NULL; host = at + 1)
+        n -= (size_t)(at + 1 - host);
+    const char *end = *host == '[' ? memchr(host, ']', n) : NULL;
+    size_t len = end != NULL ? (size_t)(end + 1 - host) : strcspn(host, ":/?#");
+    if (strchr(url, ' ') != NULL)
+        return "the URL of the proxy has a blank in it";
+    if (len == 0 || (*host == '[' && end == NULL))
+        return "the URL of the proxy has no host";
+    if (len < n && (host[len] != ':' || !is_port(host + len + 1, n - len - 1)))
+        return "the port of the proxy must be a number from 1 to 65535";
+    return NULL;
+}

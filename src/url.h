@@ -16,6 +16,10 @@ const char *url_host(const char *url, size_t *n);
 /* Whether the host is localhost, 127.0.0.0/8 or [::1]. */
 bool url_is_loopback(const char *url);
 
+/* What is wrong with the URL of a proxy, as libcurl takes it (a scheme is not
+ * needed); NULL when nothing is. It does not show the URL. */
+const char *url_check_proxy(const char *url);
+
 /* The port that is given, else that of the scheme; 0 when it is no number. */
 long url_port(const char *url);
 

@@ -9,7 +9,6 @@
  */
 #include "utf8.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -323,4 +322,50 @@ void utf8_strip(const char **s, size_t *n)
     }
     *s = (const char *)p;
     *n = len;
+}
+
+/* Whether this code point is a blank in a line: white space of ASCII, or what
+ * would steer a terminal: C0, DEL, C1, the separators of lines and paragraphs,
+ * and what changes the direction of the text. */
+static bool is_blank(const unsigned char *s, size_t n)
+{
+    if (n == 1)
+        return s[0] <= ' ' || s[0] == 0x7F;
+    if (n == 2)
+        return s[0] == 0xC2 && s[1] <= 0x9F;
+    return n == 3 && s[0] == 0xE2 &&
+           ((s[1] == 0x80 && s[2] >= 0xA8 && s[2] <= 0xAE) ||
+            (s[1] == 0x81 && s[2] >= 0xA6 && s[2] <= 0xA9));
+}
+
+enum bytes_status utf8_line(const char *text, size_t n, size_t max, bool show,
+                            struct bytes *out)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    enum bytes_status status = BYTES_OK;
+    size_t start = out->len, short_of = start, count = 0, len;
+    bool blank = false; /* one is to be written before the next character */
+
+    for (size_t at = 0; status == BYTES_OK && at < n; at += len) {
+        enum unit unit = classify(s + at, n - at, true, &len);
+        if (unit == UNIT_BAD ? !show
+                             : unit == UNIT_WHOLE && is_blank(s + at, len)) {
+            blank = out->len > start;
+            continue;
+        }
+        if (max - count <= blank) { /* no room for it */
+            out->len = short_of;
+            return bytes_append(out, "...", 3);
+        }
+        if (blank)
+            status = bytes_append(out, " ", 1);
+        if (blank && ++count + 3 == max)
+            short_of = out->len;
+        blank = false;
+        if (status == BYTES_OK)
+            status = put(out, s + at, unit, len);
+        if (++count + 3 == max)
+            short_of = out->len;
+    }
+    return status;
 }

@@ -15,6 +15,7 @@
 #ifndef CHATBOT_UTF8_H
 #define CHATBOT_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "bytes.h"
@@ -40,5 +41,14 @@ size_t utf8_invalid(const char *s, size_t n);
  * and controls 09-0D, 1C-1F, U+0085, U+00A0, U+1680, U+2000-200A, U+2028,
  * U+2029, U+202F, U+205F, U+3000). */
 void utf8_strip(const char **s, size_t *n);
+
+/* Appends `s` as one line of at most `max` (4 or more) characters: each run of
+ * white space of ASCII, control characters, ends of lines (U+2028, U+2029) and
+ * of what changes the direction of the text (U+202A-202E, U+2066-2069) is one
+ * blank, and none at the ends; what is no UTF-8 is U+FFFD with `show` and else
+ * such a blank, and "..." stands for what is too much. Takes up to 3 bytes of
+ * room for each byte of `s`. */
+enum bytes_status utf8_line(const char *s, size_t n, size_t max, bool show,
+                            struct bytes *out);
 
 #endif

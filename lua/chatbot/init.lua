@@ -191,19 +191,23 @@ function Reply:result()
   end
 end
 
+-- Writes a line of a report; the terminal chat has its own way.
+function Reply._write(line) io.stderr:write(line, "\n") end
+
 -- What `verbose` writes: the token usage (1), the whole response (2).
 function Reply:_report(level)
   local usage = self.usage or {}
-  io.stderr:write(("[%s] tokens: prompt %s, completion %s, total %s\n"):format(
-    self.model or "?", usage.prompt_tokens or "?", usage.completion_tokens or "?",
-    usage.total_tokens or "?"))
+  local function count(name) return tostring(usage[name] or "?") end
+  self._write(self:_clean(("[%s] tokens: prompt %s, completion %s, total %s"):format(
+    self.model or "?", count "prompt_tokens", count "completion_tokens", count "total_tokens")))
   if level < 2 then return end
-  io.stderr:write((core.json_encode {
+  local json, problem = core.json_encode {
     id = self.id, model = self.model, status = self.status,
     finish_reason = self.finish_reason, message = self.message, usage = self.usage,
     reasoning = self.reasoning, logprobs = self.logprobs,
     request_id = self.request_id,
-  }), "\n")
+  }
+  self._write(self:_clean(json or problem))
 end
 
 local Chatbot = core.chatbot

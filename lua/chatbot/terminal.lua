@@ -10,6 +10,7 @@
 local cli = require "chatbot.terminal.options"
 local choices = require "chatbot.terminal.choice"
 local terminal = require "chatbot.terminal.console"
+local shown = require "chatbot.terminal.text"
 
 local M = {}
 
@@ -21,14 +22,6 @@ end
 
 local function one_line(value)
   return (strip(tostring(value)):gsub("%s*[\r\n]+%s*", " "))
-end
-
--- A token as it would be written in a program.
-local function quoted(text)
-  local names = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\" }
-  return '"' .. text:gsub('[%c"\\]', function(char)
-    return names[char] or ("\\x%02x"):format(char:byte())
-  end) .. '"'
 end
 
 -- The text of a message's content: a string, or a list of parts.
@@ -69,7 +62,8 @@ function Session:_print_logprobs(reply)
   end
   local function line(indent, entry)
     local probability = type(entry.logprob) == "number" and math.exp(entry.logprob)
-    return ("%s%-20s %s\n"):format(indent, quoted(tostring(entry.token)),
+    local token = shown.quoted(tostring(entry.token))
+    return ("%s%s%s %s\n"):format(indent, token, (" "):rep(20 - shown.width(token)),
       probability and ("%.5f"):format(probability) or "?")
   end
   for _, entry in ipairs(content) do
@@ -99,12 +93,10 @@ local REMARKS = {
 -- it comes.
 function Session:_answer(fn)
   local console, options = self.console, self.options
-  local last -- the last text that was printed
+  local streamed = false -- something has been shown
   local function show(text)
-    if text ~= "" then
-      last = text
-      console.out(text)
-    end
+    streamed = streamed or text ~= ""
+    console.out(text)
   end
   local opts = {
     max_tokens = options.max_tokens,
@@ -117,8 +109,9 @@ function Session:_answer(fn)
   end
   local answer, reply = self:_interruptible(fn, opts)
   local whole = answer and (answer ~= "" and answer or reply.refusal)
-  if whole and not last then show(whole) end
-  if last and last:sub(-1) ~= "\n" then console.out("\n") end
+  if whole and not streamed then show(whole) end
+  console.end_line()
+  while self.reports[1] do io.stderr:write(table.remove(self.reports, 1), "\n") end
   if not answer then
     local err = reply
     if type(err) == "table" and err.kind == "cancelled" then
@@ -392,6 +385,8 @@ local function new_session(options, console)
     return nil, 2
   end
   local chatbot = require "chatbot"
+  local reports = {} -- what `verbose` writes, which goes below the answer
+  function core.reply._write(line) reports[#reports + 1] = line end
   local choice = choices.new(chatbot, env)
   local ok, target, bot
   ok, target, problem = pcall(choice.choose, choice, options)
@@ -408,7 +403,7 @@ local function new_session(options, console)
   if target.notice then console.note("chatbot: " .. target.notice) end
   return setmetatable({
     core = core, options = options, console = console,
-    choice = choice, bot = bot, total_usage = {},
+    choice = choice, bot = bot, total_usage = {}, reports = reports,
     fixed = target.fixed and { provider = target.provider, base_url = target.base_url },
   }, Session)
 end

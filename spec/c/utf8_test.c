@@ -369,6 +369,67 @@ static void strips_white_space(void)
     }
 }
 
+static bool line_is(const char *s, size_t n, size_t max, bool show,
+                    const char *want)
+{
+    struct bytes line;
+    bytes_init(&line, 3 * n + 4);
+    bool ok = utf8_line(guard_copy(s, n), n, max, show, &line) == BYTES_OK &&
+              test_same(line.data, line.len, want, strlen(want));
+    if (!ok)
+        fprintf(stderr, "'%.*s'\n", (int)line.len, line.data);
+    bytes_free(&line);
+    return ok;
+}
+
+#define LINE(text, max, show, want)                                            \
+    CHECK(line_is(text, sizeof text - 1, max, show, want))
+
+static void makes_lines(void)
+{
+    LINE("", 10, true, "");
+    LINE(" \r\n\t ", 10, true, "");
+    LINE("  a \r\n b\0c\33[31m\177 ", 99, true, "a b c [31m");
+    LINE("a\302\233b\302\205c\302\240d", 99, true, "a b c\302\240d");
+    LINE("a\342\200\250b\342\200\251c\342\200\252d\342\200\256e\342\201\246f"
+         "\342\201\251g",
+         99, true, "a b c d e f g");
+    LINE("a\377b\355\240\275c", 99, true, "a\357\277\275b\357\277\275c");
+    LINE("a\377b\302", 99, false, "a b");
+    LINE("\355\240\275\355\270\200", 99, true, "\360\237\230\200");
+    LINE("\343\201\202\343\201\204\343\201\206\343\201\210\343\201\212", 5,
+         true, "\343\201\202\343\201\204\343\201\206\343\201\210\343\201\212");
+    LINE("\343\201\202\343\201\204\343\201\206\343\201\210\343\201\212!", 5,
+         true, "\343\201\202\343\201\204...");
+    LINE("abcd", 4, true, "abcd");
+    LINE("abcde", 4, true, "a...");
+    LINE("ab cd", 4, true, "a...");
+    LINE("a bcd", 4, true, "a...");
+    LINE("abcd  ", 4, true, "abcd");
+    LINE("abc d", 4, true, "a...");
+    for (int i = 0; i < 20000; i++) { /* always valid, one line, in bounds */
+        static const unsigned char bytes[] = {'a',  ' ',  '\n', 0,    0xC2,
+                                              0x85, 0xE2, 0x80, 0xA8, 0xAE,
+                                              0xED, 0xA0, 0xB0, 0xF0, 0x9F};
+        char s[40];
+        size_t n = test_random() % sizeof s, max = 4 + test_random() % 20;
+        struct bytes line;
+        bytes_init(&line, 3 * n + 4);
+        for (size_t at = 0; at < n; at++)
+            s[at] = (char)bytes[test_random() % sizeof bytes];
+        CHECK(utf8_line(guard_copy(s, n), n, max, i % 2, &line) == BYTES_OK);
+        CHECK(utf8_invalid(line.data, line.len) == line.len);
+        size_t count = 0;
+        for (size_t at = 0; at < line.len; at++) {
+            unsigned char c = (unsigned char)line.data[at];
+            CHECK(c >= ' ');
+            count += (c & 0xC0) != 0x80;
+        }
+        CHECK(count <= max);
+        bytes_free(&line);
+    }
+}
+
 int main(void)
 {
     test_begin();
@@ -382,6 +443,7 @@ int main(void)
     RUN(finish_takes_nothing_on_failure);
     RUN(finds_the_first_invalid_byte);
     RUN(strips_white_space);
+    RUN(makes_lines);
     bytes_free(&out);
     return test_summary();
 }

@@ -34,11 +34,19 @@ local HEAD = [[
     ["JSON with \\/"] = (key:gsub("/", "\\/")),
     ["JSON with \\u"] = key:gsub(".", function(c) return ("\\u%04x"):format(c:byte()) end),
     ["twice"] = key .. key,
+    ["percent throughout"] = key:gsub(".", function(c) return ("%%%02X"):format(c:byte()) end),
+    ["percent twice"] = escape(key, "%%25%02X"),
+    ["HTML"] = escape(key, "&#%d;"), ["HTML, hexadecimal"] = escape(key, "&#x%X;"),
+    ["JSON in JSON"] = key:gsub(".", function(c) return ("\\\\u%04X"):format(c:byte()) end),
+    ["base64 in lines"] = base64("Bearer " .. key):gsub("(.......)", "%1\\n"),
+    ["its first half"] = key:sub(1, 23),
   }
 ]]
 
 local FORMS = { "plain", "url", "url, lower case", "base64", "base64 of the header",
-  "base64 of a user and it", "base64url", "JSON with \\/", "JSON with \\u", "twice" }
+  "base64 of a user and it", "base64url", "JSON with \\/", "JSON with \\u", "twice",
+  "percent throughout", "percent twice", "HTML", "HTML, hexadecimal", "JSON in JSON",
+  "base64 in lines", "its first half" }
 
 local function add(name, code, expect, more)
   local row = { name = name, serve = { { { lua = HEAD .. code } } }, expect = expect,
@@ -97,6 +105,29 @@ for _, form in ipairs { "plain", "url", "base64" } do
   add("the key as content-encoding, " .. form, echo .. [[
     conn:play(wire.sse({ "Hello" }, { headers = { ["Content-Encoding"] = echo } }))
   ]], { kind = "protocol", status = 200, attempts = 1 })
+end
+
+add("the key that the end of the connection cuts", [[
+  conn:send('HTTP/1.1 401 No\r\nContent-Length: 9999\r\n\r\n{"error":{"message":"bad key '
+    .. key:sub(1, -2))
+  conn:play { { close = true } }
+]], { kind = "http", status = 401, attempts = 1 })
+add("the key that the largest error body cuts", [[
+  conn:play(wire.http(401, {}, ("x"):rep(65536 - 40) .. " " .. key))
+]], { kind = "http", status = 401, attempts = 1 })
+
+-- The same key, given as a header.
+for _, form in ipairs(FORMS) do
+  local expect = { kind = "http", status = 401, attempts = 1, message = "Incorrect" }
+  add("the key of a header in a JSON error, " .. form, "", expect, {
+    options = function(_, t)
+      return { api_key = false, headers = { Authorization = "Bearer " .. t.key } }
+    end,
+    serve = { { { lua = HEAD .. ("local echo = forms[%q] "):format(form) .. [[
+      conn:play(wire.http(401, { ["Content-Type"] = "application/json" },
+        '{"error":{"message":"Incorrect: ' .. echo .. '."}}'))
+    ]] } } },
+  })
 end
 
 add("the key as content length", [[

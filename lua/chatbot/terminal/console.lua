@@ -2,15 +2,11 @@
 -- what may be shown there, and a line from the user. It must not know what is
 -- said.
 
+local printable = require("chatbot.terminal.text").printable
+
 local M = {}
 
 local PROMPT = "you> "
-
--- What a model writes may not steer the terminal: no control characters but
--- the end of a line and the tab.
-local function printable(text)
-  return (text:gsub("[^\n\t\32-\126\128-\255]", ""))
-end
 
 local function one_line(value)
   local text = tostring(value):gsub("^%s+", ""):gsub("%s+$", "")
@@ -34,9 +30,18 @@ function M.new()
   console.color = console.tty_out and (no_color == nil or no_color == "")
     and os.getenv("TERM") ~= "dumb"
 
+  local open = false -- the last line that was written has not ended
+
   function console.out(text)
-    io.stdout:write(console.tty_out and printable(text) or text)
+    if console.tty_out then text = printable(text) end
+    if text ~= "" then open = text:sub(-1) ~= "\n" end
+    io.stdout:write(text)
     io.stdout:flush()
+  end
+
+  -- Ends a line that has been begun.
+  function console.end_line()
+    if open then console.out("\n") end
   end
 
   -- A remark of the program's own.

@@ -1,0 +1,76 @@
+/*
+ * url_test.c - the parts of URLs, and what a proxy may be called.
+ */
+#define _DEFAULT_SOURCE
+#include "url.h"
+
+#include "test.h"
+
+static void finds_hosts_and_ports(void)
+{
+    static const struct {
+        const char *url, *host;
+        long port;
+        bool loopback;
+    } cases[] = {
+        {"https://a.example/v1", "a.example", 443, false},
+        {"http://127.0.0.1:8080?x", "127.0.0.1", 8080, true},
+        {"http://[::1]:9/v1", "[::1]", 9, true},
+        {"http://LocalHost", "LocalHost", 80, true},
+        {"http://127.evil", "127.evil", 80, false},
+        {"http://[::1", "", 80, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t n;
+        test_case = cases[i].url;
+        const char *host = url_host(cases[i].url, &n);
+        CHECK(test_same(host, n, cases[i].host, strlen(cases[i].host)));
+        CHECK(url_is_loopback(cases[i].url) == cases[i].loopback);
+        if (n > 0)
+            CHECK(url_port(cases[i].url) == cases[i].port);
+    }
+    test_case = "";
+}
+
+static void checks_proxies(void)
+{
+    static const char *const good[] = {"",
+                                       "host",
+                                       "host:1",
+                                       "host:65535/",
+                                       "user:word@host:3128",
+                                       "http://host",
+                                       "HTTPS://us@er:w:or:d@host:443/x",
+                                       "socks4://host:1080",
+                                       "socks4a://host:1080",
+                                       "socks5://[::1]:1080",
+                                       "socks5h://u:p@[fe80::1]/"};
+    static const char *const bad[] = {
+        "ftp://host:1",  "socks9://host",
+        "://host",       "http://",
+        "http://:3128",  "http://user:p@",
+        "http://u@:80",  "http://host:",
+        "host:0",        "host:65536",
+        "host:x",        "host:99999999999999999999",
+        "host:-1",       "http://u:p/w@h:80",
+        "http://a b:80", "http://[::1:80",
+        "http:///",      "http://[::1]x"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        test_case = good[i];
+        CHECK(url_check_proxy(good[i]) == NULL);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        test_case = bad[i];
+        const char *wrong = url_check_proxy(bad[i]);
+        CHECK(wrong != NULL && strstr(wrong, "u:p") == NULL);
+    }
+    test_case = "";
+}
+
+int main(void)
+{
+    test_begin();
+    RUN(finds_hosts_and_ports);
+    RUN(checks_proxies);
+    return test_summary();
+}
