@@ -9,8 +9,8 @@
 #include "options.h"
 #include "provider.h"
 #include "reply.h"
-#include "url.h"
 #include "request.h"
+#include "url.h"
 
 #define MAX_BODY (8 << 20) /* unless max_answer_bytes says otherwise */
 

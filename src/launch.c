@@ -112,10 +112,16 @@ static bool push_key(lua_State *L, const struct stack *s)
         lua_setfield(L, -2, "code");
         return false;
     }
-    if (found != NULL) {
-        compat_visible(lua_newuserdata(L, n + 1), found, n);
-    } else {
+    if (found == NULL) {
         lua_pushnil(L);
+    } else {
+        bool own = found == b->key;
+        char *copy = lua_newuserdata(L, n + 1);
+        if (own && (b->key == NULL || strlen(b->key) != n)) {
+            failure_push(L, FAULT_CONFIG, "the bot got another key meanwhile");
+            return false; /* from a finalizer */
+        }
+        compat_visible(copy, own ? b->key : found, n);
     }
     lua_replace(L, top + 1);
     lua_settop(L, top + 1);

@@ -702,15 +702,22 @@ static int reply_reject(lua_State *L)
     return 0;
 }
 
+static int clean(lua_State *L)
+{
+    const struct reply *r = lua_touserdata(L, 1);
+    failure_redact(L, lua_tostring(L, 2), lua_rawlen(L, 2), &r->secret, false);
+    failure_line(L, lua_tostring(L, -1), lua_rawlen(L, -1), SIZE_MAX);
+    return 1;
+}
+
 /* reply:_clean(text) -> the text as verbose writes it: on one line, without
  * secrets. */
 static int reply_clean(lua_State *L)
 {
-    struct reply *r = check(L);
-    size_t n;
-    const char *s = luaL_checklstring(L, 2, &n);
-    failure_redact(L, s, n, &r->secret, false);
-    failure_line(L, lua_tostring(L, -1), lua_rawlen(L, -1), SIZE_MAX);
+    check(L);
+    luaL_checkstring(L, 2);
+    lua_settop(L, 2);
+    guarded(L, 1, clean, 1);
     return 1;
 }
 
