@@ -12,6 +12,7 @@
 #include "failure.h"
 #include "json.h"
 #include "retry.h"
+#include "url.h"
 
 #define GRACE   5.0 /* s to wait for usage and [DONE] after finish_reason */
 #define EXCERPT 200 /* printable bytes of a body that is no answer */
@@ -68,6 +69,8 @@ static void push_http_error(lua_State *L, struct reply *r)
     struct retry_failure f = {
         .retry_after_ms = request->response.retry_after_ms,
         .retry_after = request->response.retry_after,
+        .body = in->data,
+        .body_len = in->len,
         .now = (int64_t)time(NULL),
     };
     double seconds = retry_asked(&f);
@@ -395,6 +398,22 @@ static bool find_form(lua_State *L, struct reply *r)
 
 /* ---- the verdict ---- */
 
+/* Adds to the error on top why it was not tried again. [-0, +0, m] */
+static void tell_stopped(lua_State *L, const struct http_request *request)
+{
+    const char *url = request->options.url;
+    size_t n;
+    const char *host = url_host(url, &n);
+    if (!request->stopped)
+        return;
+    lua_getfield(L, -1, "message");
+    lua_pushliteral(L, "; no further tries at ");
+    lua_pushlstring(L, host, url_authority(url));
+    lua_pushliteral(L, ": the last ten failed");
+    lua_concat(L, 4);
+    lua_setfield(L, -2, "message");
+}
+
 /* The request has ended, and all of it has been read. [-0, +0, m] */
 static void judge(lua_State *L, struct reply *r, int env)
 {
@@ -415,6 +434,7 @@ static void judge(lua_State *L, struct reply *r, int env)
         failure_push(L, FAULT_TRUNCATED,
                      "the stream ended before the answer was complete");
     }
+    tell_stopped(L, request);
     ending_badly(L, r, env);
 }
 
