@@ -96,7 +96,14 @@ struct http *binding_http_if(lua_State *L)
     compat_getkey(L, &engine_key);
     struct engine *e = lua_touserdata(L, -1);
     lua_pop(L, 1);
-    return e == NULL ? NULL : e->http;
+    return e == NULL || e->http == NULL || http_foreign(e->http) ? NULL
+                                                                 : e->http;
+}
+
+bool binding_foreign(lua_State *L, int i)
+{
+    struct engine *e = binding_test(L, i, &engine_type);
+    return e != NULL && e->http != NULL && http_foreign(e->http);
 }
 
 size_t binding_concurrent(lua_State *L)
@@ -123,10 +130,15 @@ struct http *binding_http(lua_State *L)
     const char *error;
     compat_getkey(L, &engine_key);
     struct engine *e = lua_touserdata(L, -1);
-    if (e != NULL && e->http != NULL && !http_broken(e->http))
+    if (e != NULL && e->http != NULL && !http_foreign(e->http) &&
+        !http_broken(e->http))
         return e->http;
     lua_pop(L, 1);
-    binding_type(L, &engine_type, meta, none);
+    compat_getkey(L, &engine_type);
+    if (lua_isnil(L, -1)) {
+        binding_type(L, &engine_type, meta, none);
+        lua_pop(L, 1);
+    }
     lua_pop(L, 1);
     e = binding_new(L, &engine_type, sizeof *e, 0);
     lua_pushvalue(L, -1);

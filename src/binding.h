@@ -37,13 +37,20 @@ void *binding_test(lua_State *L, int i, const struct binding_type *type);
 /* The same, raising an argument error. [-0, +0, e] */
 void *binding_check(lua_State *L, int i, const struct binding_type *type);
 
-/* The engine of this Lua state, started at the first call. Leaves its userdata
- * on the stack, so that it can be kept alive. NULL: an error table is on the
- * stack instead. [-0, +1, m] */
+/* The engine of this Lua state, started at the first call, and in a child after
+ * fork at the first call there. Leaves its userdata on the stack, so that it
+ * can be kept alive. NULL: an error table is on the stack instead. [-0, +1, m]
+ */
 struct http *binding_http(lua_State *L);
 
-/* The engine when it is there already, NULL when not. [-0, +0, -] */
+/* The engine when it is there already, NULL when not. In a child after fork
+ * the parent's is none: from the first call on, what is under way on that has
+ * been closed. [-0, +0, -] */
 struct http *binding_http_if(lua_State *L);
+
+/* Whether the userdata at `i` is the engine of a process that this one was
+ * forked from. [-0, +0, -] */
+bool binding_foreign(lua_State *L, int i);
 
 /* The microseconds that a poll may take, a default that can be set. Reading
  * from the network and decoding get three eighths each, because what has been

@@ -148,12 +148,18 @@ int chatbot_new(lua_State *L)
     return 1;
 }
 
-/* Whether a reply of the bot with this environment is under way. */
+/* Whether a reply of the bot with this environment is under way. In a child
+ * after fork, that of the parent is not. [-0, +0, e] */
 static bool is_busy(lua_State *L, int env)
 {
     lua_getfield(L, env, "active");
     lua_rawgeti(L, -1, 1);
     struct reply *r = lua_touserdata(L, -1);
+    int top = lua_gettop(L);
+    if (r != NULL && reply_foreign(L, top)) {
+        reply_advance(L, top, timers_now());
+        lua_settop(L, top);
+    }
     lua_pop(L, 2);
     return r != NULL && r->status == REPLY_STREAMING;
 }

@@ -223,6 +223,22 @@ static void mark_changed(struct http_request *r)
     h->changed_last = r;
 }
 
+bool http_foreign(struct http *h)
+{
+    if (h->pid == getpid())
+        return false;
+    /* in a grandchild, a number of before may be its own */
+    for (struct http_request *r = h->pid == 0 ? NULL : h->requests; r != NULL;
+         r = r->next)
+        if (!r->detached) {
+            r->state = HTTP_CLOSED;
+            mark_changed(r);
+        }
+    h->pid = 0;
+    h->active = 0;
+    return true;
+}
+
 bool http_take(struct http_request *r)
 {
     r->awaited = false;
@@ -747,15 +763,14 @@ void http_close(struct http_request *r)
     if (r == NULL)
         return;
     struct http *h = r->http;
-    if (h != NULL && h->pid == getpid()) {
+    if (h != NULL) {
         if (r->state == HTTP_RUNNING && !r->detached)
             h->active--;
-        drop_transfer(r);
+        if (h->pid == getpid()) /* else it is the parent's */
+            drop_transfer(r);
         unlink_request(r);
         if (http_usable(h))
             start_queued(h);
-    } else if (h != NULL) {
-        return; /* in a child: the parent's */
     }
     free_request(r);
 }
@@ -945,17 +960,6 @@ static void run_timers(struct http *h)
     }
 }
 
-/* In a child after fork: what is under way is the parent's. */
-static void abandon(struct http *h)
-{
-    for (struct http_request *r = h->requests; r != NULL; r = r->next)
-        if (r->state == HTTP_RUNNING && !r->detached) {
-            r->state = HTTP_CLOSED;
-            mark_changed(r);
-        }
-    h->active = 0;
-}
-
 /* Takes what is ready from the poller when there is nothing left of that. True
  * when a signal ended the wait. */
 static bool refill(struct http *h, int64_t wait)
@@ -982,12 +986,8 @@ bool http_step(struct http *h, int64_t us, int64_t budget)
     struct sigpipe guard = {.on = false};
     bool interrupted, more, working = false;
     int64_t stop = -1; /* when the budget is spent */
-    if (h->locks > 0)
+    if (h->locks > 0 || !http_usable(h))
         return false;
-    if (!http_usable(h)) {
-        abandon(h);
-        return false;
-    }
     int64_t now = timers_now(), end = us < 0 ? INT64_MAX : now + us;
     do {
         int64_t at = earliest(h);

@@ -10,7 +10,7 @@
  *
  * Knows nothing of Lua, JSON, providers. One thread at a time. In a child after
  * fork every call fails with FAULT_CLOSED and frees nothing, because the
- * connections are the parent's.
+ * connections are the parent's: see http_foreign.
  */
 #ifndef CHATBOT_HTTP_H
 #define CHATBOT_HTTP_H
@@ -154,6 +154,11 @@ void http_warm(struct http *h);
 
 /* False in a child after fork, and when curl has run out of memory. */
 bool http_usable(const struct http *h);
+
+/* Whether the engine is that of the process that this one was forked from. Then
+ * what callers hold of it has become HTTP_CLOSED, and no call does anything;
+ * giving back what is held, and http_delete, leave the connections alone. */
+bool http_foreign(struct http *h);
 
 /* curl has run out of memory; this engine is only good for http_delete. */
 bool http_broken(const struct http *h);

@@ -85,7 +85,7 @@ static void push_engine_error(lua_State *L, struct reply *r)
 {
     struct http_request *request = r->request;
     if (request->state == HTTP_CLOSED) {
-        failure_push(L, FAULT_CLOSED, "the engine is closed");
+        failure_push(L, FAULT_CLOSED, CLOSED_BY_FORK);
         return;
     }
     failure_redact(L, request->message, strlen(request->message), &r->secret);
@@ -419,11 +419,13 @@ static void judge(lua_State *L, struct reply *r, int env)
 {
     struct http_request *request = r->request;
     int status = request->response.status;
-    if (r->finished) {
+    if (r->finished && request->state != HTTP_CLOSED) {
         ending_well(L, r, env);
         return;
     }
-    if (status >= 300 && request->response.header_done) {
+    if (request->state == HTTP_CLOSED) {
+        push_engine_error(L, r);
+    } else if (status >= 300 && request->response.header_done) {
         push_http_error(L, r);
     } else if (request->state != HTTP_DONE) {
         push_engine_error(L, r);
@@ -445,7 +447,8 @@ void reading_pump(lua_State *L, struct reply *r, int env, int64_t until)
     http_take(request);
     int status = request->response.status;
     bool over = request->state != HTTP_RUNNING, good = true;
-    if (status >= 200 && status < 300 && request->response.header_done) {
+    if (request->state != HTTP_CLOSED && status >= 200 && status < 300 &&
+        request->response.header_done) {
         if (r->document && request->state == HTTP_DONE)
             take_any(L, r, env);
         else if (!r->document && r->form == FORM_UNKNOWN &&
