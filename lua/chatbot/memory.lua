@@ -11,13 +11,19 @@ local FORMAT = "chatbot conversation 1"
 local kept = { "model", "provider", "base_url", "temperature", "max_context_tokens",
   "keep_partial", "stream" }
 
+local function check_path(path, arg)
+  if type(path) ~= "string" then core.misuse(arg, "string expected, got " .. type(path)) end
+end
+
 ---Writes the conversation and settings of a bot to a file, at once or not at all.
 ---@param bot chatbot.Chatbot
 ---@param path string
 ---@return true?
 ---@return string? problem
 function M.save(bot, path)
-  local options, settings = bot:_env().options, {}
+  local env = core.chatbot._env(bot) -- raises when it is no bot
+  check_path(path, 2)
+  local options, settings = env.options, {}
   for _, name in ipairs(kept) do settings[name] = options[name] end
   local extra = bot:_env().extra
   settings.model = extra and extra.models or settings.model
@@ -67,14 +73,23 @@ end
 ---@return chatbot.Chatbot?
 ---@return string? problem
 function M.load(path, options)
-  local new = require("chatbot").new
+  check_path(path, 1)
+  if options ~= nil and type(options) ~= "table" then
+    core.misuse(2, "table expected, got " .. type(options))
+  end
   local saved, problem = read(path)
   if not saved then return nil, problem end
   local ok
-  ok, problem = pcall(new, saved)
-  if not ok then return nil, ("%s is no saved conversation: %s"):format(path, problem) end
+  ok, problem = pcall(core.make, saved, 1)
+  if not ok then
+    problem = tostring(problem):match("%((.*)%)$") or problem
+    return nil, ("%s is no saved conversation: %s"):format(path, problem)
+  end
   for name, value in pairs(options or {}) do saved[name] = value end
-  return new(saved)
+  local bot = core.make(saved, 2)
+  return bot
 end
+
+core.ours()
 
 return M
