@@ -482,7 +482,7 @@ local worth = { dns = true, connect = true, proxy = true, timeout = true, reset 
   truncated = true }
 local exhausted = { insufficient_quota = true, billing_hard_limit_reached = true,
   billing_not_active = true, insufficient_balance = true, insufficient_credits = true,
-  no_api_key = true }
+  enforced_spend_limit_reached = true, no_api_key = true }
 
 local function stands_aside(err)
   local code = tonumber(err.code) or 0 -- OpenRouter tells the status in an answer
