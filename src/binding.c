@@ -173,7 +173,7 @@ static void push_place(lua_State *L, int level)
 int binding_argerror(lua_State *L, int arg, const char *message)
 {
     lua_Debug ar = {0};
-    luaL_checkstack(L, 8, NULL);
+    luaL_checkstack(L, 12, NULL);
     compat_getkey(L, &ours_key);
     if (!lua_istable(L, -1)) /* the core without its Lua side */
         return luaL_argerror(L, arg, message);

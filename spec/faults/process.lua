@@ -141,6 +141,25 @@ add("ten children forked from a master that has warmed up, as servers fork their
   end,
 })
 
+add("children of one parent do not wait for their next try together", {
+  serve = { bytes.failure(500) }, prepare = prepare_forks, options = { max_retries = 1 },
+  client = function(t)
+    local process, ends, waits = require "spec.support.process", {}, {}
+    for i = 1, 8 do
+      ends[i] = fork(t, function()
+        local started = process.now()
+        ask(t:bot())
+        return process.now() - started
+      end)
+    end
+    for i = 1, 8 do waits[i] = tonumber(ends[i]()) end
+    table.sort(waits)
+    return { first = waits[1], spread = waits[8] - waits[1] }
+  end,
+  expect = { between = { first = { 0.37, 0.5 }, spread = { 0.01, 9 } } },
+  saw = { requests = 16 },
+})
+
 add("a daemon, forked twice, whose parents end", {
   serve = { bytes.good() }, prepare = prepare_forks,
   client = function(t)
@@ -227,7 +246,8 @@ add("in a child poll, pollfd, timeout and warmup are those of its own engine", {
     observed.said, observed.queued = said, t:follow(queued).text
     return observed
   end,
-  expect = { verdict = "complete", text = "Hello", said = "0 nil 1 Hello closed", queued = "Hello" },
+  expect = { verdict = "complete", text = "Hello", queued = "Hello",
+    said = "0 nil 1 Hello closed" },
   saw = { requests = 3 },
 })
 

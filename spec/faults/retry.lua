@@ -218,7 +218,8 @@ add("an outage: after ten failures in a row there is one try each", { DOWN }, TW
     message = "bad day; no further tries at 127.0.0.1:" }, { requests = 11 }, outage(5))
 
 add("an outage: requests that make no further tries add to it, too", { DOWN },
-  { max_retries = 0 }, { kind = "http", tries = "1 1 1 1 1 1 1 1 1 1 1", attempts = 1, status = 503 },
+  { max_retries = 0 },
+  { kind = "http", tries = "1 1 1 1 1 1 1 1 1 1 1", attempts = 1, status = 503 },
   { requests = 11 }, outage(11))
 
 add("an outage: the error says why there was no try, of a connection, too", nil,
