@@ -18,7 +18,9 @@ struct test {
     double want, asked;
 };
 
-#define STATUS(s) .status = (s)
+#define STATUS(s)  .status = (s)
+#define BODY(text) .body = (text), .body_len = sizeof(text) - 1
+#define DELAY(s)   BODY("{\"a\":[{},{\"retryDelay\":" s "}]}")
 
 static const struct test CASES[] = {
     /* which */
@@ -134,11 +136,7 @@ static const struct test CASES[] = {
      0.5,
      NO},
 
-/* what the body names */
-#define BODY(text) .body = (text), .body_len = sizeof(text) - 1
-#define DELAY(s)                                                               \
-    BODY("{\"error\":{\"details\":[{\"@type\":\"x\"},{\"retryDelay\":" s "}]}" \
-                                                                         "}")
+    /* what the body names */
     {"named", {STATUS(429), DELAY("\"21s\"")}, 21, 21},
     {"named, with a fraction", {STATUS(429), DELAY("\"1.5s\"")}, 1.5, 1.5},
     {"named, blanks", {STATUS(503), BODY("{\"retryDelay\" :\n \"2s\"}")}, 2, 2},
