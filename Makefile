@@ -152,13 +152,14 @@ env:  ## print what a shell must eval to use the build tree from anywhere
 	[ -z "$$lua_v" ] || prepend LUA_PATH$$v "$$lua" "$$lua_v"; \
 	[ -z "$$c_v" ] || prepend LUA_CPATH$$v "$$c" "$$c_v"
 
-# bin/chatbot names the Lua that it was built for.
+# bin/chatbot names the Lua that it was built for. What is installed is for all
+# users, whatever is made for the one who installs it (umask).
 install: $(CORE)  ## into PREFIX (/usr/local), below DESTDIR
-	@set -e; for f in $(LUAS:lua/%=%); do \
+	@umask 022; set -e; for f in $(LUAS:lua/%=%); do \
 	  mkdir -p "$(DESTDIR)$(LUADIR)/$$(dirname $$f)"; \
 	  install -m 644 lua/$$f "$(DESTDIR)$(LUADIR)/$$f"; \
 	done
-	mkdir -p "$(DESTDIR)$(LIBDIR)/chatbot" "$(DESTDIR)$(BINDIR)"
+	umask 022; mkdir -p "$(DESTDIR)$(LIBDIR)/chatbot" "$(DESTDIR)$(BINDIR)"
 	install -m 755 $(CORE) "$(DESTDIR)$(LIBDIR)/chatbot/core.so"
 	sed '1s|^#!.*|#!$(if $(findstring /,$(LUA)),,/usr/bin/env )$(LUA)|' \
 	  bin/chatbot > "$(DESTDIR)$(BINDIR)/chatbot"

@@ -92,6 +92,18 @@ describe("the build", function()
     assert.equal("", left)
   end)
 
+  it("installs for all users, also under a umask that lets nobody else in", function()
+    local dest = process.tmpdir() .. "/root"
+    local status, _, err = run(("umask 077 && mkdir %s && chmod 755 %s && "
+      .. "make -s install LUA=%s DESTDIR=%s PREFIX=/usr/deep/er"):format(dest, dest, LUA, dest))
+    assert.equal(0, status, err)
+    local _, wrong = run("find . \\( -type d ! -perm 755 \\) -o \\( -name '*.lua' ! -perm 644 \\) "
+      .. "-o \\( -type f ! -name '*.lua' ! -perm 755 \\)", dest)
+    assert.equal("", wrong)
+    local _, count = run("find . -type d | wc -l", dest)
+    assert.is_true(tonumber(count) > 8)
+  end)
+
   it("runs from where it was installed", function()
     local dest = process.tmpdir()
     assert.equal(0, (run(("make -s install LUA=%s PREFIX=%s"):format(LUA, dest))))

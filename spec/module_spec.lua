@@ -247,6 +247,32 @@ describe("new", function()
     end)
   end
 
+  local numbers = { "timeout", "connect_timeout", "max_retries", "max_context_tokens",
+    "max_event_bytes", "max_answer_bytes", "max_error_bytes", "max_header_bytes",
+    "max_queue_bytes", "max_request_bytes", "max_tool_rounds", "temperature", "verbose" }
+  local nonsense = { 0 / 0, -1, -1e-9, 1 / 0, -1 / 0, 1e16, "1", {} }
+
+  for _, option in ipairs(numbers) do
+    it("takes no number for " .. option .. " that makes no sense", function()
+      for _, value in ipairs(nonsense) do
+        has(raised(chatbot.new, { [option] = value }), "option '" .. option .. "' must be ")
+      end
+      chatbot.new { [option] = 0 }
+      chatbot.new { [option] = 1 }
+    end)
+  end
+
+  it("takes whole numbers where something is counted", function()
+    for _, option in ipairs { "max_retries", "max_context_tokens", "max_event_bytes",
+      "max_tool_rounds", "verbose" } do
+      has(raised(chatbot.new, { [option] = 1.5 }), "option '" .. option .. "' must be ")
+    end
+    has(raised(chatbot.max_concurrent, 0.5), "not a number of requests")
+    has(raised(chatbot.max_concurrent, 0 / 0), "not a number of requests")
+    has(raised(chatbot.max_concurrent, 1e300), "not a number of requests")
+    assert.equal(0, chatbot.max_concurrent())
+  end)
+
   it("does not show a key in what it raises", function()
     local text = raised(chatbot.new, { api_key = "sk-secret-0123456789", nonsense = 1 })
     assert.is_nil(text:find("secret", 1, true))
@@ -274,6 +300,40 @@ describe("new", function()
     chatbot.new(options)
     assert.same({ model = "ollama:llama3.2", system = "s", api_key = "k", messages = {} },
       options)
+  end)
+end)
+
+describe("a limit", function()
+  after_each(collect)
+
+  it("of 0 is none, as is one that is out of reach", function()
+    local server = support.serve { support.sse({ ("word "):rep(1000) }, { usage = true }) }
+    for _, value in ipairs { 0, 1e15 } do
+      local bot = chatbot.new { base_url = server.url, model = "m", timeout = value == 0 and 0 or 9,
+        max_event_bytes = value, max_answer_bytes = value, max_error_bytes = value,
+        max_header_bytes = value, max_queue_bytes = value, max_request_bytes = value,
+        max_context_tokens = value, idle_timeout = 0, first_byte_timeout = 0 }
+      for _ = 1, 2 do assert.equal(5000, #assert(bot:chat "x")) end
+      assert.equal(4, #bot:get_messages())
+    end
+  end)
+
+  it("of time that is tiny is a limit all the same", function()
+    local server = support.serve { support.sse { "a" } }
+    for _, value in ipairs { 1e-9, 5e-324 } do
+      for _ = 1, 3 do
+        local bot = chatbot.new { base_url = server.url, model = "m", timeout = value }
+        local answer, err = bot:chat "x"
+        assert.is_nil(answer)
+        assert.equal("timeout", err.kind)
+        assert.equal("total", err.phase)
+        assert.equal("a", (bot:chat("x", { timeout = 5 }))) -- leaves a connection that is alive
+      end
+    end
+    assert.has_error(function() chatbot.budget(0) end)
+    local before = chatbot.budget()
+    assert.is_true(chatbot.budget(5e-324) > 0)
+    chatbot.budget(before)
   end)
 end)
 

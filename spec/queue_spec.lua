@@ -71,19 +71,88 @@ describe("max_concurrent", function()
     assert.equal("b", (second:result()))
   end)
 
-  it("lets a reply that waits for its turn be closed, and counts its total time", function()
+  it("lets a reply that waits for its turn be closed", function()
     chatbot.max_concurrent(1)
     local server = support.serve { { { stall = true } } }
     local first = chatbot.new { base_url = server.url, model = "m" }:stream("a")
-    local bot = chatbot.new { base_url = server.url, model = "m", timeout = 0.1 }
+    local bot = chatbot.new { base_url = server.url, model = "m" }
     local queued = bot:stream("b")
     queued:close()
     assert.equal(0, #bot:get_messages())
-    local answer, err = bot:chat("c")
+    first:close()
+  end)
+
+  it("starts no clock before the turn has come, then all of them", function()
+    chatbot.max_concurrent(1)
+    local server = support.serve { { { sleep = 0.4 }, support.sse { "a" } } }
+    local first = chatbot.new { base_url = server.url, model = "m" }:stream("a")
+    local other = support.serve { support.sse { "b" }, { { stall = true } } }
+    local function ask()
+      return chatbot.new { base_url = other.url, model = "m", timeout = 0.3, max_retries = 0,
+        connect_timeout = 0.25, first_byte_timeout = 0.25 }:stream("b")
+    end
+    local second, third = ask(), ask()
+    assert.equal("a", (first:result()))
+    assert.equal("b", (second:result()))
+    local answer, err = third:result()
     assert.is_nil(answer)
     assert.equal("timeout", err.kind)
-    assert.equal("total", err.phase)
-    first:close()
+  end)
+
+  -- Far more than is read ahead.
+  local event = support.event(('{"choices":[{"index":0,"delta":{"content":"%s"}}]}'):format(
+    ("word "):rep(20)))
+  local function flood()
+    return support.serve { {
+      support.head(200, { ["Content-Type"] = "text/event-stream", Connection = "close" }),
+      { repeat_bytes = event, times = 20000 },
+      support.event "[DONE]", { close = true },
+    } }
+  end
+
+  it("gives the slot of a reply that nobody reads to those that wait", function()
+    chatbot.max_concurrent(1)
+    local unread = chatbot.new { base_url = flood().url, model = "m" }:stream("a")
+    local other = support.serve { support.sse { "b" } }
+    for i = 1, 3 do
+      local reply = chatbot.new { base_url = other.url, model = "m", timeout = 3 }:stream("b")
+      local limit = support.now() + 5
+      while reply.status == "streaming" and support.now() < limit do
+        chatbot.poll(0.05)
+        reply:poll()
+      end
+      assert.equal("complete", reply.status, "number " .. i)
+    end
+    assert.equal("streaming", unread.status)
+    assert.equal(20000 * 100, #assert(unread:result())) -- and it goes on when it is read
+    assert.equal("b", (chatbot.new { base_url = other.url, model = "m" }:chat("b")))
+  end)
+
+  it("wakes the host for it", function()
+    chatbot.max_concurrent(1)
+    local unread = chatbot.new { base_url = flood().url, model = "m" }:stream("a")
+    for _ = 1, 5 do chatbot.poll(0.02) end
+    local other = support.serve { support.sse { "b" } }
+    local reply = chatbot.new { base_url = other.url, model = "m", timeout = 3 }:stream("b")
+    while chatbot.timeout() == 0 do chatbot.poll(0) end
+    assert.is_true(chatbot.timeout() <= 1)
+    assert.equal("b", (reply:result()))
+    unread:close()
+  end)
+
+  it("keeps the slot of one that is read, however slowly", function()
+    chatbot.max_concurrent(1)
+    local slow = chatbot.new { base_url = flood().url, model = "m" }:stream("a")
+    local other = support.serve { support.sse { "b" } }
+    local reply = chatbot.new { base_url = other.url, model = "m", timeout = 5 }:stream("b")
+    local limit = support.now() + 1.6
+    while support.now() < limit do
+      for _ = 1, 10 do chatbot.poll(0.02) end
+      slow:poll()
+    end
+    assert.equal(0, #other:requests())
+    slow:close()
+    assert.equal("b", (reply:result()))
   end)
 
   it("starts those that wait when the limit is raised", function()

@@ -37,13 +37,33 @@ void *binding_test(lua_State *L, int i, const struct binding_type *type);
 /* The same, raising an argument error. [-0, +0, e] */
 void *binding_check(lua_State *L, int i, const struct binding_type *type);
 
-/* The engine of this Lua state, started at the first call. Leaves its userdata
- * on the stack, so that it can be kept alive. NULL: an error table is on the
- * stack instead. [-0, +1, m] */
+/* As luaL_argerror and its kin, but what is blamed is the line outside of the
+ * module, and the function that it calls there: whose arguments stand in the
+ * same order as those of the C function that finds the mistake. */
+int binding_argerror(lua_State *L, int arg, const char *message);
+void binding_argcheck(lua_State *L, bool good, int arg, const char *message);
+void binding_checktype(lua_State *L, int arg, int type);
+double binding_checknumber(lua_State *L, int arg);
+
+/* ours(...): for the module's Lua files. The file that calls it is part of the
+ * module for binding_argerror, which finds names of functions in the tables
+ * given. */
+int binding_ours(lua_State *L);
+
+/* The engine of this Lua state, started at the first call, and in a child after
+ * fork at the first call there. Leaves its userdata on the stack, so that it
+ * can be kept alive. NULL: an error table is on the stack instead. [-0, +1, m]
+ */
 struct http *binding_http(lua_State *L);
 
-/* The engine when it is there already, NULL when not. [-0, +0, -] */
+/* The engine when it is there already, NULL when not. In a child after fork
+ * the parent's is none: from the first call on, what is under way on that has
+ * been closed. [-0, +0, -] */
 struct http *binding_http_if(lua_State *L);
+
+/* Whether the userdata at `i` is the engine of a process that this one was
+ * forked from. [-0, +0, -] */
+bool binding_foreign(lua_State *L, int i);
 
 /* The microseconds that a poll may take, a default that can be set. Reading
  * from the network and decoding get three eighths each, because what has been
@@ -52,7 +72,7 @@ struct http *binding_http_if(lua_State *L);
 int64_t binding_budget(lua_State *L);
 void binding_set_budget(lua_State *L, int64_t us);
 
-/* Milliseconds of a budget to microseconds. Raises. */
+/* Milliseconds of a budget to microseconds, at least one. Raises. */
 int64_t binding_milliseconds(lua_State *L, int i);
 
 /* How many requests of this Lua state may run at once; 0: any number. */

@@ -39,6 +39,15 @@ static int chatbot_gc(lua_State *L)
 
 /* ---- options ---- */
 
+/* Options at `i`, which are argument `arg` of what was called. [-0, +0, e] */
+static void need_table(lua_State *L, int i, int arg)
+{
+    if (!lua_istable(L, i))
+        binding_argerror(
+            L, arg,
+            lua_pushfstring(L, "table expected, got %s", luaL_typename(L, i)));
+}
+
 /* Moves the api_key in the table at `options` to where it is kept. A key that
  * has been given belongs to the provider and URL it was given for. */
 static void set_key(lua_State *L, struct chatbot *b, int env, int options)
@@ -105,7 +114,7 @@ static void find_route(lua_State *L, int env, int options, int arg)
     lua_getfield(L, options, "base_url");
     if (!provider_route(L, top + 1, top + 2, top + 3)) {
         lua_getfield(L, -1, "message");
-        luaL_argerror(L, arg, lua_tostring(L, -1));
+        binding_argerror(L, arg, lua_tostring(L, -1));
     }
     lua_setfield(L, env, "route");
     lua_settop(L, top);
@@ -113,10 +122,9 @@ static void find_route(lua_State *L, int env, int options, int arg)
 
 static void set_messages(lua_State *L, int messages, int from, int arg)
 {
-    luaL_checktype(L, from, LUA_TTABLE);
     const char *wrong = history_check(L, from);
     if (wrong != NULL)
-        luaL_argerror(L, arg, wrong);
+        binding_argerror(L, arg, wrong);
     history_assign(L, messages, from);
 }
 
@@ -136,11 +144,12 @@ static void set_active(lua_State *L, int env)
 
 int chatbot_new(lua_State *L)
 {
-    luaL_checktype(L, 1, LUA_TTABLE);
+    int arg = (int)luaL_optinteger(L, 2, 1);
+    need_table(L, 1, arg);
     lua_settop(L, 1);
     luaL_checkstack(L, 24, NULL);
     options_copy(L, 1, false);
-    options_check(L, 1, false);
+    options_check(L, 1, arg, false);
     struct chatbot *b = binding_new(L, &chatbot_type, sizeof *b, 8); /* 2 */
     compat_getenv(L, 2);                                             /* 3 */
     lua_newtable(L);                                                 /* 4 */
@@ -148,7 +157,7 @@ int chatbot_new(lua_State *L)
     copy_options(L, 1, 4);
     lua_getfield(L, 1, "messages");
     if (!lua_isnil(L, -1))
-        set_messages(L, 5, 6, 1);
+        set_messages(L, 5, 6, arg);
     lua_getfield(L, 1, "system");
     if (lua_isnil(L, -1))
         lua_pop(L, 1);
@@ -156,7 +165,7 @@ int chatbot_new(lua_State *L)
         history_system(L, 5);
     lua_settop(L, 5);
     lua_setfield(L, 3, "messages");
-    find_route(L, 3, 4, 1);
+    find_route(L, 3, 4, arg);
     lua_setfield(L, 3, "options");
     set_active(L, 3);
     set_key(L, b, 3, 1);
@@ -164,12 +173,18 @@ int chatbot_new(lua_State *L)
     return 1;
 }
 
-/* Whether a reply of the bot with this environment is under way. */
+/* Whether a reply of the bot with this environment is under way. In a child
+ * after fork, that of the parent is not. [-0, +0, e] */
 static bool is_busy(lua_State *L, int env)
 {
     lua_getfield(L, env, "active");
     lua_rawgeti(L, -1, 1);
     struct reply *r = lua_touserdata(L, -1);
+    int top = lua_gettop(L);
+    if (r != NULL && reply_foreign(L, top)) {
+        reply_advance(L, top, timers_now());
+        lua_settop(L, top);
+    }
     lua_pop(L, 2);
     return r != NULL && r->status == REPLY_STREAMING;
 }
@@ -197,7 +212,7 @@ static bool make_prompt(lua_State *L)
         return true;
     if (!lua_istable(L, 2)) {
         size_t n;
-        const char *s = luaL_checklstring(L, 2, &n);
+        const char *s = lua_tolstring(L, 2, &n);
         utf8_strip(&s, &n);
         lua_pushlstring(L, s, n);
         lua_replace(L, 2);
@@ -285,10 +300,14 @@ static int start(lua_State *L, const char *path)
     lua_settop(L, NOTE);
     luaL_checkstack(L, 40, NULL);
     if (!lua_isnil(L, OPTS)) {
-        luaL_checktype(L, OPTS, LUA_TTABLE);
+        int arg = path == NULL ? OPTS : OPTS - 1; /* models(opts) */
+        need_table(L, OPTS, arg);
         options_copy(L, OPTS, true);
-        options_check(L, OPTS, true);
+        options_check(L, OPTS, arg, true);
     }
+    if (path == NULL && !lua_isnil(L, PROMPT) && !lua_istable(L, PROMPT) &&
+        !lua_isstring(L, PROMPT))
+        binding_checktype(L, PROMPT, LUA_TSTRING);
     compat_getenv(L, BOT);
     if (path == NULL && is_busy(L, ENV))
         return return_busy(L, ENV);
@@ -564,6 +583,8 @@ static bool open_conversation(lua_State *L)
 
 static int chatbot_set_messages(lua_State *L)
 {
+    check(L);
+    binding_checktype(L, 2, LUA_TTABLE);
     if (!open_conversation(L))
         return return_busy(L, 3);
     set_messages(L, 4, 2, 2);
@@ -609,14 +630,14 @@ static int chatbot_set_model(lua_State *L)
 {
     enum { BOT = 1, NAME, OPTS, ENV, OPTIONS, OLD, NEXT };
     struct chatbot *b = check(L);
-    luaL_checkstring(L, NAME);
+    binding_checktype(L, NAME, LUA_TSTRING);
     lua_settop(L, OPTS);
     if (lua_isnil(L, OPTS)) {
         lua_newtable(L);
         lua_replace(L, OPTS);
     }
-    luaL_checktype(L, OPTS, LUA_TTABLE);
-    options_check(L, OPTS, false);
+    binding_checktype(L, OPTS, LUA_TTABLE);
+    options_check(L, OPTS, OPTS, false);
     compat_getenv(L, BOT);
     lua_getfield(L, ENV, "options");
     lua_getfield(L, ENV, "route");
@@ -629,8 +650,9 @@ static int chatbot_set_model(lua_State *L)
     copy_options(L, OPTS, OPTIONS);
     lua_pushvalue(L, NAME);
     lua_setfield(L, OPTIONS, "model");
-    luaL_argcheck(L, !is_set(L, OPTS, "messages") && !is_set(L, OPTS, "system"),
-                  OPTS, "the conversation is not changed here");
+    binding_argcheck(L,
+                     !is_set(L, OPTS, "messages") && !is_set(L, OPTS, "system"),
+                     OPTS, "the conversation is not changed here");
     bool url = is_set(L, OPTS, "base_url");
     bool provider = is_set(L, OPTS, "provider");
     if (!url && provider)
@@ -668,7 +690,7 @@ static int chatbot_set_wait(lua_State *L)
     check(L);
     lua_settop(L, 2);
     if (!lua_isnil(L, 2))
-        luaL_checktype(L, 2, LUA_TFUNCTION);
+        binding_checktype(L, 2, LUA_TFUNCTION);
     compat_getenv(L, 1);
     lua_getfield(L, 3, "options");
     lua_pushvalue(L, 2);

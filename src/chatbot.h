@@ -16,7 +16,8 @@ extern const struct binding_type chatbot_type;
 
 void chatbot_open(lua_State *L); /* creates the type; pushes its methods */
 
-/* chatbot.new(options), as a Lua function. */
+/* chatbot.new(options [, arg]), as a Lua function. `arg`: which argument of the
+ * function that was called they are, if not the first (binding_argerror). */
 int chatbot_new(lua_State *L);
 
 #endif

@@ -40,11 +40,12 @@ static int core_poll(lua_State *L)
     int64_t us = binding_seconds(L, 1, 0), budget = -1;
     struct http *http = binding_http_if(L);
     if (!lua_isnoneornil(L, 2)) {
-        luaL_checktype(L, 2, LUA_TTABLE);
+        binding_checktype(L, 2, LUA_TTABLE);
         lua_settop(L, 2);
         lua_getfield(L, 2, "budget");
-        if (!lua_isnil(L, 3))
-            budget = binding_milliseconds(L, 3);
+        lua_replace(L, 2); /* so that what is blamed is the second argument */
+        if (!lua_isnil(L, 2))
+            budget = binding_milliseconds(L, 2);
     }
     if (budget < 0)
         budget = binding_budget(L);
@@ -65,8 +66,9 @@ static int core_poll(lua_State *L)
 static int core_max_concurrent(lua_State *L)
 {
     if (!lua_isnoneornil(L, 1)) {
-        double max = luaL_checknumber(L, 1);
-        luaL_argcheck(L, max >= 0 && max <= 1e6, 1, "not a number of requests");
+        double max = binding_checknumber(L, 1);
+        binding_argcheck(L, max >= 0 && max <= 1e6 && max == (double)(long)max,
+                         1, "not a number of requests");
         binding_set_concurrent(L, (size_t)max);
     }
     lua_pushinteger(L, (lua_Integer)binding_concurrent(L));
@@ -189,6 +191,14 @@ static int core_options(lua_State *L)
     options_copy(L, 1, lua_toboolean(L, 2));
     lua_settop(L, 1);
     return 1;
+}
+
+/* misuse(arg, message): raises for an argument of the function of the module's
+ * that the caller is in, see binding_argerror. */
+static int core_misuse(lua_State *L)
+{
+    return binding_argerror(L, (int)luaL_checkinteger(L, 1),
+                            luaL_checkstring(L, 2));
 }
 
 static int core_json_encode(lua_State *L)
@@ -318,6 +328,8 @@ int luaopen_chatbot_core(lua_State *L)
         {"to_utf8", html_to_utf8},
         {"options", core_options},
         {"interrupts", core_interrupts},
+        {"ours", binding_ours},
+        {"misuse", core_misuse},
         {"curl_version", core_curl_version},
         {"json_encode", core_json_encode},
         {"json_decode", core_json_decode},

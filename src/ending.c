@@ -193,7 +193,7 @@ void ending_trim(lua_State *L, int env)
     int top = lua_gettop(L);
     lua_getfield(L, env, "max_context_tokens");
     lua_getfield(L, env, "usage");
-    if (lua_isnumber(L, top + 1) && lua_istable(L, top + 2)) {
+    if (lua_tonumber(L, top + 1) > 0 && lua_istable(L, top + 2)) {
         lua_getfield(L, top + 2, "total_tokens");
         double total = lua_tonumber(L, -1), max = lua_tonumber(L, top + 1);
         lua_getfield(L, env, "messages");

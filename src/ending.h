@@ -10,6 +10,10 @@
 
 #include "reply.h"
 
+/* What is said of a reply that the parent of this process goes on with. */
+#define CLOSED_BY_FORK                                                         \
+    "the reply was begun before this process was forked: ask anew"
+
 /* Gives back the request and all but what the user may still ask for. A
  * `complete` one leaves its connection alive. */
 void ending_drop(struct reply *r, bool complete);

@@ -36,7 +36,7 @@ static void push_options(lua_State *L, int given)
     if (lua_isnil(L, given))
         return;
     luaL_checktype(L, given, LUA_TTABLE);
-    options_check(L, given, false);
+    options_check(L, given, given, false);
     lua_pushnil(L);
     while (lua_next(L, given)) {
         lua_pushvalue(L, -2);

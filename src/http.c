@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "libcurl.h"
@@ -19,6 +20,7 @@
 #include "retry.h"
 #include "sigpipe.h"
 #include "transfer.h"
+#include "url.h"
 #include "warm.h"
 
 #define EVENTS       16      /* taken from the poller at once */
@@ -26,6 +28,7 @@
 #define LINGER       1000000 /* us a complete request may still take */
 #define LOADING_WAIT 0.5     /* s between two tries while a model loads */
 #define INTERVAL     10000   /* us between two steps without a descriptor */
+#define UNREAD       1000000 /* us of a pause that cost a request its slot */
 #define PATIENCE     1000000 /* us for which a reader is reminded at once, */
 #define REMINDER     100000  /* and from then on after so many us */
 
@@ -37,23 +40,24 @@ struct http {
     struct poller_event events[EVENTS]; /* of them, ready..n_ready-1 are left */
     int ready, n_ready;
     struct timers timers;
-    struct retry_bucket bucket;
+    struct retry_origins origins;  /* those that fail */
     struct http_request *requests; /* all, also detached ones */
     struct http_request *changed, *changed_last;
     size_t count;  /* of `requests` */
     size_t active; /* running and not detached, queued ones included */
     struct http_request *queue, *queue_last;
-    size_t queued, max_running; /* 0: no limit */
-    bool happened;              /* a request has changed in this step */
-    bool watched;               /* the descriptor was handed out */
-    int64_t curl_at;            /* when curl wants to be called; -1: not */
-    int64_t remind_at;          /* when the caller wants to be; -1: not */
-    unsigned locks;             /* http_lock, so many times */
-    bool doomed;                /* http_delete came meanwhile */
+    size_t queued, aside; /* those of `active` that hold no slot */
+    size_t max_running;   /* how many slots there are; 0: no limit */
+    bool happened;        /* a request has changed in this step */
+    bool watched;         /* the descriptor was handed out */
+    int64_t curl_at;      /* when curl wants to be called; -1: not */
+    int64_t remind_at;    /* when the caller wants to be; -1: not */
+    unsigned locks;       /* http_lock, so many times */
+    bool doomed;          /* http_delete came meanwhile */
     pid_t pid;
     bool broken; /* curl ran out of memory: see break_down */
     bool loud;   /* there was a request for which sigpipe.h is needed */
-    unsigned long random;
+    uint64_t random;
 };
 
 const char *http_fault_name(enum http_fault fault)
@@ -92,6 +96,29 @@ static int on_timer(CURLM *multi, long ms, void *arg)
 
 /* ---- the engine itself ---- */
 
+/* The next number of SplitMix64. */
+static uint64_t next_random(struct http *h)
+{
+    uint64_t z = h->random += UINT64_C(0x9E3779B97F4A7C15);
+    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
+    return z ^ z >> 31;
+}
+
+/* Machines, processes and engines that start together do not wait together. */
+static void seed_random(struct http *h)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    const uint64_t parts[] = {(uint64_t)ts.tv_sec, (uint64_t)ts.tv_nsec,
+                              (uint64_t)timers_now(), (uint64_t)h->pid,
+                              (uint64_t)(uintptr_t)h};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        h->random ^= parts[i];
+        h->random = next_random(h);
+    }
+}
+
 struct http *http_new(const char **error)
 {
     const struct libcurl *curl = libcurl_load();
@@ -105,8 +132,7 @@ struct http *http_new(const char **error)
     h->curl = curl;
     h->pid = getpid();
     h->curl_at = h->remind_at = -1;
-    h->random = (unsigned long)timers_now() ^ (unsigned long)h->pid << 20;
-    retry_bucket_init(&h->bucket);
+    seed_random(h);
     int e = poller_init(&h->poller);
     if (e == 0) {
         h->multi = curl->multi_init();
@@ -195,6 +221,22 @@ static void mark_changed(struct http_request *r)
     else
         h->changed = r;
     h->changed_last = r;
+}
+
+bool http_foreign(struct http *h)
+{
+    if (h->pid == getpid())
+        return false;
+    /* in a grandchild, a number of before may be its own */
+    for (struct http_request *r = h->pid == 0 ? NULL : h->requests; r != NULL;
+         r = r->next)
+        if (!r->detached) {
+            r->state = HTTP_CLOSED;
+            mark_changed(r);
+        }
+    h->pid = 0;
+    h->active = 0;
+    return true;
 }
 
 bool http_take(struct http_request *r)
@@ -344,12 +386,21 @@ static void dequeue(struct http_request *r)
     h->queued--;
 }
 
+/* It counts again among those that run. */
+static void come_back(struct http_request *r)
+{
+    if (r->aside)
+        r->http->aside--;
+    r->aside = false;
+}
+
 /* Takes `r` out of the engine's books. */
 static void unlink_request(struct http_request *r)
 {
     struct http *h = r->http;
     http_take(r);
     dequeue(r);
+    come_back(r);
     timers_unset(&h->timers, &r->timer);
     if (r->prev != NULL)
         r->prev->next = r->next;
@@ -390,6 +441,7 @@ static void resume(struct http_request *r)
     struct http *h = r->http;
     struct sigpipe guard;
     r->paused = false;
+    come_back(r);
     sigpipe_block(&guard, h->loud);
     CURLcode result = h->curl->easy_pause(r->transfer->easy, CURLPAUSE_CONT);
     sigpipe_restore(&guard);
@@ -404,6 +456,7 @@ static void end_request(struct http_request *r, enum http_state state)
 {
     struct http *h = r->http;
     dequeue(r);
+    come_back(r);
     drop_transfer(r);
     timers_unset(&h->timers, &r->timer);
     r->waiting = false;
@@ -458,6 +511,8 @@ static void arm(struct http_request *r)
 {
     const char *phase;
     int64_t at = next_deadline(r, &phase);
+    if (r->paused && !r->aside && (at < 0 || r->paused_at + UNREAD < at))
+        at = r->paused_at + UNREAD;
     if (at >= 0)
         timers_set(&r->http->timers, &r->timer, at);
     else
@@ -474,6 +529,13 @@ void http_progress(struct http_request *r)
         arm(r);
     }
     mark_changed(r);
+}
+
+void http_pause(struct http_request *r)
+{
+    r->paused = true;
+    r->paused_at = timers_now();
+    arm(r);
 }
 
 static void fail(struct http_request *r, enum http_fault fault,
@@ -505,11 +567,24 @@ static void start_attempt(struct http_request *r)
 static void start_queued(struct http *h)
 {
     while (h->queue != NULL &&
-           (h->max_running == 0 || h->active - h->queued < h->max_running)) {
+           (h->max_running == 0 ||
+            h->active - h->queued - h->aside < h->max_running)) {
         struct http_request *r = h->queue;
         dequeue(r);
+        r->started = timers_now();
         start_attempt(r);
     }
+}
+
+/* Gives its slot to those that wait when nobody has read it for a while. */
+static void step_aside(struct http_request *r, int64_t now)
+{
+    struct http *h = r->http;
+    if (!r->paused || r->aside || now - r->paused_at < UNREAD)
+        return;
+    r->aside = true;
+    h->aside++;
+    start_queued(h);
 }
 
 void http_set_concurrent(struct http *h, size_t max)
@@ -519,23 +594,13 @@ void http_set_concurrent(struct http *h, size_t max)
         start_queued(h);
 }
 
-static double random_fraction(struct http *h)
-{
-    h->random = h->random * 6364136223846793005ul + 1442695040888963407ul;
-    return (double)(h->random >> 40) / (double)(1ul << 24);
-}
-
 /* How long to wait for a model that is being loaded: as long as for a first
  * byte, counted from the start of the request. Negative: no longer. */
-static double loading_delay(struct http_request *r, int64_t now)
+static double loading_delay(const struct http_request *r, int64_t now)
 {
     double limit = r->options.limits.first_byte_timeout;
     double waited = (double)(now - r->started) / 1e6;
-    if (limit > 0 && waited + LOADING_WAIT > limit)
-        return -1;
-    r->loading = true;
-    r->attempts--;
-    return LOADING_WAIT;
+    return limit > 0 && waited + LOADING_WAIT > limit ? -1 : LOADING_WAIT;
 }
 
 static const char *or_null(const char *s)
@@ -543,12 +608,12 @@ static const char *or_null(const char *s)
     return s[0] == '\0' ? NULL : s;
 }
 
-/* Seconds until another try after a failure; negative: none. Every failure of
- * a kind that another try may mend takes from the bucket. */
-static double failure_delay(struct http_request *r)
+/* Seconds until another try after a failure; negative: none. */
+static double failure_delay(struct http_request *r, int64_t now)
 {
     struct http *h = r->http;
     const struct http_response *resp = &r->response;
+    uint64_t origin = url_origin(r->options.url);
     struct retry_failure f = {
         .attempt = r->attempts - 1,
         .max_retries = r->options.limits.max_retries,
@@ -558,13 +623,15 @@ static double failure_delay(struct http_request *r)
         .retry_after_ms = or_null(resp->retry_after_ms),
         .retry_after = or_null(resp->retry_after),
         .should_retry = or_null(resp->should_retry),
+        .body = r->sse.in.data,
+        .body_len = r->sse.in.len,
         .now = (int64_t)time(NULL),
-        .random = random_fraction(h),
+        .random = (double)(next_random(h) >> 11) / 9007199254740992.0,
     };
-    if (!retry_worth(&f))
-        return -1;
-    retry_bucket_failure(&h->bucket);
-    return retry_bucket_allows(&h->bucket) ? retry_delay(&f) : -1;
+    retry_failed(&h->origins, origin, &f, now);
+    double delay = retry_delay(&f);
+    r->stopped = delay >= 0 && retry_stopped(&h->origins, origin, now);
+    return r->stopped ? -1 : delay;
 }
 
 /* Decides about another try after a failure before any 2xx header. */
@@ -575,35 +642,49 @@ static bool try_again(struct http_request *r)
     int64_t now = timers_now();
     if (r->detached || (status >= 200 && status < 400))
         return false;
-    double delay = status == 503 && r->options.loading_wait
-                       ? loading_delay(r, now)
-                       : failure_delay(r);
+    bool loading = status == 503 && r->options.loading_wait;
+    double delay = loading ? loading_delay(r, now) : failure_delay(r, now);
     if (delay < 0)
         return false;
+    int64_t at = now + (int64_t)(delay * 1e6);
+    const char *phase;
+    r->waiting = true;
+    int64_t limit = next_deadline(r, &phase);
+    if (limit >= 0 && limit <= at) { /* this failure tells more than that */
+        r->waiting = false;
+        return false;
+    }
+    if (loading) {
+        r->loading = true;
+        r->attempts--;
+    }
     drop_transfer(r);
     sse_free(&r->sse);
     r->response = (struct http_response){0};
     r->fault = FAULT_NONE;
-    r->waiting = true;
     r->examined = 0;
     r->whole = r->paused = false;
-    int64_t at = now + (int64_t)(delay * 1e6);
-    const char *phase;
-    int64_t limit = next_deadline(r, &phase);
-    timers_set(&h->timers, &r->timer, limit >= 0 && limit < at ? limit : at);
+    timers_set(&h->timers, &r->timer, at);
     r->attempt_started = at; /* when the next try is due */
     return true;
+}
+
+static void note_success(const struct http_request *r)
+{
+    struct retry_origins *o = &r->http->origins;
+    if (o->len > 0)
+        retry_succeeded(o, url_origin(r->options.url));
 }
 
 /* The transfer is over: what does it mean? */
 static void transfer_done(struct http_request *r, CURLcode result)
 {
     transfer_judge(r->transfer, result);
-    if (!try_again(r)) {
-        if (r->fault == FAULT_NONE && r->response.status < 300)
-            retry_bucket_success(&r->http->bucket);
-        end_request(r, r->fault == FAULT_NONE ? HTTP_DONE : HTTP_FAILED);
-    }
+    if (try_again(r))
+        return;
+    if (r->fault == FAULT_NONE && r->response.status < 300)
+        note_success(r);
+    end_request(r, r->fault == FAULT_NONE ? HTTP_DONE : HTTP_FAILED);
 }
 
 static void timer_due(struct http_request *r, int64_t now)
@@ -622,6 +703,8 @@ static void timer_due(struct http_request *r, int64_t now)
         if (r->waiting && r->attempt_started <= now)
             start_attempt(r);
         else
+            step_aside(r, now);
+        if (r->state == HTTP_RUNNING)
             arm(r);
         return;
     }
@@ -669,11 +752,8 @@ enum http_fault http_start(struct http *h, struct http_options *o,
     h->active++;
     h->loud = h->loud || !transfer_quiet(o);
     r->state = HTTP_RUNNING;
-    r->started = timers_now();
     enqueue(r);
     start_queued(h);
-    if (r->queued)
-        arm(r); /* only the total clock runs */
     *out = r;
     return FAULT_NONE;
 }
@@ -683,15 +763,14 @@ void http_close(struct http_request *r)
     if (r == NULL)
         return;
     struct http *h = r->http;
-    if (h != NULL && h->pid == getpid()) {
+    if (h != NULL) {
         if (r->state == HTTP_RUNNING && !r->detached)
             h->active--;
-        drop_transfer(r);
+        if (h->pid == getpid()) /* else it is the parent's */
+            drop_transfer(r);
         unlink_request(r);
         if (http_usable(h))
             start_queued(h);
-    } else if (h != NULL) {
-        return; /* in a child: the parent's */
     }
     free_request(r);
 }
@@ -704,6 +783,7 @@ void http_finish(struct http_request *r)
         return;
     }
     struct http *h = r->http;
+    note_success(r);
     http_take(r);
     r->detached = true;
     r->user = NULL;
@@ -824,6 +904,7 @@ static void break_down(struct http *h)
         r->fault = FAULT_MEMORY;
         snprintf(r->message, sizeof r->message, "not enough memory");
         dequeue(r);
+        come_back(r);
         timers_unset(&h->timers, &r->timer);
         h->active--;
         mark_changed(r);
@@ -859,14 +940,11 @@ static void act(struct http *h, curl_socket_t fd, int events)
     }
 }
 
+/* The clocks of requests come first: what is late has not come. */
 static void run_timers(struct http *h)
 {
     struct timer *timer;
     int64_t now = timers_now();
-    for (int i = 0; i < PASSES && h->curl_at >= 0 && h->curl_at <= now; i++) {
-        h->curl_at = -1;
-        act(h, CURL_SOCKET_TIMEOUT, 0);
-    }
     if (h->remind_at >= 0 && h->remind_at <= now) {
         h->remind_at = -1;
         h->happened = true;
@@ -875,17 +953,11 @@ static void run_timers(struct http *h)
         timer_due((struct http_request *)((char *)timer -
                                           offsetof(struct http_request, timer)),
                   now);
-}
-
-/* In a child after fork: what is under way is the parent's. */
-static void abandon(struct http *h)
-{
-    for (struct http_request *r = h->requests; r != NULL; r = r->next)
-        if (r->state == HTTP_RUNNING && !r->detached) {
-            r->state = HTTP_CLOSED;
-            mark_changed(r);
-        }
-    h->active = 0;
+    now = timers_now();
+    for (int i = 0; i < PASSES && h->curl_at >= 0 && h->curl_at <= now; i++) {
+        h->curl_at = -1;
+        act(h, CURL_SOCKET_TIMEOUT, 0);
+    }
 }
 
 /* Takes what is ready from the poller when there is nothing left of that. True
@@ -914,12 +986,8 @@ bool http_step(struct http *h, int64_t us, int64_t budget)
     struct sigpipe guard = {.on = false};
     bool interrupted, more, working = false;
     int64_t stop = -1; /* when the budget is spent */
-    if (h->locks > 0)
+    if (h->locks > 0 || !http_usable(h))
         return false;
-    if (!http_usable(h)) {
-        abandon(h);
-        return false;
-    }
     int64_t now = timers_now(), end = us < 0 ? INT64_MAX : now + us;
     do {
         int64_t at = earliest(h);

@@ -10,7 +10,7 @@
  *
  * Knows nothing of Lua, JSON, providers. One thread at a time. In a child after
  * fork every call fails with FAULT_CLOSED and frees nothing, because the
- * connections are the parent's.
+ * connections are the parent's: see http_foreign.
  */
 #ifndef CHATBOT_HTTP_H
 #define CHATBOT_HTTP_H
@@ -56,7 +56,7 @@ struct http_limits {
     double first_byte_timeout; /* from there to the first byte of the body */
     double idle_timeout;       /* between two reads of the body */
     double event_timeout;      /* between two events with data (http_event) */
-    double timeout;            /* the whole request, retries included */
+    double timeout;            /* from leaving the queue, retries included */
     int max_retries;
     size_t max_event;  /* one event of the stream */
     size_t max_body;   /* a body that is no stream */
@@ -108,7 +108,8 @@ struct http_request {
     int attempts;   /* tries made so far */
     enum http_fault fault;
     const char *phase; /* FAULT_TIMEOUT: connect first_byte idle event total */
-    bool retryable;    /* the failure was of a kind worth another try */
+    bool retryable;    /* the failure was of a kind worth another try, */
+    bool stopped;      /* for which too many failed at this origin (retry.h) */
     char message[320];
     char *location; /* where a redirect leads, or NULL; of a document */
     int inside;     /* whether a document came from this machine or a private
@@ -123,11 +124,12 @@ struct http_request {
     bool loading;  /* the server has said that it loads its model */
     bool detached; /* given back; ends by itself */
     bool changed, paused;
+    bool aside;         /* paused for so long that it holds no slot */
     bool awaited;       /* its reader waits for a change */
     int64_t changed_at; /* when it went on the list of changed ones */
     size_t examined;    /* bytes in `sse` that the caller has seen */
     int64_t started, attempt_started, connected; /* 0: not yet */
-    int64_t last_byte, last_event;
+    int64_t last_byte, last_event, paused_at;
     bool queued; /* waits for its turn: http_set_concurrent */
     struct http_request *prev, *next; /* all requests */
     struct http_request *queue_prev, *queue_next;
@@ -139,6 +141,9 @@ struct http_request {
 
 /* For transfer.c: the request has just been connected, or has received. */
 void http_progress(struct http_request *r);
+
+/* For transfer.c: nothing more is taken in until http_drained. */
+void http_pause(struct http_request *r);
 
 /* NULL with a static text in *error when libcurl cannot be had. */
 struct http *http_new(const char **error);
@@ -152,6 +157,11 @@ void http_warm(struct http *h);
 
 /* False in a child after fork, and when curl has run out of memory. */
 bool http_usable(const struct http *h);
+
+/* Whether the engine is that of the process that this one was forked from. Then
+ * what callers hold of it has become HTTP_CLOSED, and no call does anything;
+ * giving back what is held, and http_delete, leave the connections alone. */
+bool http_foreign(struct http *h);
 
 /* curl has run out of memory; this engine is only good for http_delete. */
 bool http_broken(const struct http *h);
@@ -221,7 +231,9 @@ int http_fd(struct http *h);
 int64_t http_timeout(const struct http *h);
 
 /* At most `max` requests run at once (0: any number); others wait for their
- * turn, first come, first served. Only the total clock runs meanwhile. */
+ * turn, first come, first served, and no clock of theirs runs meanwhile. One
+ * that has been paused for a second, because nobody reads it, does not count,
+ * and goes on when it is read though the number may be passed then. */
 void http_set_concurrent(struct http *h, size_t max);
 
 /* How many requests are under way, or have ended and not been taken out. */

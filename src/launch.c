@@ -228,8 +228,8 @@ static void push_sources(lua_State *L, struct stack *s)
     s->source.stream = !fetch && (lua_isnil(L, -1) || lua_toboolean(L, -1));
     options_get(L, top + 5, top + 4, "replace_invalid_utf8");
     s->source.replace_invalid = lua_toboolean(L, -1);
-    s->source.max_request =
-        options_number(L, top + 5, top + 4, "max_request_bytes", 64 << 20);
+    s->source.max_request = (double)options_bytes(
+        L, top + 5, top + 4, "max_request_bytes", 64 << 20);
     lua_settop(L, top + 7);
     lua_getfield(L, s->env, "known");
     lua_pushnil(L);

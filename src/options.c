@@ -3,7 +3,10 @@
  */
 #include "options.h"
 
+#include <stdint.h>
 #include <string.h>
+
+#include "binding.h"
 
 #define FOR_BOT  1
 #define FOR_CALL 2
@@ -88,6 +91,11 @@ bool options_known(const char *name)
     return find(name) >= 0;
 }
 
+static bool is_whole(double x)
+{
+    return x >= 0 && x <= 1e15 && x == (double)(int64_t)x;
+}
+
 /* What the value on top should have been; NULL when it is. */
 static const char *wrong(lua_State *L, enum kind kind)
 {
@@ -100,9 +108,10 @@ static const char *wrong(lua_State *L, enum kind kind)
     case FLAG:
         return type == LUA_TBOOLEAN ? NULL : "a boolean";
     case SECONDS:
-        return x >= 0 && x <= 1e9 ? NULL : "a number of seconds";
+        return x >= 0 && x <= 1e9 ? NULL
+                                  : "a number of seconds, or 0 for no limit";
     case COUNT:
-        return x >= 0 && x <= 1e15 ? NULL : "a number that is not negative";
+        return is_whole(x) ? NULL : "a number, whole and not negative";
     case FUNCTION:
         return type == LUA_TFUNCTION ? NULL : "a function";
     case TABLE:
@@ -112,12 +121,13 @@ static const char *wrong(lua_State *L, enum kind kind)
                    ? NULL
                    : "a string or a function";
     case VERBOSE:
-        return type == LUA_TBOOLEAN || x >= 0 ? NULL : "0, 1 or 2";
+        return type == LUA_TBOOLEAN || x == 0 || x == 1 || x == 2 ? NULL
+                                                                  : "0, 1 or 2";
     case TEMPERATURE:
-        return type == LUA_TNUMBER ||
+        return (x >= 0 && x <= 1e15) ||
                        (type == LUA_TBOOLEAN && !lua_toboolean(L, -1))
                    ? NULL
-                   : "a number or false";
+                   : "a number or false, and not negative";
     default:
         return strcmp(s, "1.1") == 0 || strcmp(s, "2") == 0
                    ? NULL
@@ -125,27 +135,27 @@ static const char *wrong(lua_State *L, enum kind kind)
     }
 }
 
-void options_check(lua_State *L, int arg, bool call)
+void options_check(lua_State *L, int i, int arg, bool call)
 {
     lua_pushnil(L);
-    while (lua_next(L, arg)) {
+    while (lua_next(L, i)) {
         if (lua_type(L, -2) != LUA_TSTRING)
-            luaL_argerror(L, arg, "option names must be strings");
+            binding_argerror(L, arg, "option names must be strings");
         const char *name = lua_tostring(L, -2);
-        int i = find(name);
-        if (i < 0 ? !call : !belongs(&known[i], call)) {
-            luaL_argerror(L, arg,
-                          lua_pushfstring(L,
-                                          i < 0 ? "unknown option '%s'"
-                                                : "option '%s' belongs to "
-                                                  "the bot, not to a call",
-                                          name));
-        } else if (i >= 0) {
-            const char *expected = wrong(L, known[i].kind);
+        int k = find(name);
+        if (k < 0 ? !call : !belongs(&known[k], call)) {
+            binding_argerror(L, arg,
+                             lua_pushfstring(L,
+                                             k < 0 ? "unknown option '%s'"
+                                                   : "option '%s' belongs to "
+                                                     "the bot, not to a call",
+                                             name));
+        } else if (k >= 0) {
+            const char *expected = wrong(L, known[k].kind);
             if (expected != NULL)
-                luaL_argerror(L, arg,
-                              lua_pushfstring(L, "option '%s' must be %s", name,
-                                              expected));
+                binding_argerror(L, arg,
+                                 lua_pushfstring(L, "option '%s' must be %s",
+                                                 name, expected));
         }
         lua_pop(L, 1);
     }
@@ -208,11 +218,19 @@ double options_number(lua_State *L, int call, int bot, const char *name,
     return x;
 }
 
+size_t options_bytes(lua_State *L, int call, int bot, const char *name,
+                     size_t otherwise)
+{
+    const size_t most = SIZE_MAX / 8; /* so that sums of them fit */
+    double n = options_number(L, call, bot, name, (double)otherwise);
+    return n > 0 && n < (double)most ? (size_t)n : most;
+}
+
 void options_limits(lua_State *L, int call, int bot, struct http_limits *l)
 {
     const struct {
         const char *name;
-        double otherwise;
+        size_t otherwise;
         size_t *to;
     } sizes[] = {
         {"max_event_bytes", 16 << 20, &l->max_event},
@@ -222,8 +240,8 @@ void options_limits(lua_State *L, int call, int bot, struct http_limits *l)
         {"max_queue_bytes", 48 << 10, &l->max_queue},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        *sizes[i].to = (size_t)options_number(L, call, bot, sizes[i].name,
-                                              sizes[i].otherwise);
+        *sizes[i].to =
+            options_bytes(L, call, bot, sizes[i].name, sizes[i].otherwise);
     /* the clients of the providers themselves wait as long */
     l->connect_timeout = options_number(L, call, bot, "connect_timeout", 10);
     l->first_byte_timeout =

@@ -12,10 +12,10 @@
 #include "compat.h"
 #include "http.h"
 
-/* Checks the table at argument `arg` of `new` (`call` false) or of `chat` and
- * `stream`, where an unknown name is a field of the body. Raises. [-0, +0, e]
- */
-void options_check(lua_State *L, int arg, bool call);
+/* Checks the table at `i` of `new` (`call` false) or of `chat` and `stream`,
+ * where an unknown name is a field of the body. Raises, and blames argument
+ * `arg` (binding_argerror). [-0, +0, e] */
+void options_check(lua_State *L, int i, int arg, bool call);
 
 /* Replaces the table at `i`, as options_check takes it, by a copy, which nobody
  * else can change or make raise. What a metatable adds to the options that have
@@ -35,6 +35,10 @@ const char *options_text(lua_State *L, int options, const char *name);
 /* The option as a number, or `otherwise`. [-0, +0, m] */
 double options_number(lua_State *L, int call, int bot, const char *name,
                       double otherwise);
+
+/* The option as a limit of bytes, for 0 the largest there is. [-0, +0, m] */
+size_t options_bytes(lua_State *L, int call, int bot, const char *name,
+                     size_t otherwise);
 
 /* Fills the limits of a request. [-0, +0, m] */
 void options_limits(lua_State *L, int call, int bot, struct http_limits *l);

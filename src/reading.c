@@ -12,6 +12,7 @@
 #include "failure.h"
 #include "json.h"
 #include "retry.h"
+#include "url.h"
 
 #define GRACE   5.0 /* s to wait for usage and [DONE] after finish_reason */
 #define ADDRESS 200 /* characters of one that is shown */
@@ -93,6 +94,8 @@ static void push_http_error(lua_State *L, struct reply *r)
     struct retry_failure f = {
         .retry_after_ms = request->response.retry_after_ms,
         .retry_after = request->response.retry_after,
+        .body = in->data,
+        .body_len = in->len,
         .now = (int64_t)time(NULL),
     };
     double seconds = retry_asked(&f);
@@ -107,7 +110,7 @@ static void push_engine_error(lua_State *L, struct reply *r)
 {
     struct http_request *request = r->request;
     if (request->state == HTTP_CLOSED) {
-        failure_push(L, FAULT_CLOSED, "the engine is closed");
+        failure_push(L, FAULT_CLOSED, CLOSED_BY_FORK);
         return;
     }
     failure_clean(L, request->message, strlen(request->message), &r->secret,
@@ -404,16 +407,34 @@ static bool find_form(lua_State *L, struct reply *r)
 
 /* ---- the verdict ---- */
 
+/* Adds to the error on top why it was not tried again. [-0, +0, m] */
+static void tell_stopped(lua_State *L, const struct http_request *request)
+{
+    const char *url = request->options.url;
+    size_t n;
+    const char *host = url_host(url, &n);
+    if (!request->stopped)
+        return;
+    lua_getfield(L, -1, "message");
+    lua_pushliteral(L, "; no further tries at ");
+    lua_pushlstring(L, host, url_authority(url));
+    lua_pushliteral(L, ": the last ten failed");
+    lua_concat(L, 4);
+    lua_setfield(L, -2, "message");
+}
+
 /* The request has ended, and all of it has been read. [-0, +0, m] */
 static void judge(lua_State *L, struct reply *r, int env)
 {
     struct http_request *request = r->request;
     int status = request->response.status;
-    if (r->finished) {
+    if (r->finished && request->state != HTTP_CLOSED) {
         ending_well(L, r, env);
         return;
     }
-    if (status >= 300 && request->response.header_done) {
+    if (request->state == HTTP_CLOSED) {
+        push_engine_error(L, r);
+    } else if (status >= 300 && request->response.header_done) {
         push_http_error(L, r);
     } else if (request->state != HTTP_DONE) {
         push_engine_error(L, r);
@@ -424,6 +445,7 @@ static void judge(lua_State *L, struct reply *r, int env)
         failure_push(L, FAULT_TRUNCATED,
                      "the stream ended before the answer was complete");
     }
+    tell_stopped(L, request);
     ending_badly(L, r, env);
 }
 
@@ -434,7 +456,8 @@ void reading_pump(lua_State *L, struct reply *r, int env, int64_t until)
     http_take(request);
     int status = request->response.status;
     bool over = request->state != HTTP_RUNNING, good = true;
-    if (status >= 200 && status < 300 && request->response.header_done) {
+    if (request->state != HTTP_CLOSED && status >= 200 && status < 300 &&
+        request->response.header_done) {
         if (r->document && request->state == HTTP_DONE)
             take_any(L, r, env);
         else if (!r->document && r->form == FORM_UNKNOWN &&

@@ -97,10 +97,8 @@ bool reply_start(lua_State *L, int i, struct http *http, struct http_options *o,
     if (fault != FAULT_NONE) {
         redact_free(&r->secret);
         failure_push(L, fault,
-                     fault == FAULT_CLOSED
-                         ? "this process was forked; its parent has the "
-                           "connections"
-                         : "not enough memory");
+                     fault == FAULT_CLOSED ? "the engine is closed"
+                                           : "not enough memory");
         return false;
     }
     r->status = REPLY_STREAMING;
@@ -254,6 +252,18 @@ static void drop_text(struct reply *r)
     r->given = 0;
 }
 
+bool reply_foreign(lua_State *L, int i)
+{
+    const struct reply *r = lua_touserdata(L, i);
+    if (r->status != REPLY_STREAMING)
+        return false;
+    compat_getenv(L, i);
+    lua_getfield(L, -1, "engine");
+    bool foreign = binding_foreign(L, -1);
+    lua_pop(L, 2);
+    return foreign;
+}
+
 int64_t reply_deadline(lua_State *L)
 {
     return timers_now() + BUDGET_PART(binding_budget(L));
@@ -283,6 +293,17 @@ static int end_torn(lua_State *L)
     failure_push(L, FAULT_MEMORY, "not enough memory");
     if (r->status == REPLY_STREAMING)
         ending_badly(L, r, 2);
+    return 0;
+}
+
+/* What is held has no request that tells. */
+static int end_foreign(lua_State *L)
+{
+    struct reply *r = lua_touserdata(L, 1);
+    r->held = false;
+    compat_getenv(L, 1);
+    failure_push(L, FAULT_CLOSED, CLOSED_BY_FORK);
+    ending_badly(L, r, 2);
     return 0;
 }
 
@@ -359,6 +380,9 @@ enum reply_state reply_advance(lua_State *L, int i, int64_t until)
     lua_pushvalue(L, i); /* the reply stands below its environment */
     compat_getenv(L, i);
     int env = lua_gettop(L);
+    if (r->held && reply_foreign(L, i) &&
+        reply_guard(L, i, end_foreign, 0, 0) != 0)
+        lua_error(L);
     if (r->status == REPLY_STREAMING &&
         (r->request != NULL || r->torn || r->failed)) {
         take_arrived(L, r, i, until);
@@ -616,7 +640,8 @@ static int reply_timeout(lua_State *L)
     struct http *http = binding_http_if(L);
     int64_t us = http == NULL ? -1 : http_timeout(http);
     lua_settop(L, 1);
-    if (r->status != REPLY_STREAMING || (r->held && !held_up(L, r)))
+    if (r->status != REPLY_STREAMING || (r->held && !held_up(L, r)) ||
+        reply_foreign(L, 1))
         us = 0;
     if (us < 0)
         lua_pushnil(L);

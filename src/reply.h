@@ -130,6 +130,10 @@ void reply_list(lua_State *L, int i);
  * first, until `until`; the others come first the next time. [-0, +0, e] */
 void reply_dispatch(lua_State *L, struct http *http, int64_t until);
 
+/* Whether the reply at `i` was begun before this process was forked from the
+ * one that goes on with it: reply_advance ends it as closed. [-0, +0, -] */
+bool reply_foreign(lua_State *L, int i);
+
 /* Cancels; what is being read at this moment, as soon as that is done. Safe in
  * a finalizer. [-0, +0, -] */
 void reply_close(lua_State *L, int i);

@@ -13,10 +13,6 @@
 #define BACKOFF     0.5
 #define MAX_BACKOFF 8.0
 
-#define BUCKET_SIZE 10.0
-#define BUCKET_GAIN 0.1
-#define BUCKET_LOW  5.0
-
 /* Header values */
 
 struct span {
@@ -231,9 +227,9 @@ double retry_asked(const struct retry_failure *f)
         return seconds;
 
     int64_t date;
-    if (!http_date(after, f->now, &date))
-        return -1;
-    return date > f->now ? (double)(date - f->now) : 0;
+    if (http_date(after, f->now, &date))
+        return date > f->now ? (double)(date - f->now) : 0;
+    return retry_named(f->body, f->body_len);
 }
 
 bool retry_worth(const struct retry_failure *f)
@@ -267,13 +263,37 @@ double retry_delay(const struct retry_failure *f)
     return delay * (1 - 0.25 * f->random);
 }
 
-/* Quota */
+/* Bodies */
+
+/* Takes the next string off the JSON text, as it is written there; *is_key
+ * tells whether a colon follows. False when there is none left. */
+static bool next_string(struct span *json, struct span *text, bool *is_key)
+{
+    const char *p = json->n > 0 ? memchr(json->s, '"', json->n) : NULL;
+    if (p == NULL)
+        return false;
+
+    const char *end = json->s + json->n;
+    *text = (struct span){++p, 0};
+    while (p < end && *p != '"')
+        p += *p == '\\' && end - p > 1 ? 2 : 1;
+    if (p == end)
+        return false;
+    text->n = (size_t)(p - text->s);
+    do {
+        p++;
+    } while (p < end && (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n'));
+    *is_key = p < end && *p == ':';
+    *json = (struct span){p, (size_t)(end - p)};
+    return true;
+}
 
 static const char *const QUOTA_CODES[] = {
     "insufficient_quota",           "billing_hard_limit_reached",
     "billing_not_active",           "access_terminated",
     "insufficient_balance",         "insufficient_credits",
     "exceeded_current_quota_error", "insufficient_user_quota",
+    "enforced_spend_limit_reached",
 };
 
 static bool is_quota_code(struct span v)
@@ -287,50 +307,94 @@ static bool is_quota_code(struct span v)
 
 bool retry_quota(const char *body, size_t n)
 {
-    if (n == 0)
-        return false;
+    struct span json = {body, n}, text;
+    bool is_key;
 
-    const char *end = body + n;
-    const char *p = memchr(body, '"', n);
-    while (p != NULL) {
-        struct span text = {++p, 0};
-        while (p < end && *p != '"')
-            p += *p == '\\' && end - p > 1 ? 2 : 1;
-        if (p == end)
-            return false;
-        text.n = (size_t)(p - text.s);
-        do {
-            p++;
-        } while (p < end &&
-                 (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n'));
-        bool is_key = p < end && *p == ':';
+    while (next_string(&json, &text, &is_key)) {
         if (!is_key && is_quota_code(text))
             return true;
-        p = memchr(p, '"', (size_t)(end - p));
     }
     return false;
 }
 
-/* The bucket */
-
-void retry_bucket_init(struct retry_bucket *b)
+double retry_named(const char *body, size_t n)
 {
-    b->tokens = BUCKET_SIZE;
+    struct span json = {body, n}, text;
+    bool is_key, named = false;
+
+    while (next_string(&json, &text, &is_key)) {
+        if (named && !is_key && text.n > 0 && text.s[text.n - 1] == 's') {
+            text.n--;
+            double seconds = decimal(text);
+            if (seconds >= 0)
+                return seconds;
+        }
+        named = is_key && equals(text, "retryDelay");
+    }
+    return -1;
 }
 
-void retry_bucket_failure(struct retry_bucket *b)
+/* Origins */
+
+/* Where the origin stands in the table; its length when it is not known. */
+static size_t find(const struct retry_origins *o, uint64_t origin)
 {
-    b->tokens = b->tokens > 1 ? b->tokens - 1 : 0;
+    size_t i = 0;
+
+    while (i < o->len && o->known[i].origin != origin)
+        i++;
+    return i;
 }
 
-void retry_bucket_success(struct retry_bucket *b)
+/* Where there is room for one more. */
+static size_t make_room(struct retry_origins *o)
 {
-    b->tokens += BUCKET_GAIN;
-    if (b->tokens > BUCKET_SIZE)
-        b->tokens = BUCKET_SIZE;
+    if (o->len < RETRY_ORIGINS)
+        return o->len++;
+
+    size_t oldest = 0;
+    for (size_t i = 1; i < o->len; i++) {
+        if (o->known[i].at < o->known[oldest].at)
+            oldest = i;
+    }
+    return oldest;
 }
 
-bool retry_bucket_allows(const struct retry_bucket *b)
+static bool stops(const struct retry_origin *k, int64_t now)
 {
-    return b->tokens > BUCKET_LOW;
+    return k->failures >= RETRY_ROW &&
+           now - k->at < (int64_t)RETRY_PAUSE * 1000000;
+}
+
+void retry_failed(struct retry_origins *o, uint64_t origin,
+                  const struct retry_failure *f, int64_t now)
+{
+    if (!retry_worth(f) || (f->status == 429 && retry_asked(f) > 0))
+        return;
+
+    size_t i = find(o, origin);
+    if (i == o->len) {
+        i = make_room(o);
+        o->known[i] = (struct retry_origin){.origin = origin};
+    }
+    struct retry_origin *k = &o->known[i];
+    if (stops(k, now))
+        return;
+    k->failures = k->failures < RETRY_ROW ? k->failures + 1 : 1;
+    k->at = now;
+}
+
+void retry_succeeded(struct retry_origins *o, uint64_t origin)
+{
+    size_t i = find(o, origin);
+
+    if (i < o->len)
+        o->known[i] = o->known[--o->len];
+}
+
+bool retry_stopped(const struct retry_origins *o, uint64_t origin, int64_t now)
+{
+    size_t i = find(o, origin);
+
+    return i < o->len && stops(&o->known[i], now);
 }

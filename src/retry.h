@@ -1,15 +1,16 @@
 /*
- * retry.h - which failure is worth another try, and when. A pure function of
- * its inputs: no clock, no random source, no I/O, no allocation.
+ * retry.h - which failure is worth another try, when, and at which servers
+ * there are none for now. Pure: no clock, no random source, no I/O, no
+ * allocation.
  *
  * The policy is that of the providers' own clients (openai-python): at most
  * `max_retries` further tries; connection failures, 408, 409, 429 and >= 500
  * are retried; the header `x-should-retry` decides over the status; the wait is
  * `retry-after-ms`, else `retry-after` in seconds, else as an HTTP date (RFC
- * 9110, 10.2.3), if it is above 0 and at most 120 s, and a longer one means no
- * further try; without these headers (or with junk in them) min(0.5 *
- * 2^attempt, 8) s, less up to a quarter at random. An exhausted quota (billing)
- * is never retried.
+ * 9110, 10.2.3), else what the body names, if it is above 0 and at most 120 s,
+ * and a longer one means no further try; without all these (or with junk in
+ * them) min(0.5 * 2^attempt, 8) s, less up to a quarter at random. An exhausted
+ * quota (billing) is never retried.
  */
 #ifndef CHATBOT_RETRY_H
 #define CHATBOT_RETRY_H
@@ -27,6 +28,8 @@ struct retry_failure {
     const char *retry_after_ms; /* header values, NULL when absent */
     const char *retry_after;
     const char *should_retry;
+    const char *body; /* of the error, `body_len` bytes */
+    size_t body_len;
     int64_t now;   /* seconds since the epoch, for HTTP dates */
     double random; /* in [0, 1) */
 };
@@ -48,15 +51,34 @@ double retry_asked(const struct retry_failure *f);
  * access_terminated, insufficient_balance, ... as a JSON string value. */
 bool retry_quota(const char *body, size_t n);
 
-/* What keeps an outage from doubling the load: 10 tokens, a failure takes one,
- * a success gives 0.1 back, and a retry needs more than 5. */
-struct retry_bucket {
-    double tokens;
+/* The wait that an error body names, in seconds: "retryDelay": "1.5s", as
+ * Google's services write it, at any depth. Negative when there is none. */
+double retry_named(const char *body, size_t n);
+
+/* What keeps an outage from doubling the load: RETRY_ROW failures in a row at
+ * one origin (scheme, host and port, as a number: see url.h) stop the retries
+ * there, until a request succeeds or RETRY_PAUSE seconds have passed. Only
+ * origins that fail now are known; when there are more than fit, the one that
+ * failed longest ago is forgotten. All zero is the empty table; times are
+ * microseconds of any one clock. */
+#define RETRY_ROW     10
+#define RETRY_PAUSE   30
+#define RETRY_ORIGINS 64
+
+struct retry_origins {
+    size_t len;
+    struct retry_origin {
+        uint64_t origin;
+        int failures; /* in a row */
+        int64_t at;   /* when the last of them was */
+    } known[RETRY_ORIGINS];
 };
 
-void retry_bucket_init(struct retry_bucket *b);
-void retry_bucket_failure(struct retry_bucket *b);
-void retry_bucket_success(struct retry_bucket *b);
-bool retry_bucket_allows(const struct retry_bucket *b);
+/* A try has failed. A 429 that names its wait does not count, nor does what is
+ * not worth another try. */
+void retry_failed(struct retry_origins *o, uint64_t origin,
+                  const struct retry_failure *f, int64_t now);
+void retry_succeeded(struct retry_origins *o, uint64_t origin);
+bool retry_stopped(const struct retry_origins *o, uint64_t origin, int64_t now);
 
 #endif

@@ -263,7 +263,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
         return t->capped || t->fault != FAULT_NONE ? 0 : n;
     }
     if (!r->whole && r->sse.in.len - r->examined > limits->max_queue) {
-        r->paused = true;
+        http_pause(r);
         return CURL_WRITEFUNC_PAUSE; /* curl keeps these bytes */
     }
     switch (feed(r, data, n)) {

@@ -81,3 +81,32 @@ const char *url_check_proxy(const char *url)
         return "the port of the proxy must be a number from 1 to 65535";
     return NULL;
 }
+
+size_t url_authority(const char *url)
+{
+    size_t n;
+    return strcspn(url_host(url, &n), "/?#");
+}
+
+/* FNV-1a, of the bytes in small letters. */
+static uint64_t mix(uint64_t hash, const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (c >= 'A' && c <= 'Z')
+            c = (unsigned char)(c + 'a' - 'A');
+        hash = (hash ^ c) * UINT64_C(1099511628211);
+    }
+    return hash;
+}
+
+uint64_t url_origin(const char *url)
+{
+    size_t n;
+    const char *host = url_host(url, &n);
+    long port = url_port(url);
+    uint64_t hash = UINT64_C(14695981039346656037);
+    hash = mix(hash, url, strncasecmp(url, "https:", 6) == 0 ? 5 : 4);
+    hash = mix(hash, host, n);
+    return mix(hash, (const char *)&port, sizeof port);
+}

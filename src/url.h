@@ -1,5 +1,6 @@
 /*
- * url.h - where the host stands in a URL, and whether it is this machine.
+ * url.h - where the host stands in a URL, whether it is this machine, and
+ * whether two are of one server.
  *
  * Pure: knows nothing of the rest.
  */
@@ -8,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* The host of a URL without user, with the brackets of an IPv6 address; *n is
  * its length, 0 when there is none. */
@@ -22,5 +24,12 @@ const char *url_check_proxy(const char *url);
 
 /* The port that is given, else that of the scheme; 0 when it is no number. */
 long url_port(const char *url);
+
+/* The length of host and port as the URL has them, at url_host. */
+size_t url_authority(const char *url);
+
+/* A number for the origin: the same for the same scheme, host and port, in
+ * whatever case of letters; another one, as good as always, for others. */
+uint64_t url_origin(const char *url);
 
 #endif

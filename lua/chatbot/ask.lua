@@ -40,12 +40,12 @@ end
 
 -- The tools as they are sent, and what is to be called for each name: nil when
 -- the caller runs them all.
-local function wire_tools(tools, level)
+local function wire_tools(tools)
   local list, handlers, any = core.array {}, {}, false
   for i, tool in ipairs(tools) do
     local fn = type(tool) == "table" and (tool["function"] or tool)
     if type(fn) ~= "table" or type(fn.name) ~= "string" then
-      error(("tool %d has no name"):format(i), level + 1)
+      core.misuse(3, ("tool %d has no name"):format(i)) -- of chat and stream
     end
     handlers[fn.name] = tool.call or false
     any = any or tool.call ~= nil
@@ -67,14 +67,14 @@ end
 -- What is asked for: `base`, the options of the call as they would be sent to a
 -- server that takes all of them; handlers, on_tool, max_tool_rounds; structured
 -- and schema; strict.
-local function plan_of(bot, base, ours, level)
+local function plan_of(bot, base, ours)
   local extra = bot:_env().extra or {}
   local plan = { base = base }
   for _, name in ipairs { "on_tool", "max_tool_rounds", "schema", "strict", "json", "tools" } do
     plan[name] = ours[name]
     if plan[name] == nil then plan[name] = extra[name] end
   end
-  if plan.tools then base.tools, plan.handlers = wire_tools(plan.tools, level + 1) end
+  if plan.tools then base.tools, plan.handlers = wire_tools(plan.tools) end
   plan.structured = plan.schema ~= nil or plan.json == true
   return plan
 end
@@ -483,7 +483,7 @@ local worth = { dns = true, connect = true, proxy = true, timeout = true, reset 
   truncated = true }
 local exhausted = { insufficient_quota = true, billing_hard_limit_reached = true,
   billing_not_active = true, insufficient_balance = true, insufficient_credits = true,
-  no_api_key = true }
+  enforced_spend_limit_reached = true, no_api_key = true }
 
 local function stands_aside(err)
   local code = tonumber(err.code) or 0 -- OpenRouter tells the status in an answer
@@ -529,10 +529,9 @@ end
 ---bot:stream for a call that concerns this file.
 ---@param base table the options that reach the server
 ---@param ours table those that are dealt with here
----@param level integer of the caller to blame for misuse
-function M.stream(bot, prompt, base, ours, level)
+function M.stream(bot, prompt, base, ours)
   local env = bot:_env()
-  local plan = plan_of(bot, base, ours, level + 1)
+  local plan = plan_of(bot, base, ours)
   local models, attempts = env.extra and env.extra.models, {}
   local candidate, reply, err, adjusted = 0, nil, nil, nil
   repeat
@@ -556,5 +555,7 @@ function M.stream(bot, prompt, base, ours, level)
   end
   return reply
 end
+
+core.ours()
 
 return M

@@ -1,7 +1,12 @@
 -- conversation.lua - methods of a bot that are about its conversation and its server, and
 -- that are loaded when they are first called.
 
+local core = require "chatbot.core"
+
 local M = {}
+
+-- The first one raises when this is no bot.
+local env_of, busy, get = core.chatbot._env, core.chatbot._busy, core.chatbot._get
 
 ---Answers a call of a tool that the caller runs; then bot:chat() goes on.
 ---@param id string of the call
@@ -9,10 +14,12 @@ local M = {}
 ---@return chatbot.Chatbot?
 ---@return chatbot.Error? err busy
 function M:tool_result(id, value)
-  local free, err = self:_busy()
+  env_of(self)
+  if type(id) ~= "string" then core.misuse(2, "string expected, got " .. type(id)) end
+  local free, err = busy(self)
   if not free then return nil, err end
   local content, problem = require("chatbot.ask").content(value)
-  if not content then error("the result cannot be sent: " .. problem, 3) end
+  if not content then core.misuse(3, "the result cannot be sent: " .. problem) end
   local messages = self:get_messages()
   messages[#messages + 1] = { role = "tool", tool_call_id = id, content = content }
   return self
@@ -21,8 +28,8 @@ end
 ---A bot of its own with the same settings and a copy of the conversation.
 ---@return chatbot.Chatbot
 function M:fork()
-  local bot = self:_clone()
-  for server, learned in pairs(self:_env().adjust or {}) do
+  local bot = core.chatbot._clone(self)
+  for server, learned in pairs(env_of(self).adjust or {}) do
     local env = bot:_env()
     env.adjust = env.adjust or {}
     env.adjust[server] = {}
@@ -35,7 +42,7 @@ end
 ---@return chatbot.Message[]? messages that were taken out, nil when there was none
 ---@return chatbot.Error? err busy
 function M:undo()
-  local free, err = self:_busy()
+  local free, err = busy(self)
   if not free then return nil, err end
   local messages, removed = self:get_messages(), nil
   for i = #messages, 1, -1 do
@@ -52,7 +59,7 @@ end
 ---What the servers counted for this bot so far.
 ---@return { prompt_tokens: integer, completion_tokens: integer, total_tokens: integer }
 function M:get_usage()
-  local totals = self:_env().totals
+  local totals = env_of(self).totals
   return { prompt_tokens = totals.prompt_tokens or 0,
     completion_tokens = totals.completion_tokens or 0,
     total_tokens = totals.total_tokens or 0 }
@@ -64,7 +71,7 @@ end
 ---@return string[]?
 ---@return chatbot.Error?
 function M:models(opts)
-  local reply, err = self:_get("/models", opts)
+  local reply, err = get(self, "/models", opts)
   if not reply then return nil, err end
   local list
   list, err = reply:result()
@@ -78,5 +85,7 @@ function M:models(opts)
   table.sort(names)
   return names
 end
+
+core.ours()
 
 return M

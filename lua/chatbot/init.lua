@@ -21,6 +21,10 @@ end
 
 local core = load_core()
 
+-- Raises for an argument of the function that was called from outside of the files that say
+-- core.ours(), in the line of that call.
+local misuse = core.misuse
+
 ---@class chatbot
 local M = { _VERSION = "chatbot 0.1.0" }
 
@@ -89,14 +93,16 @@ local for_ask = {
 }
 
 -- Splits options, of a call or a bot, into the rest and those of `for_ask`, nil when there
--- is none.
-local function split(options, level, call)
+-- is none. They are argument `arg`.
+local function split(options, arg, call)
   local rest, ours = core.options(options, call), nil
   for name, expected in pairs(for_ask) do
     local value = options[name]
     if value ~= nil then
       if type(value) ~= expected then
-        error(("option '%s' must be a %s"):format(name, expected), level + 1)
+        misuse(arg, ("option '%s' must be a %s"):format(name, expected))
+      elseif expected == "number" and not (value >= 0 and value <= 1e15 and value % 1 == 0) then
+        misuse(arg, ("option '%s' must be a number, whole and not negative"):format(name))
       end
       ours = ours or {}
       ours[name], rest[name] = value, nil
@@ -117,7 +123,7 @@ local function concerns_ask(bot, opts)
   return false
 end
 
-local c_module_poll = core.poll
+local c_module_poll = core.poll -- no tail calls: they hide who is to blame
 
 ---Does what is ready for all replies, and calls their on_text.
 ---@param seconds? number how long to wait for something
@@ -125,14 +131,14 @@ local c_module_poll = core.poll
 ---@return integer active how many replies are under way
 function M.poll(seconds, opts)
   if not passes then bury() end
-  if not asked then return c_module_poll(seconds, opts) end
-  if asked.tend() > 0 and seconds then core.remind(HELD) end
+  if asked and asked.tend() > 0 and seconds then core.remind(HELD) end
   local active = c_module_poll(seconds, opts)
-  return active + asked.tend()
+  if asked then active = active + asked.tend() end
+  return active
 end
 
 local Reply = core.reply
-local c_poll = Reply._poll
+local c_poll, c_waiter = Reply._poll, Reply._waiter
 
 -- Lets the host go on until there may be more of the reply.
 function Reply:_pause()
@@ -157,13 +163,15 @@ end
 ---@return string? text what has arrived since the last call
 ---@return "wait"|"done"|chatbot.Error|nil state when there is no text
 function Reply:poll()
-  return step(self, self:_waiter() ~= nil and yieldable())
+  local text, state = step(self, c_waiter(self) ~= nil and yieldable())
+  return text, state
 end
 
 ---Iterates over the text as it arrives; raises the error table on failure.
 ---@async
 ---@return fun(): string?
 function Reply:chunks()
+  c_waiter(self) -- raises when it is no reply
   local function next_chunk()
     while true do
       local text, state = step(self, yieldable())
@@ -214,9 +222,11 @@ local Chatbot = core.chatbot
 
 local c_stream, c_chat = Chatbot._stream, Chatbot._chat
 
+-- The prompt, which is argument 2, as it is sent.
 local function with_parts(prompt)
   if type(prompt) ~= "table" then return prompt end
-  return require("chatbot.parts").normalise(prompt)
+  local parts, problem = require("chatbot.parts").normalise(prompt)
+  return parts or misuse(2, problem)
 end
 
 ---Asks, and returns at once.
@@ -226,10 +236,14 @@ end
 ---@return chatbot.Error?
 function Chatbot:stream(prompt, opts)
   if not passes then bury() end
-  prompt = with_parts(prompt)
-  if not concerns_ask(self, opts) then return c_stream(self, prompt, opts) end
-  local rest, ours = split(opts or {}, 2, true)
-  return ask().stream(self, prompt, rest, ours or {}, 2)
+  local reply, err
+  if concerns_ask(self, opts) then
+    local rest, ours = split(opts or {}, 3, true)
+    reply, err = ask().stream(self, with_parts(prompt), rest, ours or {})
+  else
+    reply, err = c_stream(self, with_parts(prompt), opts)
+  end
+  return reply, err
 end
 
 local function always() return true end
@@ -241,7 +255,7 @@ local function with(reply) return always, nil, nil, reply end
 -- The same loop as in chatbot.c, for a Lua that cannot resume a C function and
 -- for replies that take more than one request.
 local function drive(self, prompt, opts)
-  local reply, err = self:stream(prompt, opts)
+  local reply, err = Chatbot.stream(self, prompt, opts)
   if not reply then return nil, err end
   local wait, async = reply:_waiter(), yieldable()
   for _ in with(reply) do
@@ -263,8 +277,13 @@ end
 ---@return string? answer
 ---@return chatbot.Reply|chatbot.Error
 function Chatbot:chat(prompt, opts)
-  if not c_chat or concerns_ask(self, opts) then return drive(self, prompt, opts) end
-  return c_chat(self, with_parts(prompt), opts)
+  local answer, reply
+  if not c_chat or concerns_ask(self, opts) then
+    answer, reply = drive(self, prompt, opts)
+  else
+    answer, reply = c_chat(self, with_parts(prompt), opts)
+  end
+  return answer, reply
 end
 
 -- Called by reply.c when a reply fails before its first text: true when it has
@@ -273,33 +292,42 @@ function Chatbot:_failed(reply, err)
   return ask().failed(self, reply, err)
 end
 
--- Takes a list of models apart: the first one, and a copy of all.
-local function first_of(models, level)
+-- Takes a list of models, in argument `arg`, apart: the first one, and a copy of all.
+local function first_of(models, arg)
   if type(models) ~= "table" then return models, nil end
   local list = {}
   for i, model in ipairs(models) do
     if type(model) ~= "string" then
-      error(("model %d of the list is no string"):format(i), level + 1)
+      misuse(arg, ("model %d of the list is no string"):format(i))
     end
     list[i] = model
   end
-  if not list[1] then error("the list of models is empty", level + 1) end
+  if not list[1] then misuse(arg, "the list of models is empty") end
   return list[1], list
 end
 
----@param options chatbot.Options
----@return chatbot.Chatbot
-function M.new(options)
-  if type(options) ~= "table" then return core.new(options) end
-  local rest, extra = split(options, 2)
-  local model, models = first_of(rest.model, 2)
+local c_new = core.new
+
+-- chatbot.new for options that are argument `arg` of what was called.
+local function new(options, arg)
+  if type(options) ~= "table" then c_new(options, arg) end -- raises
+  local rest, extra = split(options, arg)
+  local model, models = first_of(rest.model, arg)
   if models then
     rest.model = model
     extra = extra or {}
     extra.models = models
   end
-  local bot = core.new(rest)
+  local bot = c_new(rest, arg)
   bot:_env().extra = extra
+  return bot
+end
+core.make = new -- for chatbot.load
+
+---@param options chatbot.Options
+---@return chatbot.Chatbot
+function M.new(options)
+  local bot = new(options, 1)
   return bot
 end
 
@@ -312,7 +340,7 @@ local c_set_model = Chatbot.set_model
 function Chatbot:set_model(name, opts)
   local model, models = first_of(name, 2)
   local rest, more = opts, nil
-  if type(opts) == "table" then rest, more = split(opts, 2) end
+  if type(opts) == "table" then rest, more = split(opts, 3) end
   c_set_model(self, model, rest)
   local env = self:_env()
   if models or more or env.extra then
@@ -342,5 +370,7 @@ M.save = later("memory", "save")
 M.load = later("memory", "load")
 M.all = later("together", "all")
 M.race = later("together", "race")
+
+core.ours(M, Chatbot, Reply)
 
 return M

@@ -19,13 +19,19 @@ local function bare(url)
   return (scheme or "") .. rest:gsub("^[^/]*@", "")
 end
 
+local function check_path(path, arg)
+  if type(path) ~= "string" then core.misuse(arg, "string expected, got " .. type(path)) end
+end
+
 ---Writes the conversation and settings of a bot to a file, at once or not at all.
 ---@param bot chatbot.Chatbot
 ---@param path string
 ---@return true?
 ---@return string? problem
 function M.save(bot, path)
-  local options, settings = bot:_env().options, {}
+  local env = core.chatbot._env(bot) -- raises when it is no bot
+  check_path(path, 2)
+  local options, settings = env.options, {}
   for _, name in ipairs(kept) do settings[name] = options[name] end
   settings.base_url = options.base_url and bare(options.base_url)
   local extra = bot:_env().extra
@@ -92,17 +98,23 @@ end
 ---@return string|chatbot.Error? problem an error of the kind `config` when the options
 ---  must say where the conversation goes
 function M.load(path, options)
-  local new = require("chatbot").new
+  check_path(path, 1)
+  if options ~= nil and type(options) ~= "table" then
+    core.misuse(2, "table expected, got " .. type(options))
+  end
   local saved, problem = read(path)
   if not saved then return nil, problem end
   options = options or {}
   problem = confine(path, saved, options)
   if problem then return nil, problem end
   for name, value in pairs(options) do saved[name] = value end
-  local ok, bot = pcall(new, saved)
+  local ok, bot = pcall(core.make, saved, 2)
   if ok then return bot end
-  new(options) -- raises when it is these that are wrong
-  return nil, ("%s is no saved conversation: %s"):format(path, bot)
+  core.make(options, 2) -- raises when it is these that are wrong
+  return nil, ("%s is no saved conversation: %s"):format(path,
+    tostring(bot):match("%((.*)%)$") or bot)
 end
+
+core.ours()
 
 return M

@@ -21,31 +21,44 @@ end
 ---@return table? part
 ---@return string? problem
 function M.image(source, opts)
+  if type(source) ~= "string" then
+    core.misuse(1, "string expected, got " .. type(source))
+  elseif opts ~= nil and type(opts) ~= "table" then
+    core.misuse(2, "table expected, got " .. type(opts))
+  end
   opts = opts or {}
+  local detail, most = opts.detail, opts.max_bytes or MAX
+  if detail ~= nil and type(detail) ~= "string" then
+    core.misuse(2, "option 'detail' must be a string")
+  elseif type(most) ~= "number" or not (most >= 0 and most <= 1e15 and most % 1 == 0) then
+    core.misuse(2, "option 'max_bytes' must be a number, whole and not negative")
+  end
+  if most == 0 then most = 1e15 end -- no limit
   local url
   if source:find("^https?://") or source:find("^data:image/") then
     url = source
   else
-    local max, bytes = opts.max_bytes or MAX, source
+    local bytes = source
     if not sniff(bytes) then
       local file, problem = io.open(source, "rb")
       if not file then return nil, problem end
-      bytes = file:read(max + 1) or ""
+      bytes = file:read(most + 1) or ""
       file:close()
     end
     local kind = sniff(bytes)
     if not kind then return nil, "this is no PNG, JPEG, GIF, WebP or BMP image" end
-    if #bytes > max then
-      return nil, ("the image is larger than %d bytes (max_bytes)"):format(max)
+    if #bytes > most then
+      return nil, ("the image is larger than %d bytes (max_bytes)"):format(most)
     end
     url = ("data:%s;base64,%s"):format(kind, core.base64(bytes))
   end
-  return { type = "image_url", image_url = { url = url, detail = opts.detail } }
+  return { type = "image_url", image_url = { url = url, detail = detail } }
 end
 
 ---A prompt's list of parts, with strings as parts of type "text".
 ---@param list (string|table)[]
----@return table[]
+---@return table[]?
+---@return string? problem
 function M.normalise(list)
   local out, count = {}, 0
   for i, part in ipairs(list) do
@@ -53,10 +66,12 @@ function M.normalise(list)
   end
   for _ in pairs(list) do count = count + 1 end
   if count > #out then -- most likely an image that could not be read
-    error(("part %d of the prompt is missing: %s"):format(#out + 1,
-      tostring(list[#out + 2])), 0)
+    return nil, ("part %d of the prompt is missing: %s"):format(#out + 1,
+      tostring(list[#out + 2]))
   end
   return out
 end
+
+core.ours()
 
 return M

@@ -1,14 +1,16 @@
 -- together.lua - many replies at once: chatbot.all and chatbot.race.
 
-local Reply = require("chatbot.core").reply
+local core = require "chatbot.core"
+local Reply = core.reply
 
 local M = {}
 
 -- Advances all, until `enough` says so.
 local function advance(replies, enough)
+  if type(replies) ~= "table" then core.misuse(1, "table expected, got " .. type(replies)) end
   for i, reply in pairs(replies) do
     if not pcall(Reply._is_held, reply) then
-      error(("%s of the list is no reply: %s"):format(tostring(i), tostring(reply)), 4)
+      core.misuse(1, ("%s of the list is no reply: %s"):format(tostring(i), tostring(reply)))
     end
   end
   while true do
@@ -54,5 +56,7 @@ function M.race(replies)
   end)
   if first then return first, replies[first]:_answer() end
 end
+
+core.ours()
 
 return M

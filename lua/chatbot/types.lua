@@ -63,13 +63,13 @@
 ---@field bytes? integer[]
 ---@field top_logprobs? chatbot.TokenLogprob[]
 
----Clocks, in seconds (0: no limit), and maxima, in bytes.
+---Clocks, in seconds, and maxima, in bytes; of both 0 is no limit.
 ---@class chatbot.Limits
 ---@field connect_timeout? number until there is a connection to send on; default 10
 ---@field first_byte_timeout? number from there to the first byte of the answer; default 600
 ---@field idle_timeout? number between two arrivals; default 600
 ---@field event_timeout? number between two events with data, comments not counted; default 0
----@field timeout? number the whole request, all tries included; default 0
+---@field timeout? number all tries, from when the turn has come; default 0
 ---@field max_retries? integer further tries after the first; default 2
 ---@field max_event_bytes? integer one event of a stream; default 16 MiB
 ---@field max_answer_bytes? integer an answer's text, or a body that is no stream; default 64 MiB
@@ -147,7 +147,7 @@
 ---| "protocol" the answer is neither a completion nor a stream of chunks
 ---| "limit" one of the maxima was passed
 ---| "cancelled" closed by the program, or by Ctrl-C in the terminal chat
----| "closed" the engine is gone, or this process is a child after fork
+---| "closed" the engine is gone, or the reply is that of the process that was forked
 ---| "memory" there is not enough
 
 ---What comes back beside nil. `tostring` gives one line for people.
@@ -241,7 +241,8 @@ function chatbot.poll(max_seconds, opts) end
 ---@return number ms
 function chatbot.budget(ms) end
 
----How many requests run at once; the others wait for their turn.
+---How many requests run at once; the others wait for their turn. One that nobody reads does
+---not count after a second.
 ---@param n? integer 0: any number
 ---@return integer n
 function chatbot.max_concurrent(n) end

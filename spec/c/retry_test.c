@@ -2,6 +2,9 @@
  * retry_test.c - the retry policy, as a table: what came, what to do.
  */
 #include "retry.h"
+
+#include <stdlib.h>
+
 #include "test.h"
 
 /* Tue, 15 Nov 1994 08:12:31 GMT */
@@ -15,7 +18,9 @@ struct test {
     double want, asked;
 };
 
-#define STATUS(s) .status = (s)
+#define STATUS(s)  .status = (s)
+#define BODY(text) .body = (text), .body_len = sizeof(text) - 1
+#define DELAY(s)   BODY("{\"a\":[{},{\"retryDelay\":" s "}]}")
 
 static const struct test CASES[] = {
     /* which */
@@ -130,6 +135,51 @@ static const struct test CASES[] = {
      {STATUS(503), .retry_after = "99999999999999999999999999999"},
      0.5,
      NO},
+
+    /* what the body names */
+    {"named", {STATUS(429), DELAY("\"21s\"")}, 21, 21},
+    {"named, with a fraction", {STATUS(429), DELAY("\"1.5s\"")}, 1.5, 1.5},
+    {"named, blanks", {STATUS(503), BODY("{\"retryDelay\" :\n \"2s\"}")}, 2, 2},
+    {"named in an array",
+     {STATUS(429), BODY("[{\"retryDelay\":\"2s\"}]")},
+     2,
+     2},
+    {"named, the longest", {STATUS(429), DELAY("\"120s\"")}, 120, 120},
+    {"named, too long", {STATUS(429), DELAY("\"3600s\"")}, NO, 3600},
+    {"named, zero", {STATUS(429), DELAY("\"0s\"")}, 0.5, 0},
+    {"named, used up", {STATUS(429), .attempt = 2, DELAY("\"2s\"")}, NO, 2},
+    {"named, for what is not retried", {STATUS(400), DELAY("\"2s\"")}, NO, 2},
+    {"the header goes before the body",
+     {STATUS(429), .retry_after = "3", DELAY("\"2s\"")},
+     3,
+     3},
+    {"a junk header does not",
+     {STATUS(429), .retry_after = "soon", DELAY("\"2s\"")},
+     2,
+     2},
+    {"named, junk, then good",
+     {STATUS(429),
+      BODY("{\"retryDelay\":\"later\",\"a\":{\"retryDelay\":\"2s\"}}")},
+     2,
+     2},
+    {"named, no unit", {STATUS(429), DELAY("\"21\"")}, 0.5, NO},
+    {"named, unit alone", {STATUS(429), DELAY("\"s\"")}, 0.5, NO},
+    {"named, negative", {STATUS(429), DELAY("\"-2s\"")}, 0.5, NO},
+    {"named, exponent", {STATUS(429), DELAY("\"1e1s\"")}, 0.5, NO},
+    {"named, no string", {STATUS(429), DELAY("21")}, 0.5, NO},
+    {"named, null", {STATUS(429), DELAY("null,\"x\":\"2s\"")}, 0.5, NO},
+    {"named, a key next", {STATUS(429), DELAY("{\"2s\":1}")}, 0.5, NO},
+    {"another name", {STATUS(429), BODY("{\"retryDelays\":\"2s\"}")}, 0.5, NO},
+    {"a value of this name",
+     {STATUS(429), BODY("{\"x\":\"retryDelay\",\"2s\":\"2s\"}")},
+     0.5,
+     NO},
+    {"in a string",
+     {STATUS(429), BODY("{\"x\":\"say \\\"retryDelay\\\": \\\"2s\\\"\"}")},
+     0.5,
+     NO},
+    {"cut in the name", {STATUS(429), BODY("{\"retryDel")}, 0.5, NO},
+    {"cut in the wait", {STATUS(429), BODY("{\"retryDelay\":\"2s")}, 0.5, NO},
 
     /* retry-after, dates */
     {"date",
@@ -306,6 +356,7 @@ static const struct {
     {"{\"error\":{\"code\":\"billing_not_active\"}}", true},
     {"[{\"error\":{\"type\":\"access_terminated\"}}]", true},
     {"{\"code\":\"insufficient_balance\"}", true},
+    {"{\"error\":{\"type\":\"enforced_spend_limit_reached\"}}", true},
     {"\"insufficient_quota\"", true},
     {"{\"error\":{\"code\":\"rate_limit_exceeded\"}}", false},
     {"{\"error\":{\"code\":\"Insufficient_quota\"}}", false},
@@ -332,30 +383,122 @@ static void finds_quota_codes(void)
     test_case = "";
 }
 
-static void bucket_stops_and_recovers(void)
+/* A megabyte of what costs most; one that is not linear takes hours. */
+static void reads_bodies_once(void)
 {
-    struct retry_bucket b;
+    static const char *const units[] = {
+        "\"", "\\\"", "\"retryDelay\":", "\"retryDelay\":\"", "\" "};
+    enum { SIZE = 1 << 20 };
+    char *body = malloc(SIZE);
 
-    retry_bucket_init(&b);
-    for (int i = 0; i < 5; i++) {
-        CHECK(retry_bucket_allows(&b));
-        retry_bucket_failure(&b);
+    for (size_t i = 0; i < sizeof units / sizeof *units && CHECK(body); i++) {
+        size_t n = strlen(units[i]);
+        for (size_t k = 0; k < SIZE; k++)
+            body[k] = units[i][k % n];
+        test_case = units[i];
+        CHECK(retry_named(body, SIZE) < 0);
+        CHECK(!retry_quota(body, SIZE));
     }
-    CHECK(!retry_bucket_allows(&b)); /* 5 is not above 5 */
-    retry_bucket_success(&b);
-    CHECK(retry_bucket_allows(&b));
-    for (int i = 0; i < 20; i++)
-        retry_bucket_failure(&b);
-    CHECK(b.tokens >= 0);
-    int successes = 0;
-    while (!retry_bucket_allows(&b) && successes < 1000) {
-        retry_bucket_success(&b);
-        successes++;
+    test_case = "";
+    free(body);
+}
+
+#define SECOND INT64_C(1000000)
+
+static void fail(struct retry_origins *o, uint64_t origin, int times,
+                 int64_t now)
+{
+    struct retry_failure f = {.status = 503};
+
+    for (int i = 0; i < times; i++)
+        retry_failed(o, origin, &f, now);
+}
+
+static void stops_after_ten_in_a_row(void)
+{
+    struct retry_origins o = {0};
+
+    fail(&o, 7, 9, 0);
+    CHECK(!retry_stopped(&o, 7, 0));
+    fail(&o, 7, 1, 5 * SECOND);
+    CHECK(retry_stopped(&o, 7, 5 * SECOND));
+    CHECK(!retry_stopped(&o, 8, 5 * SECOND));
+    fail(&o, 8, 9, 5 * SECOND); /* another origin has a row of its own */
+    CHECK(!retry_stopped(&o, 8, 5 * SECOND));
+    retry_succeeded(&o, 8);
+    CHECK(retry_stopped(&o, 7, 5 * SECOND));
+    retry_succeeded(&o, 7);
+    CHECK(!retry_stopped(&o, 7, 5 * SECOND));
+    CHECK(o.len == 0);
+    fail(&o, 7, 9, 0);
+    retry_succeeded(&o, 7);
+    fail(&o, 7, 9, 0);
+    CHECK(!retry_stopped(&o, 7, 0));
+}
+
+static void goes_on_after_a_while(void)
+{
+    struct retry_origins o = {0};
+
+    fail(&o, 7, 10, SECOND);
+    fail(&o, 7, 50, 20 * SECOND); /* first tries go out, and prolong nothing */
+    CHECK(retry_stopped(&o, 7, 31 * SECOND - 1));
+    CHECK(!retry_stopped(&o, 7, 31 * SECOND));
+    fail(&o, 7, 9, 31 * SECOND); /* the row is a new one */
+    CHECK(!retry_stopped(&o, 7, 31 * SECOND));
+    fail(&o, 7, 1, 32 * SECOND);
+    CHECK(retry_stopped(&o, 7, 61 * SECOND));
+    CHECK(!retry_stopped(&o, 7, 62 * SECOND));
+}
+
+static void counts_what_is_worth_a_try(void)
+{
+    static const struct {
+        const char *name;
+        struct retry_failure f;
+        bool counts;
+    } cases[] = {
+        {"connection", {.transport = true}, true},
+        {"500", {STATUS(500)}, true},
+        {"429", {STATUS(429)}, true},
+        {"429, retry-after: 0", {STATUS(429), .retry_after = "0"}, true},
+        {"429, junk", {STATUS(429), .retry_after = "soon"}, true},
+        {"429, retry-after", {STATUS(429), .retry_after = "1"}, false},
+        {"429, too long", {STATUS(429), .retry_after = "999"}, false},
+        {"429, ms", {STATUS(429), .retry_after_ms = "5"}, false},
+        {"429, named", {STATUS(429), DELAY("\"1s\"")}, false},
+        {"503, retry-after", {STATUS(503), .retry_after = "1"}, true},
+        {"400", {STATUS(400)}, false},
+        {"quota", {STATUS(429), .quota = true}, false},
+        {"nothing", {.status = 0}, false},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct retry_origins o = {0};
+        test_case = cases[i].name;
+        for (int k = 0; k < 10; k++)
+            retry_failed(&o, 7, &cases[i].f, 0);
+        CHECK(retry_stopped(&o, 7, 0) == cases[i].counts);
     }
-    CHECK(successes >= 50 && successes <= 51);
-    for (int i = 0; i < 1000; i++)
-        retry_bucket_success(&b);
-    CHECK(near(b.tokens, 10));
+    test_case = "";
+}
+
+static void forgets_the_oldest(void)
+{
+    struct retry_origins o = {0};
+
+    for (uint64_t i = 0; i < RETRY_ORIGINS; i++)
+        fail(&o, i, 10, (int64_t)i + 1);
+    for (uint64_t i = 0; i < RETRY_ORIGINS; i++)
+        CHECK(retry_stopped(&o, i, RETRY_ORIGINS));
+    fail(&o, 1000, 10, RETRY_ORIGINS + 1);
+    CHECK(o.len == RETRY_ORIGINS);
+    CHECK(retry_stopped(&o, 1000, RETRY_ORIGINS + 1));
+    CHECK(!retry_stopped(&o, 0, RETRY_ORIGINS + 1));
+    CHECK(retry_stopped(&o, 1, RETRY_ORIGINS + 1));
+    retry_succeeded(&o, 5);
+    for (uint64_t i = 1; i < RETRY_ORIGINS; i++)
+        CHECK(retry_stopped(&o, i, RETRY_ORIGINS + 1) == (i != 5));
 }
 
 int main(void)
@@ -364,6 +507,10 @@ int main(void)
     RUN(passes_the_table);
     RUN(reads_two_digits_near_now);
     RUN(finds_quota_codes);
-    RUN(bucket_stops_and_recovers);
+    RUN(reads_bodies_once);
+    RUN(stops_after_ten_in_a_row);
+    RUN(goes_on_after_a_while);
+    RUN(counts_what_is_worth_a_try);
+    RUN(forgets_the_oldest);
     return test_summary();
 }

@@ -130,9 +130,10 @@ local rows = {
   {
     name = "the total time includes the waits between tries",
     own = true,
-    serve = { wire.http(503, { ["Retry-After"] = "5" }, "") },
+    serve = { wire.http(503, { ["Retry-After"] = "0.3" }, ""), { { stall = true } } },
     options = { timeout = 0.5, max_retries = 3 },
-    expect = timeout("total", 0.5),
+    expect = timeout("total", 0.5, { attempts = 2 }),
+    saw = { requests = 2 },
   },
   {
     name = "a time-out before the first byte is tried again",

@@ -1,5 +1,6 @@
 --- The process around the module: fork, signals, descriptors, threads, copies.
 
+local wire = require "spec.support.wire"
 local bytes = require "spec.faults.bytes"
 
 local rows = {}
@@ -25,17 +26,24 @@ local LONG = { { bytes.stream { bytes.event "Hel" }, { sleep = 0.4 }, bytes.even
 
 -- fork -----------------------------------------------------------------------------------
 
--- In the child: 1 for each call that behaves, added up.
-local function in_child(bot, reply)
+-- As chat, but blocking: in the child nobody resumes our coroutine.
+local function ask(bot, prompt)
+  return bot:chat(prompt or "hello", { wait = function(reply) reply:wait() end })
+end
+
+-- In the child: a power of two for each call that behaves, added up.
+local function in_child(bot, reply, other)
   local score = 0
-  local answer, err = bot:chat("hello")
-  if answer == nil and (err.kind == "busy" or err.kind == "closed") then score = score + 1 end
+  local function good(points, condition) score = score + (condition and points or 0) end
+  good(1, ask(other) == "Hello") -- with an engine of its own, beside what the parent has
+  good(2, ask(bot, "again") == "Hello") -- a bot is not busy with what its parent waits for
+  local messages = bot:get_messages()
+  good(4, #messages == 2 and messages[1].content == "again")
   local text, state = reply:poll()
-  if text == nil and type(state) == "table" and state.kind == "closed" then score = score + 2 end
-  answer, err = reply:result()
-  if answer == nil and err.kind == "closed" then score = score + 4 end
-  answer, err = bot:chat("hello")
-  if answer == nil and err.kind == "closed" then score = score + 8 end
+  good(8, text == nil and type(state) == "table" and state.kind == "closed")
+  local answer, err = reply:result()
+  good(16, answer == nil and err.kind == "closed")
+  good(32, reply:is_closing() and reply.status == "error")
   reply:close()
   return score
 end
@@ -47,7 +55,7 @@ for _, tls in ipairs { "plain", "good" } do
       serve = LONG, serve_opts = tls == "good" and { tls = "good" } or nil,
       prepare = build("faulttools", "module"),
       client = function(t)
-        local c, bot = tools(t), t:bot()
+        local c, bot, other = tools(t), t:bot(), t:bot()
         local reply = bot:stream("hello")
         local first
         t:until_true(5, function()
@@ -56,31 +64,228 @@ for _, tls in ipairs { "plain", "good" } do
         end)
         local pid = c.fork()
         if pid == 0 then
-          local ok, score = pcall(in_child, bot, reply)
+          local ok, score = pcall(in_child, bot, reply, other)
           if not ok then
             io.stderr:write(tostring(score), "\n")
             score = 99
           end
           if how == "collects" then
-            bot, reply, t.bots = nil, nil, {} -- luacheck: ignore
+            bot, reply, other, t.bots = nil, nil, nil, {} -- luacheck: ignore
             collectgarbage()
             collectgarbage()
           end
           if how == "closes its Lua state" then os.exit(score, true) end
           -- without the finalizers: as a child that executes another program
-          os.execute("kill -9 $PPID")
+          os.execute(("kill -%d $PPID"):format(score == 63 and 9 or 15))
         end
-        local ended = c.wait(pid)
         local observed = t:follow(reply)
+        observed.child = c.wait(pid)
         observed.text = first .. (observed.text or "")
-        observed.child = ended
         return observed
       end,
       expect = { verdict = "complete", text = "Hello",
-        child = how == "closes its Lua state" and 15 or 256 + 9 },
+        child = how == "closes its Lua state" and 63 or 256 + 9 },
+      saw = { requests = 3 },
     })
   end
 end
+
+-- Runs fn in a child of this process; the second value, when called, waits for the child and
+-- returns what fn has returned there, or raised.
+local function fork(t, fn)
+  local c = tools(t)
+  t.forks = (t.forks or 0) + 1
+  local path = ("%s/%d"):format(t.extra.dir, t.forks)
+  local pid = c.fork()
+  if pid == 0 then
+    local _, result = pcall(fn)
+    local file = assert(io.open(path, "w"))
+    file:write(tostring(result))
+    file:close()
+    os.exit(0, true)
+  end
+  return function()
+    c.wait(pid)
+    return require("spec.support").read_file(path)
+  end
+end
+
+local function prepare_forks()
+  local extra = build("faulttools", "module")()
+  extra.dir = require("spec.support").tmpdir()
+  return extra
+end
+
+local function three(bot)
+  local texts = {}
+  for i = 1, 3 do texts[i] = tostring(ask(bot) or "nothing") end
+  return table.concat(texts, " ")
+end
+
+add("ten children forked from a master that has warmed up, as servers fork their workers", {
+  serve = LONG, servers = { other = { { bytes.good() } } }, prepare = prepare_forks,
+  client = function(t)
+    local bot = require("chatbot").new { model = "m", base_url = t.urls.other.url, timeout = 10 }
+    local before = ask(bot)
+    local reply, ends, good = t:bot():stream("hello"), {}, 0
+    for i = 1, 10 do ends[i] = fork(t, function() return three(bot) end) end
+    for i = 1, 10 do good = good + (ends[i]() == "fine fine fine" and 1 or 0) end
+    local observed = t:follow(reply)
+    observed.before, observed.good, observed.after = before, good, ask(bot)
+    return observed
+  end,
+  expect = { verdict = "complete", text = "Hello", before = "fine", good = 10, after = "fine" },
+  check = function(_, servers)
+    local n = #servers.other:requests()
+    return n ~= 32 and n .. " requests of the children" or nil
+  end,
+})
+
+add("children of one parent do not wait for their next try together", {
+  serve = { bytes.failure(500) }, prepare = prepare_forks, options = { max_retries = 1 },
+  client = function(t)
+    local process, ends, waits = require "spec.support.process", {}, {}
+    for i = 1, 8 do
+      ends[i] = fork(t, function()
+        local started = process.now()
+        ask(t:bot())
+        return process.now() - started
+      end)
+    end
+    for i = 1, 8 do waits[i] = tonumber(ends[i]()) end
+    table.sort(waits)
+    return { first = waits[1], spread = waits[8] - waits[1] }
+  end,
+  expect = { between = { first = { 0.37, 0.5 }, spread = { 0.01, 9 } } },
+  saw = { requests = 16 },
+})
+
+add("a daemon, forked twice, whose parents end", {
+  serve = { bytes.good() }, prepare = prepare_forks,
+  client = function(t)
+    local bot = t:bot()
+    ask(bot)
+    local reply = bot:stream("hello") -- under way, and lost with its process
+    local path = t.extra.dir .. "/daemon"
+    local wait = fork(t, function()
+      t.forks = 100
+      fork(t, function()
+        require("spec.support.process").sleep(0.2) -- until we are alone
+        local _, err = reply:result()
+        local file = assert(io.open(path .. ".new", "w"))
+        file:write(err.kind, " ", three(bot))
+        file:close()
+        assert(os.rename(path .. ".new", path))
+      end)
+      os.exit(0, true)
+    end)
+    wait()
+    local observed = t:follow(reply)
+    t:until_true(10, function()
+      observed.daemon = require("spec.support").read_file(path)
+      return observed.daemon
+    end)
+    return observed
+  end,
+  expect = { verdict = "complete", text = "fine", daemon = "closed fine fine fine" },
+  saw = { requests = 5 },
+})
+
+add("a child forks a child, ten times, each with a stream under way", {
+  serve = { { bytes.stream { bytes.event "fi", { sleep = 0.02 }, bytes.event "ne", bytes.STOP,
+    bytes.DONE, { close = true } } } }, prepare = prepare_forks,
+  client = function(t)
+    local function generation(n, parents)
+      local chatbot = require "chatbot"
+      if parents.reply then
+        local answer, err = parents.reply:result()
+        if answer or err.kind ~= "closed" then return "not closed" end
+        assert(chatbot.poll(0) == 0)
+      end
+      local reply = assert(t:bot():stream("hello"))
+      while reply.text == "" do
+        reply:wait(1)
+        reply:poll()
+      end
+      local below = "end"
+      if n < 10 then
+        below = fork(t, function() return generation(n + 1, { reply = reply }) end)()
+      end
+      while reply:poll() or reply.status == "streaming" do reply:wait(1) end
+      return ("%s %s"):format(reply.text, below)
+    end
+    return { text = generation(1, {}) }
+  end,
+  expect = { text = ("fine "):rep(10) .. "end" },
+  saw = { requests = 10 },
+})
+
+add("in a child poll, pollfd, timeout and warmup are those of its own engine", {
+  serve = LONG, prepare = prepare_forks,
+  client = function(t)
+    local chatbot = require "chatbot"
+    local fd, reply = chatbot.pollfd(), t:bot():stream("hello")
+    local queued
+    chatbot.max_concurrent(1)
+    queued = t:bot():stream("hello")
+    local said = fork(t, function()
+      local idle = ("%d %s"):format(chatbot.poll(0), tostring(chatbot.timeout()))
+      local own = chatbot.pollfd()
+      assert(fd == nil or own ~= fd, "the descriptor is the parent's")
+      assert(chatbot.warmup())
+      assert(chatbot.pollfd() == own, "another engine")
+      assert(reply:pollfd() == own and reply:timeout() == 0)
+      local mine = assert(t:bot():stream("hello", { on_text = function() end }))
+      local under_way = chatbot.poll(0)
+      while chatbot.poll(1) > 0 do assert(chatbot.timeout() == nil or chatbot.timeout() >= 0) end
+      local _, err = queued:result()
+      return ("%s %d %s %s"):format(idle, under_way, mine.text, err.kind)
+    end)()
+    chatbot.max_concurrent(0)
+    local observed = t:follow(reply)
+    observed.said, observed.queued = said, t:follow(queued).text
+    return observed
+  end,
+  expect = { verdict = "complete", text = "Hello", queued = "Hello",
+    said = "0 nil 1 Hello closed" },
+  saw = { requests = 3 },
+})
+
+add("a fork in a callback, and in a tool", {
+  serve = { bytes.good(), wire.sse {
+    { tool_calls = { { index = 0, id = "c1", type = "function",
+      ["function"] = { name = "look", arguments = "{}" } } } }, finish_reason = "tool_calls" },
+    bytes.good "done" },
+  prepare = prepare_forks,
+  client = function(t)
+    local bot, said = t:bot(), {}
+    local reply
+    local function child()
+      local _, err = reply:result()
+      return tostring(type(err) == "table" and err.kind)
+    end
+    reply = assert(bot:stream("hello", { on_text = function()
+      said[1] = said[1] or fork(t, function() return "forked" end)()
+    end }))
+    local observed = t:follow(reply)
+    observed.text = reply.text
+    local tool = { name = "look", call = function()
+      coroutine.yield() -- from here on it waits
+      return "seen"
+    end }
+    reply = assert(bot:stream("hello", { tools = { tool } }))
+    t:until_true(5, function()
+      local text, state = reply:poll()
+      return not text and state == "wait" and reply:_is_held()
+    end)
+    said[2] = fork(t, child)()
+    observed.last = t:follow(reply).text
+    observed.said = table.concat(said, " ")
+    return observed
+  end,
+  expect = { verdict = "complete", text = "fine", last = "done", said = "forked closed" },
+  saw = { requests = 3 },
+})
 
 
 -- Signals --------------------------------------------------------------------------------

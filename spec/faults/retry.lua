@@ -8,7 +8,7 @@ local reset, close = { reset = true }, { close = true }
 
 local rows = {}
 
--- Each in a child of its own, because failures of one would use up the bucket of all.
+-- Each in a child of its own: a port may come again, with what is known of it.
 local function add(name, serve, options, expect, saw, more)
   local row = { name = name, own = true, serve = serve, options = options, expect = expect,
     saw = saw }
@@ -63,6 +63,26 @@ end
 add("a retry-after above 120 s is not waited for",
   { bytes.failure(429, { ["Retry-After"] = "121" }), bytes.good() }, TWO,
   { kind = "http", status = 429, attempts = 1, retryable = true, retry_after = 121 })
+
+local function named(wait)
+  return wire.http(429, {}, wire.encode { { error = { code = 429, message = "no", details = {
+    { reason = "RATE_LIMIT" }, { retryDelay = wait } } } } })
+end
+
+add("a wait that the body names", { named "0.2s", bytes.good() }, TWO, fine(0.2, 0.3),
+  { requests = 2 })
+
+add("a wait above 120 s that the body names is not waited for", { named "121s", bytes.good() },
+  TWO, { kind = "http", status = 429, attempts = 1, retryable = true, retry_after = 121 })
+
+add("the error tells the wait that the body names", { named "2.5s" }, { max_retries = 0 },
+  { kind = "http", status = 429, attempts = 1, retry_after = 2.5 })
+
+add("a wait that the total time does not allow is not begun",
+  { bytes.failure(429, { ["Retry-After"] = "5" }, "slow down"), bytes.good() },
+  { max_retries = 2, timeout = 2 },
+  { kind = "http", status = 429, attempts = 1, retryable = true, retry_after = 5,
+    message = "slow down", between = { took = { 0, 0.2 } } })
 
 add("the error tells the wait that retry-after-ms asks for",
   { bytes.failure(429, { ["Retry-After-Ms"] = "2500" }) }, { max_retries = 0 },
@@ -176,18 +196,104 @@ add("a coroutine is never blocked while it waits",
       message = not answer and tostring(reply) or nil }
   end })
 
-add("an outage: after 5 failures there are no more tries",
-  { bytes.failure(503, { ["Retry-After-Ms"] = "5" }) }, TWO,
-  { kind = "http", status = 503, attempts = 1, tries = "3 2 1 1" },
-  { requests = 7 }, { client = function(t)
-    local bot, tries, observed = t:bot(), {}, nil
-    for i = 1, 4 do
-      observed = t:talk(bot)
-      tries[i] = ("%d"):format(observed.attempts)
-    end
-    observed.tries = table.concat(tries, " ")
+-- How often each of `count` requests in a row was made.
+local function tries(t, bot, count)
+  local list, observed = {}, nil
+  for i = 1, count do
+    observed = t:talk(bot)
+    list[i] = ("%d"):format(observed.attempts or 0)
+  end
+  observed.tries = table.concat(list, " ")
+  return observed
+end
+
+local function outage(count)
+  return { client = function(t) return tries(t, t:bot(), count) end }
+end
+
+local DOWN = bytes.failure(503, { ["Retry-After-Ms"] = "5" }, "bad day")
+
+add("an outage: after ten failures in a row there is one try each", { DOWN }, TWO,
+  { kind = "http", status = 503, attempts = 1, retryable = true, tries = "3 3 3 1 1",
+    message = "bad day; no further tries at 127.0.0.1:" }, { requests = 11 }, outage(5))
+
+add("an outage: requests that make no further tries add to it, too", { DOWN },
+  { max_retries = 0 },
+  { kind = "http", tries = "1 1 1 1 1 1 1 1 1 1 1", attempts = 1, status = 503 },
+  { requests = 11 }, outage(11))
+
+add("an outage: the error says why there was no try, of a connection, too", nil,
+  function(_, t)
+    return { max_retries = 1, base_url = ("http://127.0.0.1:%d/v1"):format(t.extra.port) }
+  end, { kind = "connect", attempts = 1, retryable = true,
+    message = ": the last ten failed" }, nil, {
+  prepare = function() return { port = require("spec.support").dead_port() } end,
+  client = function(t)
+    local bots, observed = {}, nil
+    for i = 1, 12 do bots[i] = assert(t:bot():stream("hello")) end
+    for i = 1, 12 do observed = t:follow(bots[i]) end
     return observed
   end })
+
+do
+  local serve = {}
+  for i = 1, 10 do serve[i] = DOWN end
+  serve[11], serve[12] = bytes.good(), DOWN
+  local more = outage(5)
+  more.client = function(t)
+    local bot = t:bot()
+    local observed = tries(t, bot, 4)
+    local answer = t:talk(bot)
+    observed.tries = observed.tries .. " " .. answer.text .. " " .. tries(t, bot, 2).tries
+    return observed
+  end
+  add("an outage is over when one request succeeds", serve, TWO,
+    { kind = "http", tries = "3 3 3 1 fine 3 3", status = 503 }, { requests = 17 }, more)
+end
+
+add("an outage at one origin is none at another", { DOWN }, TWO,
+  { kind = "http", tries = "3 3 3 1 1", others = "3 3 3 1", status = 503 }, { requests = 11 }, {
+  servers = { other = { { DOWN } } },
+  client = function(t)
+    local observed = tries(t, t:bot(), 5)
+    local bot = require("chatbot").new { model = "m", base_url = t.urls.other.url, timeout = 10 }
+    observed.others = tries(t, bot, 4).tries
+    return observed
+  end })
+
+for _, case in ipairs {
+  { "a header", bytes.failure(429, { ["Retry-After-Ms"] = "5" }) },
+  { "the body", named "0.005s" },
+} do
+  add("429 whose wait is in " .. case[1] .. " is no outage", { case[2] }, TWO,
+    { kind = "http", tries = "3 3 3 3 3 3", status = 429 }, { requests = 18 }, outage(6))
+end
+
+-- One in eight is refused, whoever asks.
+local FLAKY = { { lua = [[
+  local _, conn, wire = ...
+  seen = (rawget(_G, "seen") or 0) + 1
+  if seen % 8 == 0 then
+    conn:play(wire.http(429, {}, "no"))
+  else
+    conn:play(wire.sse { "fine" })
+  end
+]] } }
+
+add("200 requests of which one in eight is answered with 429 are all answered", { FLAKY },
+  { max_retries = 5, timeout = 30 }, { answered = 200 }, {}, {
+  alone = true,
+  client = function(t)
+    local chatbot, replies, answered = require "chatbot", {}, 0
+    chatbot.max_concurrent(20)
+    for i = 1, 200 do replies[i] = assert(t:bot():stream("hello")) end
+    local observed
+    for i = 1, 200 do
+      observed = t:follow(replies[i])
+      if observed.text == "fine" then answered = answered + 1 end
+    end
+    return { answered = answered, message = observed.message }
+  end, check = function() end })
 
 local LOADING = bytes.failure(503, nil, "Loading model", "unavailable")
 
