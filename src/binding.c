@@ -13,7 +13,15 @@ struct engine {
     struct http *http; /* NULL: closed */
 };
 
+/* Is there as long as the state. */
+struct end {
+    void (*drop)(void *user);
+    bool reached;
+};
+
 static const struct binding_type engine_type = {"chatbot.engine"};
+static const struct binding_type end_type = {"chatbot.end"};
+static const char end_key;
 static const char engine_key;
 static const char concurrent_key; /* registry: a number, when set */
 static const char budget_key;     /* registry: microseconds, when set */
@@ -224,19 +232,66 @@ double binding_checknumber(lua_State *L, int arg)
     return lua_tonumber(L, arg);
 }
 
-static int engine_gc(lua_State *L)
-{
-    struct engine *e = lua_touserdata(L, 1);
-    http_delete(e->http);
-    e->http = NULL;
-    return 0;
-}
-
-struct http *binding_http_if(lua_State *L)
+static struct engine *current(lua_State *L)
 {
     compat_getkey(L, &engine_key);
     struct engine *e = lua_touserdata(L, -1);
     lua_pop(L, 1);
+    return e;
+}
+
+/* The engine in use is only collected when the state is closed: then finalizers
+ * that come later may use it, until end_gc. */
+static int engine_gc(lua_State *L)
+{
+    struct engine *e = lua_touserdata(L, 1);
+    if (e != current(L)) {
+        http_delete(e->http);
+        e->http = NULL;
+    }
+    return 0;
+}
+
+/* The last finalizer of the module's, since it has the oldest object. What
+ * finalizers before it have begun has none of its own: Lua gives none to what
+ * is created while it closes a state. */
+static int end_gc(lua_State *L)
+{
+    struct end *end = lua_touserdata(L, 1);
+    struct engine *e = current(L);
+    end->reached = true;
+    if (e != NULL && e->http != NULL && !http_foreign(e->http))
+        http_give_back(e->http, end->drop);
+    if (e != NULL) {
+        http_delete(e->http);
+        e->http = NULL;
+    }
+    return 0;
+}
+
+void binding_open(lua_State *L, void (*drop)(void *user))
+{
+    static const luaL_Reg meta[] = {{"__gc", end_gc}, {NULL, NULL}};
+    static const luaL_Reg none[] = {{NULL, NULL}};
+    binding_type(L, &end_type, meta, none);
+    struct end *end = binding_new(L, &end_type, sizeof *end, 0);
+    end->drop = drop;
+    compat_setkey(L, &end_key);
+    lua_pop(L, 1);
+}
+
+/* Whether the state is being closed, and the engine with it. */
+static bool has_ended(lua_State *L)
+{
+    compat_getkey(L, &end_key);
+    const struct end *end = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return end != NULL && end->reached;
+}
+
+struct http *binding_http_if(lua_State *L)
+{
+    const struct engine *e = current(L);
     return e == NULL || e->http == NULL || http_foreign(e->http) ? NULL
                                                                  : e->http;
 }
@@ -275,6 +330,10 @@ struct http *binding_http(lua_State *L)
         !http_broken(e->http))
         return e->http;
     lua_pop(L, 1);
+    if (has_ended(L)) {
+        failure_push(L, FAULT_CLOSED, "the Lua state is being closed");
+        return NULL;
+    }
     compat_getkey(L, &engine_type);
     if (lua_isnil(L, -1)) {
         binding_type(L, &engine_type, meta, none);

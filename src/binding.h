@@ -50,6 +50,12 @@ double binding_checknumber(lua_State *L, int arg);
  * given. */
 int binding_ours(lua_State *L);
 
+/* For luaopen, before anything else is created. When the state is closed,
+ * `drop` is called for each request that is left, with its `user`, and gives it
+ * back.
+ * [-0, +0, m] */
+void binding_open(lua_State *L, void (*drop)(void *user));
+
 /* The engine of this Lua state, started at the first call, and in a child after
  * fork at the first call there. Leaves its userdata on the stack, so that it
  * can be kept alive. NULL: an error table is on the stack instead. [-0, +1, m]

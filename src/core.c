@@ -341,6 +341,7 @@ int luaopen_chatbot_core(lua_State *L)
     compat_getkey(L, &core_key);
     if (lua_istable(L, -1)) /* loaded anew: bots of before keep their types */
         return 1;
+    binding_open(L, reply_drop);
     failure_open(L);
     lua_newtable(L);
     compat_setfuncs(L, functions);

@@ -862,6 +862,16 @@ void http_delete(struct http *h)
     free(h);
 }
 
+void http_give_back(struct http *h, void (*drop)(void *user))
+{
+    struct http_request *r = h->requests, *next;
+    for (; r != NULL; r = next) {
+        next = r->next;
+        if (!r->detached && r->user != NULL)
+            drop(r->user);
+    }
+}
+
 void http_lock(struct http *h)
 {
     h->locks++;

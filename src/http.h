@@ -152,6 +152,9 @@ struct http *http_new(const char **error);
  * to be given back as before, in any order. */
 void http_delete(struct http *h);
 
+/* Calls `drop` for each request that callers hold; that gives it back. */
+void http_give_back(struct http *h, void (*drop)(void *user));
+
 /* Does now what the first TLS connection would do otherwise, see warm.h. */
 void http_warm(struct http *h);
 

@@ -278,11 +278,11 @@ static bool send(lua_State *L, const struct stack *s)
     struct http *http = NULL;
     int key_at = lua_gettop(L), body = key_at - 1;
     char *key = lua_touserdata(L, key_at);
+    struct body *made = lua_touserdata(L, body);
     fill_options(L, &s->source, &o);
     bool ok = request_check(L, &o) && request_headers(L, &s->source, key, &o) &&
               may_go(L, s, &o, key) && (http = binding_http(L)) != NULL;
     if (ok) {
-        const struct body *made = lua_touserdata(L, body);
         lua_setfield(L, s->renv, "engine");
         reply_forget(L, s->reply);
         if (made != NULL && made->count > 0) {
@@ -294,6 +294,9 @@ static bool send(lua_State *L, const struct stack *s)
     request_wipe(&o, key);
     if (key != NULL)
         memset(key, 0, strlen(key));
+    if (made !=
+        NULL) /* now, since a state that is being closed collects it not */
+        body_free(made);
     return ok;
 }
 

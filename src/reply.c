@@ -38,6 +38,15 @@ static void drop_texts(struct reply *r)
     r->given = r->reasoning_given = 0;
 }
 
+void reply_drop(void *user)
+{
+    struct reply *r = user;
+    r->status = REPLY_CANCELLED;
+    ending_drop(r, false);
+    redact_free(&r->secret);
+    drop_texts(r);
+}
+
 /* Older objects whose finalizers come later may still use the reply: it stays a
  * closed one without text. */
 static int reply_gc(lua_State *L)

@@ -134,6 +134,9 @@ void reply_dispatch(lua_State *L, struct http *http, int64_t until);
  * one that goes on with it: reply_advance ends it as closed. [-0, +0, -] */
 bool reply_foreign(lua_State *L, int i);
 
+/* For binding_open: ends the reply at `user` without Lua. */
+void reply_drop(void *user);
+
 /* Cancels; what is being read at this moment, as soon as that is done. Safe in
  * a finalizer. [-0, +0, -] */
 void reply_close(lua_State *L, int i);

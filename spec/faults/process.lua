@@ -454,6 +454,52 @@ add("eight states in eight threads, and a host that uses libcurl itself", {
   saw = { requests = 8 * 12 + 3 },
 })
 
+-- Objects older than the module, than the engine, and younger than both ask while their
+-- state is closed.
+local CLOSING = [[
+  local url, chatbot, bot = ..., nil, nil
+  KEPT = {}
+  local function at_the_end(fn)
+    local kept
+    if newproxy then
+      kept = newproxy(true)
+      getmetatable(kept).__gc = fn
+    else
+      kept = setmetatable({}, { __gc = fn })
+    end
+    KEPT[#KEPT + 1] = kept
+  end
+  local function ask()
+    local reply, err = bot:stream("hello")
+    if reply then reply:poll() else assert(err.kind == "closed" or err.kind == "busy") end
+  end
+  at_the_end(ask)
+  chatbot = require "chatbot"
+  at_the_end(ask)
+  bot = chatbot.new { base_url = url, model = "m", timeout = 20 }
+  assert(bot:chat("hello") == "fine")
+  at_the_end(ask)
+  at_the_end(function() assert(chatbot.new { base_url = url, model = "m" }:stream("hello")) end)
+]]
+
+add("states that are closed while finalizers ask", {
+  serve = { bytes.good() }, prepare = build("states", "program"),
+  client = function(t)
+    local process = require "spec.support.process"
+    local dir = process.tmpdir()
+    process.write_file(dir .. "/script.lua", CLOSING)
+    local child = process.spawn(("%s 8 %s/script.lua %s"):format(t.extra.path, dir,
+      t.urls.main.url))
+    local status = child:wait(20)
+    local out, err = child:output()
+    child:close()
+    process.remove_all()
+    return { exit_code = status, message = out .. err }
+  end,
+  expect = { exit_code = 0, message = "8 states, 0 failed, 0 descriptors left" },
+  saw = {}, -- whether a request of a finalizer got so far
+})
+
 add("two copies of the module in one state", {
   serve = { bytes.good() },
   prepare = function()
