@@ -8,6 +8,7 @@
 
 #include "binding.h"
 #include "chatbot.h"
+#include "encoded.h"
 #include "failure.h"
 #include "fetch.h"
 #include "html.h"
@@ -155,11 +156,9 @@ static int core_warmup(lua_State *L)
         return 2;
     }
     http_warm(binding_http_if(L));
-    lua_settop(L, 0);
-    lua_pushboolean(L, 1);
-    if (!json_encode(L, 1))
+    if (!json_ready(L))
         return failure_return(L, FAULT_CONFIG, "%s", lua_tostring(L, -1));
-    lua_settop(L, 1);
+    lua_pushboolean(L, 1);
     return 1;
 }
 
@@ -180,7 +179,7 @@ static int core_interrupts(lua_State *L)
 static int core_json_encode(lua_State *L)
 {
     luaL_checkany(L, 1);
-    if (json_encode(L, 1))
+    if (encoded_push(L, 1))
         return 1;
     lua_pushnil(L);
     lua_insert(L, -2);
