@@ -44,7 +44,8 @@ describe("a table", function()
     { "a fraction as a key", { [1.5] = 1 }, "has a key that is a number" },
     { "a truth as a key", { a = { b = { [true] = {} } } }, "a.b has a key that is a boolean" },
     { "a table as a key", { [{}] = 1 }, "has a key that is a table" },
-    { "a function", { { content = { {}, { text = print } } } }, "[1].content[2].text is a function" },
+    { "a function", { { content = { {}, { text = print } } } },
+      "[1].content[2].text is a function" },
     { "a coroutine", { a = coroutine.create(print) }, "a is a thread" },
     { "a userdata", { a = io.stdout }, "a is a userdata" },
     { "infinity", { a = { 1, 1 / 0 } }, "a[2] is no number that JSON has (inf)" },
@@ -64,7 +65,7 @@ end)
 describe("a number", function()
   local values = { 0, 1, -1, 0.1, 0.1 + 0.2, 1 / 3, 100000000000000.5, 2 ^ 53, 2 ^ 53 + 2, 2 ^ 63,
     -2 ^ 63, 1e300, 1e-300, 5e-324, 1.7976931348623157e308, 123456.789, 99999999999999.9,
-    1e14, 1e15, 1e21, math.mininteger, math.maxinteger }
+    1e14, 1e15, 1e21, rawget(math, "mininteger"), rawget(math, "maxinteger") }
 
   local function numbers_of(text)
     local list = {}

@@ -10,18 +10,13 @@
 local cli = require "chatbot.terminal.options"
 local choices = require "chatbot.terminal.choice"
 local terminal = require "chatbot.terminal.console"
+local words = require "chatbot.text"
 
 local M = {}
 
 -- Words ----------------------------------------------------------------------
 
-local function strip(text)
-  return (text:gsub("^%s+", ""):gsub("%s+$", ""))
-end
-
-local function one_line(value)
-  return (strip(tostring(value)):gsub("%s*[\r\n]+%s*", " "))
-end
+local strip, one_line = words.strip, words.one_line
 
 -- A token as it would be written in a program.
 local function quoted(text)
@@ -103,7 +98,7 @@ function Session:_answer(fn)
   local function show(text)
     if text ~= "" then
       last = text
-      console.out(text)
+      if not console.out(text) then error("the answer cannot be written", 0) end
     end
   end
   local opts = {
@@ -117,13 +112,13 @@ function Session:_answer(fn)
   end
   local answer, reply = self:_interruptible(fn, opts)
   local whole = answer and (answer ~= "" and answer or reply.refusal)
-  if whole and not last then show(whole) end
+  if whole and not last then pcall(show, whole) end
   if last and last:sub(-1) ~= "\n" then console.out("\n") end
   if not answer then
     local err = reply
     if type(err) == "table" and err.kind == "cancelled" then
       console.note("(stopped)")
-    else
+    elseif not console.unwritten then -- which M.main reports
       console.problem(err)
     end
     return false, err
@@ -355,7 +350,7 @@ function Session:run()
     console.note(("talking to %s; /help lists the commands, quit ends"):format(self:_where()))
   end
   local read = terminal.reader(console)
-  while not self.ended do
+  while not self.ended and not console.unwritten do
     local line = read()
     if not line then
       if console.tty_in and console.tty_out then console.out("\n") end
@@ -369,8 +364,8 @@ function Session:close()
   self.choice:close()
 end
 
--- The variables of a dotenv file, or nil and a problem.
-local function read_env(path)
+-- The variables of a dotenv file, or nil and a problem. What is wrong in it is noted.
+local function read_env(path, console)
   local file, problem = io.open(path, "rb")
   if not file then return nil, problem end
   local text
@@ -379,7 +374,7 @@ local function read_env(path)
   if not text then return nil, ("%s: %s"):format(path, tostring(problem)) end
   local env
   env, problem = cli.parse_env(text)
-  if not env then return nil, ("%s: %s"):format(path, problem) end
+  if problem then console.problem(("%s: %s"):format(path, problem)) end
   return env
 end
 
@@ -390,7 +385,7 @@ local function new_session(options, console)
   -- interpreter would make a Lua error of it, once the line has been read.
   core.interrupts(false)
   local env, problem = {}, nil
-  if options.env_file then env, problem = read_env(options.env_file) end
+  if options.env_file then env, problem = read_env(options.env_file, console) end
   if not env then
     console.problem(problem)
     return nil, 2
@@ -417,23 +412,32 @@ local function new_session(options, console)
   }, Session)
 end
 
+-- Reports what could not be written, though not that nobody reads it: the status.
+local function finish(console, status)
+  local unwritten = console.unwritten
+  if not unwritten then return status end
+  if not unwritten.is_pipe then
+    console.problem("standard output cannot be written: " .. unwritten.message)
+  end
+  return 1
+end
+
 ---Runs the program.
 ---@param args string[]
----@return integer status of the process: 0, 1 the chat failed, 2 wrong usage, 130 stopped
+---@return integer status of the process: 0, 1 the chat failed or its answer could not be written,
+---2 wrong usage, 130 stopped
 function M.main(args)
   local options, problem = cli.parse(args)
   if not options then
     io.stderr:write("chatbot: ", problem, "\nTry chatbot --help\n")
     return 2
-  elseif options.help then
-    io.stdout:write(cli.help(), "\n")
-    return 0
-  elseif options.version then
-    io.stdout:write(require("chatbot")._VERSION, "\n")
-    return 0
   end
 
   local console = terminal.new()
+  if options.help or options.version then
+    console.out((options.help and cli.help() or require("chatbot")._VERSION) .. "\n")
+    return finish(console, 0)
+  end
   local prompt = options.prompt
   local page = options.summarize
   local session_wanted = not page and (options.interactive or (console.tty_in and not prompt))
@@ -448,6 +452,7 @@ function M.main(args)
     end
   end
 
+  options.fallback = session_wanted -- who asks once wants an answer of a model, or to know
   local session, status = new_session(options, console)
   if not session then return status end
   status = 0
@@ -467,7 +472,7 @@ function M.main(args)
     status = 0
   end
   session:close()
-  return status
+  return finish(console, status)
 end
 
 return M

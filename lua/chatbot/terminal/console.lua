@@ -6,6 +6,8 @@ local M = {}
 
 local PROMPT = "you> "
 
+local EBADF, EPIPE = 9, 32 -- in every Unix
+
 -- What a model writes may not steer the terminal: no control characters but
 -- the end of a line and the tab.
 local function printable(text)
@@ -22,10 +24,22 @@ local function succeeds(command)
   return status == true or status == 0
 end
 
+-- A stream that is closed lends its number to the next file or socket, which would then
+-- get what is meant for the stream: files that give and take nothing stand in for it.
+local function stand_ins()
+  local files = {}
+  for _, stream in ipairs { io.stdin, io.stdout, io.stderr } do
+    local _, _, code = stream:seek()
+    if code == EBADF then files[#files + 1] = io.open("/dev/null", "r") end
+  end
+  return files
+end
+
 ---Which of the three streams is a terminal, and how to write to it.
 ---@return table console
 function M.new()
   local console = {
+    stand_ins = stand_ins(),
     tty_in = succeeds("test -t 0"),
     tty_out = succeeds("test -t 1"),
     tty_err = succeeds("test -t 2"),
@@ -34,9 +48,14 @@ function M.new()
   console.color = console.tty_out and (no_color == nil or no_color == "")
     and os.getenv("TERM") ~= "dumb"
 
+  -- Whether it was written. When it could not be, `unwritten` says why from then on, and
+  -- nothing is any more.
   function console.out(text)
-    io.stdout:write(console.tty_out and printable(text) or text)
-    io.stdout:flush()
+    if console.unwritten then return false end
+    local ok, problem, code = io.stdout:write(console.tty_out and printable(text) or text)
+    if ok then ok, problem, code = io.stdout:flush() end
+    if not ok then console.unwritten = { message = problem, is_pipe = code == EPIPE } end
+    return ok
   end
 
   -- A remark of the program's own.
