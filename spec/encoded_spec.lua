@@ -201,6 +201,17 @@ describe("a request", function()
       refused("config", ("x"):rep(5000) .. "\192"))
   end)
 
+  it("takes messages as they are, whatever their metatables say", function()
+    local server = support.serve { support.sse { "x" } }
+    local bot = chatbot.new { model = "m", base_url = server.url }
+    local hostile = { __index = error, __pairs = error, __len = error }
+    bot:get_messages()[1] = setmetatable({ role = "user", content = "a" }, hostile)
+    bot:get_messages()[2] = setmetatable({ role = "assistant", content = "b" }, hostile)
+    assert.equal("x", bot:chat "c")
+    assert.same({ { role = "user", content = "a" }, { role = "assistant", content = "b" },
+      { role = "user", content = "c" } }, server:requests()[1].json.messages)
+  end)
+
   it("has a limit, which parts and fields are counted for", function()
     local max = { max_request_bytes = 3000 }
     local long = ("x"):rep(2000)

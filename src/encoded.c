@@ -271,7 +271,7 @@ static int list_length(lua_State *L, const struct walk *w, bool marked)
             refuse_key(L, w, w->depth);
             return -1;
         }
-        length = fmax(length, key);
+        length = key > length ? key : length;
         count++;
     }
     if (length <= (marked ? 2 * count + MAX_GAPS : count))

@@ -80,13 +80,21 @@ static bool add_field(lua_State *L, const struct maker *m, const char *name)
            add_literal(L, m, ",");
 }
 
+/* Pushes the field of a table of the user's, which is taken as it is sent: as
+ * if it had no metatable. `i` is no relative index. [-0, +1, m] */
+static void push_field(lua_State *L, int i, const char *name)
+{
+    lua_pushstring(L, name);
+    lua_rawget(L, i);
+}
+
 /* Whether the call itself sets this field of the body. [-0, +0, m] */
 static bool overridden(lua_State *L, const struct request_source *s,
                        const char *name)
 {
     if (!lua_istable(L, s->call))
         return false;
-    lua_getfield(L, s->call, name);
+    push_field(L, s->call, name);
     bool set = !lua_isnil(L, -1);
     lua_pop(L, 1);
     return set;
@@ -109,7 +117,7 @@ static void copy_table(lua_State *L)
  * it had. [-1, +1, m] */
 static bool without(lua_State *L, const char *name)
 {
-    lua_getfield(L, -1, name);
+    push_field(L, lua_gettop(L), name);
     bool there = !lua_isnil(L, -1);
     lua_pop(L, 1);
     if (there) {
@@ -126,7 +134,7 @@ static void plain_calls(lua_State *L)
 {
     int message = lua_gettop(L);
     bool changed = false;
-    lua_getfield(L, message, "tool_calls");
+    push_field(L, message, "tool_calls");
     int n = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : 0;
     for (int i = 1; i <= n; i++) {
         lua_rawgeti(L, message + 1, i);
@@ -164,7 +172,7 @@ static void with_note(lua_State *L, const struct request_source *s)
 
 static bool is_system(lua_State *L, int message)
 {
-    lua_getfield(L, message, "role");
+    push_field(L, message, "role");
     const char *role = lua_tostring(L, -1);
     bool same = role != NULL &&
                 (strcmp(role, "system") == 0 || strcmp(role, "developer") == 0);
@@ -212,7 +220,7 @@ static bool note_apart(lua_State *L, const struct request_source *s)
     bool apart = lua_isstring(L, s->note);
     lua_rawgeti(L, s->messages, 1);
     if (apart && lua_istable(L, -1) && is_system(L, top + 1)) {
-        lua_getfield(L, -1, "content");
+        push_field(L, top + 1, "content");
         apart = lua_type(L, -1) != LUA_TSTRING;
     }
     lua_settop(L, top);
