@@ -46,7 +46,7 @@ describe("a table", function()
     { "a table as a key", { [{}] = 1 }, "has a key that is a table" },
     { "a function", { { content = { {}, { text = print } } } },
       "[1].content[2].text is a function" },
-    { "a coroutine", { a = coroutine.create(print) }, "a is a thread" },
+    { "a coroutine", { a = coroutine.create(function() end) }, "a is a thread" },
     { "a userdata", { a = io.stdout }, "a is a userdata" },
     { "infinity", { a = { 1, 1 / 0 } }, "a[2] is no number that JSON has (inf)" },
     { "what is no number", { a = 0 / 0 }, "a is no number that JSON has (nan)" },
