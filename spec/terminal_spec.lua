@@ -69,6 +69,16 @@ describe("a dotenv file", function()
     { [[A="one # 'two'\n\"x\" \\ \$"]], { A = "one # 'two'\n\"x\" \\ $" } },
     { 'A=""\nB=\'\'', { A = "", B = "" } },
     { "A=1\nA=2", { A = "2" } },
+    { "export A\nB", {} },
+    { "A=1\rB=2", { A = "1", B = "2" } },
+    { "export\tA = 1\n 'B' = 2\nC.d-e=3", { A = "1", B = "2", ["C.d-e"] = "3" } },
+    { "A='one\n two'\nB=\"\n\"# rest\nC=3", { A = "one\n two", B = "\n", C = "3" } },
+    { [[A='it\'s \\ \n']], { A = [[it's \ \n]] } },
+    { [[A="C:\\"]] .. "\nB=\"\"", { A = [[C:\]], B = "" } },
+    { [[A="\a\b\f\r\t\v\x"]], { A = "\a\b\f\r\t\v\\x" } },
+    { "A=$HOME `id`\nB=1\nC=${B}${NO_SUCH_NAME}\nD='${NO_SUCH_NAME:-x:y}${B'",
+      { A = "$HOME `id`", B = "1", C = "1", D = "x:y${B" } },
+    { "A= # rest\nB=x#y # z", { A = "", B = "x#y" } },
     { "A=sk-a=b==", { A = "sk-a=b==" } },
     { "A=\"日本\"", { A = "日本" } },
   }
@@ -78,15 +88,32 @@ describe("a dotenv file", function()
     end)
   end
 
-  local bad = { { "A=1\nnonsense", 2 }, { "A='secret", 1 }, { 'A="secret\\"', 1 }, { "1A=2", 1 } }
+  local bad = {
+    { "A=1\nnon sense", "line 2" }, { "A='secret", "line 1" }, { 'A="secret\\"', "line 1" },
+    { "1A=secret", "line 1" }, { "A='secret'x", "line 1" }, { "A: secret", "line 1" },
+    { "set A=secret", "line 1" }, { "A='it''s'", "line 1" }, { "=secret", "line 1" },
+    { "A=secret\0", "line 1" }, { "\r\n\r\nA='\r\nsecret x\n\r=1", "lines 3, 4, 6" },
+    { ("no no\n"):rep(9), "lines 1, 2, 3, 4, 5 and 4 more" },
+  }
   for _, case in ipairs(bad) do
-    it(("is refused, by its line and without its content: %q"):format(case[1]), function()
-      local env, problem = options.parse_env(case[1])
-      assert.is_nil(env)
-      assert.matches("line " .. case[2], problem, 1, true)
-      assert.not_matches("secret", problem, 1, true)
+    it(("loses what is wrong in it, and tells by the line alone: %q"):format(case[1]), function()
+      local env, problem = options.parse_env("FIRST=1\n" .. case[1] .. "\nLAST=1")
+      env.A = nil
+      assert.same({ FIRST = "1", LAST = "1" }, env)
+      local _, alone = options.parse_env(case[1])
+      assert.equal(case[2] .. ": not KEY=value, left out", alone)
+      assert.not_matches("secret", problem .. alone, 1, true)
     end)
   end
+
+  it("does not grow by its references", function()
+    local lines = { "A0=xxxxxxxx" }
+    for i = 1, 100 do lines[#lines + 1] = ("A%d=${A%d}${A%d}"):format(i, i - 1, i - 1) end
+    local env, problem = options.parse_env(table.concat(lines, "\n"))
+    assert.equal(2048, #env.A8)
+    assert.is_nil(env.A9)
+    assert.matches("line 10:", problem, 1, true)
+  end)
 end)
 
 -- The environment of the program: this Lua's paths, and no key of anybody.
@@ -286,6 +313,58 @@ describe("bin/chatbot", function()
     end)
   end)
 
+  describe("whose output cannot be written", function()
+    -- The status of a shell command around the program, and its stderr.
+    local function shell(format, ...)
+      local command = format:format(command_line { ... })
+      local child = support.spawn("sh -c " .. support.quote(command), { env = environment() })
+      local status = child:wait(20)
+      local out, err = child:output()
+      child:close()
+      return status, err, out
+    end
+
+    local function server()
+      local words = {}
+      for i = 1, 200 do words[i] = ("word "):rep(100) end
+      return support.serve { support.sse(words) }
+    end
+
+    for name, redirection in pairs { ["is full"] = ">/dev/full", ["is closed"] = ">&-" } do
+      it("ends with 1 and says so: " .. name, function()
+        for _, args in ipairs { { "-b", server().url, "-m", "m", "hi" }, { "--version" },
+          { "-b", server().url, "-m", "m", "--no-stream", "hi" } } do
+          local status, err = shell("%s " .. redirection, unpack(args))
+          assert.equal(1, status)
+          assert.matches("^chatbot: standard output cannot be written: [^\n]+\n$", err)
+        end
+      end)
+    end
+
+    it("ends a session", function()
+      local s = server()
+      local status = shell("printf 'a\\nb\\n' | %s >/dev/full", "-b", s.url, "-m", "m", "-i")
+      assert.equal(1, status)
+      assert.equal(1, #s:requests())
+    end)
+
+    it("ends quietly when nobody reads it", function()
+      for _, before in ipairs { "", "trap '' PIPE; " } do
+        local _, err, out = shell(before .. "{ %s; echo $? >&2; } | head -c 10",
+          "-b", server().url, "-m", "m", "hi")
+        assert.equal("word word ", out)
+        assert.truthy(err == "1\n" or err == "141\n", err)
+      end
+    end)
+
+    it("does not send it elsewhere when the streams are closed", function()
+      local s = server()
+      shell("%s <&- >&- 2>&-", "-b", s.url, "-m", "m", "-v", "hi")
+      assert.equal(1, #s:requests())
+      assert.equal("hi", s:requests()[1].json.messages[1].content)
+    end)
+  end)
+
   describe("--logprobs", function()
     it("prints each token and its alternatives as probabilities", function()
       local function chunk(content, logprob, other, other_logprob)
@@ -372,8 +451,22 @@ describe("bin/chatbot", function()
       assert.truthy(support.now() - from < 5)
     end)
 
-    it("takes the offline server when there is nothing else, and says so", function()
-      local status, out, err = run { "hi" }
+    for _, args in ipairs { { "hi" }, { "--summarize", "README.md" }, {} } do
+      it("ends with 1 when there is nothing else, and says what it looked for: "
+        .. (args[1] or "a pipe"), function()
+        local status, out, err = run(args, "hi", {
+          CHATBOT_LOCAL_PORTS = support.dead_port(),
+        })
+        assert.same({ 1, "" }, { status, out })
+        assert.matches("^chatbot: [^\n]+\n$", err)
+        for _, word in ipairs { "OPENAI_API_KEY", "GOOGLE_API_KEY", "--offline", "--base-url" } do
+          assert.matches(word, err, 1, true)
+        end
+      end)
+    end
+
+    it("takes the offline server in a session when there is nothing else, and says so", function()
+      local status, out, err = session({}, { "hi" })
       assert.equal(0, status)
       assert.matches("I am no language model", out, 1, true)
       assert.matches("no key in the environment, no local server", err, 1, true)
@@ -458,10 +551,12 @@ describe("bin/chatbot", function()
         (authorization(text, { "-b", "URL", "-p", "groq", "-m", "gpt", "hi" })))
     end)
 
-    it("ends with 2 when the file is no dotenv file", function()
-      local status, _, err = run { "--env-file", "bin/chatbot", "hi" }
-      assert.equal(2, status)
-      assert.matches("bin/chatbot: line", err, 1, true)
+    it("loses only the lines that are wrong, and names them on stderr", function()
+      local key, err = authorization("secret line\nOPENAI_BASE_URL=@\nOPENAI_API_KEY=sk-file",
+        { "-m", "gpt-4.1", "hi" })
+      assert.equal("Bearer sk-file", key)
+      assert.matches("env: line 1: not KEY=value", err, 1, true)
+      assert.not_matches("secret", err, 1, true)
     end)
   end)
 

@@ -13,7 +13,6 @@ struct body_kept {
     size_t at; /* behind this many bytes of the text */
     const char *s;
     size_t n;
-    bool quoted;
 };
 
 /* The letters of the short escapes. */
@@ -87,7 +86,7 @@ bool body_quote(struct body *b, const char *s, size_t n)
     return ok && body_add(b, "\"", 1);
 }
 
-static bool keep(struct body *b, const struct body_kept *k, size_t size)
+bool body_keep(struct body *b, const char *s, size_t n, size_t size)
 {
     if (b->count == b->cap) {
         size_t cap = b->cap == 0 ? 8 : 2 * b->cap;
@@ -97,31 +96,9 @@ static bool keep(struct body *b, const struct body_kept *k, size_t size)
         b->kept = kept;
         b->cap = cap;
     }
-    b->kept[b->count++] = *k;
+    b->kept[b->count++] = (struct body_kept){b->text.len, s, n};
     b->size += size;
     return true;
-}
-
-bool body_keep(struct body *b, const char *s, size_t n)
-{
-    return keep(b, &(struct body_kept){b->text.len, s, n, false}, n);
-}
-
-bool body_keep_quoted(struct body *b, const char *s, size_t n, size_t size)
-{
-    return keep(b, &(struct body_kept){b->text.len, s, n, true}, size);
-}
-
-struct body_mark body_mark(const struct body *b)
-{
-    return (struct body_mark){b->text.len, b->count, b->size};
-}
-
-void body_reset(struct body *b, const struct body_mark *to)
-{
-    b->text.len = to->text;
-    b->count = to->count;
-    b->size = to->size;
 }
 
 bool body_join(struct body *b)
@@ -159,15 +136,7 @@ static size_t read_escaped(struct body *b, char *to, size_t room)
 static size_t read_kept(struct body *b, const struct body_kept *k, char *to,
                         size_t room, bool *done)
 {
-    size_t len, i = b->string_at;
-    if (!k->quoted) {
-        len = least(room, k->n - i);
-        memcpy(to, k->s + i, len);
-        b->string_at = i + len;
-        *done = b->string_at == k->n;
-        return len;
-    }
-    len = read_escaped(b, to, room);
+    size_t len = read_escaped(b, to, room), i = b->string_at;
     if (i == 0 && len < room)
         to[len++] = '"', i++;
     while (i <= k->n && len < room) {

@@ -38,17 +38,9 @@ void body_free(struct body *b);
 bool body_add(struct body *b, const char *s, size_t n);
 bool body_quote(struct body *b, const char *s, size_t n);
 
-/* The same without a copy: `s` must stay until body_free, or body_join. `size`
- * is that of the JSON: body_quoted_size(s, n). */
-bool body_keep(struct body *b, const char *s, size_t n);
-bool body_keep_quoted(struct body *b, const char *s, size_t n, size_t size);
-
-/* Takes out again what was added since. */
-struct body_mark {
-    size_t text, count, size;
-};
-struct body_mark body_mark(const struct body *b);
-void body_reset(struct body *b, const struct body_mark *to);
+/* body_quote without a copy: `s` must stay until body_free, or body_join.
+ * `size` is that of the JSON: body_quoted_size(s, n). */
+bool body_keep(struct body *b, const char *s, size_t n, size_t size);
 
 /* Copies what is kept. False when memory is out; nothing is changed then. */
 bool body_join(struct body *b);

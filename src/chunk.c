@@ -10,8 +10,8 @@
 
 #include <string.h>
 
+#include "encoded.h"
 #include "failure.h"
-#include "json.h"
 
 #define MAX_CHOICES 128
 #define MAX_TOOLS   1024
@@ -302,7 +302,7 @@ static void take_tool_call(lua_State *L, int env)
             lua_pop(L, 1);
         }
         lua_getfield(L, -1, "arguments");
-        if (lua_istable(L, -1) && !json_encode(L, -1))
+        if (lua_istable(L, -1) && !encoded_push(L, -1))
             lua_pop(L, 1);
         if (lua_type(L, -1) == LUA_TSTRING) {
             lua_getfield(L, env, "tool_parts");

@@ -10,6 +10,7 @@
 
 #include "binding.h"
 #include "chatbot.h"
+#include "encoded.h"
 #include "failure.h"
 #include "fetch.h"
 #include "file.h"
@@ -161,11 +162,9 @@ static int core_warmup(lua_State *L)
         return 2;
     }
     http_warm(binding_http_if(L));
-    lua_settop(L, 0);
-    lua_pushboolean(L, 1);
-    if (!json_encode(L, 1))
+    if (!json_ready(L))
         return failure_return(L, FAULT_CONFIG, "%s", lua_tostring(L, -1));
-    lua_settop(L, 1);
+    lua_pushboolean(L, 1);
     return 1;
 }
 
@@ -204,7 +203,7 @@ static int core_misuse(lua_State *L)
 static int core_json_encode(lua_State *L)
 {
     luaL_checkany(L, 1);
-    if (json_encode(L, 1))
+    if (encoded_push(L, 1))
         return 1;
     lua_pushnil(L);
     lua_insert(L, -2);

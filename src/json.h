@@ -1,5 +1,6 @@
 /*
- * json.h - JSON by lua-cjson (or vim.json inside Neovim) behind two calls.
+ * json.h - JSON is read by lua-cjson (or vim.json inside Neovim), behind one
+ * call; encoded.h writes it.
  *
  * Uses an instance of its own and never changes the host's. What comes out has
  * no null in it (absent is nil), integers that are integers, and lone surrogate
@@ -13,22 +14,24 @@
 
 #include "compat.h"
 
+#define JSON_DEPTH 64 /* of tables in tables, read and written */
+
+/* Whether the library is there; false: a message is pushed. [-0, +(0|1), m] */
+bool json_ready(lua_State *L);
+
 /* Pushes the value of a JSON text and returns true, or pushes a message and
  * returns false. [-0, +1, m] */
 bool json_decode(lua_State *L, const char *s, size_t n);
 
-/* Pushes the JSON text of the value at `i` and returns true, or pushes a
- * message and returns false. Whole numbers keep all their digits, and a table
- * marked by json_array is an array, also when it is empty. [-0, +1, m] */
-bool json_encode(lua_State *L, int i);
-
 /* Marks the table on top as an array. [-0, +0, m] */
 void json_array(lua_State *L);
 
-/* How long the text of the value at `i` could become, in bytes. [-0, +0, m] */
-double json_worst(lua_State *L, int i);
+/* Whether the value at `i` is a table that is marked as an array, here or,
+ * after json_ready, in OpenResty's way. [-0, +0, -] */
+bool json_is_array(lua_State *L, int i);
 
-/* Replaces what is no UTF-8 in the string on top by U+FFFD. [-1, +1, m] */
-void json_replace_invalid(lua_State *L);
+/* Whether the value at `i` stands for null: a light userdata that is NULL or,
+ * after json_ready, what the library has for it. [-0, +0, -] */
+bool json_is_null(lua_State *L, int i);
 
 #endif

@@ -17,7 +17,6 @@
 #include "options.h"
 #include "provider.h"
 #include "url.h"
-#include "utf8.h"
 
 #define LARGE ((size_t)256 * 1024) /* bytes of a body that is not joined */
 
@@ -40,34 +39,34 @@ static bool add_literal(lua_State *L, const struct maker *m, const char *s)
     return body_add(m->to.body, s, strlen(s)) || no_memory(L);
 }
 
-/* Adds the string on top, which is JSON. False: an error table.
- * [-1, +(0|1), m] */
-static bool add(lua_State *L, const struct maker *m)
+/* Adds the JSON of the value on top, and pops it: that of message `place`, or
+ * of the field `name`. False: an error table. [-1, +(0|1), m] */
+static bool add(lua_State *L, const struct maker *m, int place,
+                const char *name)
 {
-    bool ok = encoded_string(L, -1, &m->to);
-    lua_pop(L, 1);
-    return ok || no_memory(L);
-}
-
-/* Replaces the value on top by its JSON. False: by a message. [-1, +1, m] */
-static bool encode(lua_State *L, const struct request_source *s)
-{
-    char text[32];
-    bool ok = json_encode(L, -1);
-    lua_remove(L, -2);
-    if (!ok)
+    char max[32];
+    switch (encoded_value(L, -1, place, &m->to)) {
+    case ENCODED_OK:
+        lua_pop(L, 1);
+        return true;
+    case ENCODED_MEMORY:
+        return no_memory(L);
+    case ENCODED_LIMIT:
+        snprintf(max, sizeof max, "%.0f", m->to.max);
+        failure_push(L, FAULT_LIMIT,
+                     "the request would be larger than %s bytes "
+                     "(max_request_bytes)",
+                     max);
         return false;
-    size_t n, bad;
-    const char *json = lua_tolstring(L, -1, &n);
-    if ((bad = utf8_invalid(json, n)) == n)
-        return true;
-    if (s->replace_invalid) {
-        json_replace_invalid(L);
-        return true;
+    case ENCODED_REFUSED:
+        break;
     }
-    snprintf(text, sizeof text, "0x%02X", (unsigned)(unsigned char)json[bad]);
-    lua_pop(L, 1);
-    lua_pushfstring(L, "it is not valid UTF-8 (byte %s)", text);
+    if (name == NULL)
+        failure_push(L, FAULT_CONFIG, "message %d cannot be sent: %s",
+                     place - 1, lua_tostring(L, -1));
+    else
+        failure_push(L, FAULT_CONFIG, "the field '%s' cannot be sent: %s", name,
+                     lua_tostring(L, -1));
     return false;
 }
 
@@ -75,22 +74,19 @@ static bool encode(lua_State *L, const struct request_source *s)
  * provider's list of renamed fields. False: an error table. [-1, +(0|1), m] */
 static bool add_field(lua_State *L, const struct maker *m, const char *name)
 {
-    const struct request_source *s = m->s;
-    if (!encode(L, s)) {
-        failure_push(L, FAULT_CONFIG, "the field '%s' cannot be sent: %s", name,
-                     lua_tostring(L, -1));
-        return false;
-    }
     lua_pushstring(L, name);
-    provider_rename(L, s->route, lua_gettop(L));
+    provider_rename(L, m->s->route, lua_gettop(L));
     lua_remove(L, -2);
-    if (!encode(L, s)) {
-        failure_push(L, FAULT_CONFIG, "the field name '%s' cannot be sent: %s",
-                     name, lua_tostring(L, -1));
-        return false;
-    }
-    return add(L, m) && add_literal(L, m, ":") && add(L, m) &&
+    return add(L, m, 0, name) && add_literal(L, m, ":") && add(L, m, 0, name) &&
            add_literal(L, m, ",");
+}
+
+/* Pushes the field of a table of the user's, which is taken as it is sent: as
+ * if it had no metatable. `i` is no relative index. [-0, +1, m] */
+static void push_field(lua_State *L, int i, const char *name)
+{
+    lua_pushstring(L, name);
+    lua_rawget(L, i);
 }
 
 /* Whether the call itself sets this field of the body. [-0, +0, m] */
@@ -99,7 +95,7 @@ static bool overridden(lua_State *L, const struct request_source *s,
 {
     if (!lua_istable(L, s->call))
         return false;
-    lua_getfield(L, s->call, name);
+    push_field(L, s->call, name);
     bool set = !lua_isnil(L, -1);
     lua_pop(L, 1);
     return set;
@@ -122,7 +118,7 @@ static void copy_table(lua_State *L)
  * it had. [-1, +1, m] */
 static bool without(lua_State *L, const char *name)
 {
-    lua_getfield(L, -1, name);
+    push_field(L, lua_gettop(L), name);
     bool there = !lua_isnil(L, -1);
     lua_pop(L, 1);
     if (there) {
@@ -139,7 +135,7 @@ static void plain_calls(lua_State *L)
 {
     int message = lua_gettop(L);
     bool changed = false;
-    lua_getfield(L, message, "tool_calls");
+    push_field(L, message, "tool_calls");
     int n = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : 0;
     for (int i = 1; i <= n; i++) {
         lua_rawgeti(L, message + 1, i);
@@ -177,7 +173,7 @@ static void with_note(lua_State *L, const struct request_source *s)
 
 static bool is_system(lua_State *L, int message)
 {
-    lua_getfield(L, message, "role");
+    push_field(L, message, "role");
     const char *role = lua_tostring(L, -1);
     bool same = role != NULL &&
                 (strcmp(role, "system") == 0 || strcmp(role, "developer") == 0);
@@ -225,47 +221,11 @@ static bool note_apart(lua_State *L, const struct request_source *s)
     bool apart = lua_isstring(L, s->note);
     lua_rawgeti(L, s->messages, 1);
     if (apart && lua_istable(L, -1) && is_system(L, top + 1)) {
-        lua_getfield(L, -1, "content");
+        push_field(L, top + 1, "content");
         apart = lua_type(L, -1) != LUA_TSTRING;
     }
     lua_settop(L, top);
     return apart;
-}
-
-/* False, with an error table, when the body and what may be added to it is
- * too much. lua-cjson reserves room for the worst case and ends the process
- * when there is none, so what might become too long is not even begun.
- * [-0, +(0|1), m] */
-static bool fits(lua_State *L, const struct maker *m, double worst)
-{
-    char max[32];
-    if ((double)m->to.body->size + worst <= m->s->max_request)
-        return true;
-    snprintf(max, sizeof max, "%.0f", m->s->max_request);
-    failure_push(L, FAULT_LIMIT,
-                 "the request could become larger than %s bytes "
-                 "(max_request_bytes)",
-                 max);
-    return false;
-}
-
-/* Adds the message on top, which is message `i` of the conversation. False: an
- * error table. [-0, +(0|1), m] */
-static bool add_message(lua_State *L, const struct maker *m, int i)
-{
-    enum encoded_status status = encoded_message(L, -1, i + 1, &m->to);
-    if (status == ENCODED_MEMORY)
-        return no_memory(L);
-    if (status == ENCODED_OK)
-        return fits(L, m, 0);
-    if (!fits(L, m, json_worst(L, lua_gettop(L))))
-        return false;
-    lua_pushvalue(L, -1);
-    if (encode(L, m->s))
-        return add(L, m);
-    failure_push(L, FAULT_CONFIG, "message %d cannot be sent: %s", i,
-                 lua_tostring(L, -1));
-    return false;
 }
 
 /* Adds the conversation as this service is to get it. False: an error table.
@@ -289,7 +249,7 @@ static bool add_messages(lua_State *L, const struct maker *m)
             return false;
         }
         fit(L, s, &taste, note && !apart && i == 1);
-        if (!add_message(L, m, i))
+        if (!add(L, m, i + 1, NULL))
             return false;
         lua_settop(L, top);
     }
@@ -302,8 +262,6 @@ static bool add_call_fields(lua_State *L, const struct maker *m)
     const struct request_source *s = m->s;
     if (!lua_istable(L, s->call))
         return true;
-    if (!fits(L, m, json_worst(L, s->call)))
-        return false;
     lua_pushnil(L);
     while (lua_next(L, s->call)) {
         const char *name = lua_tostring(L, -2);
@@ -385,27 +343,21 @@ static bool add_all(lua_State *L, const struct maker *m)
            add_call_fields(L, m) && add_stream(L, m);
 }
 
-static const struct binding_type body_type = {"chatbot.body"};
-
-static int body_gc(lua_State *L)
-{
-    body_free(lua_touserdata(L, 1));
-    return 0;
-}
-
 bool request_body(lua_State *L, const struct request_source *s)
 {
-    static const luaL_Reg meta[] = {{"__gc", body_gc}, {NULL, NULL}};
     luaL_checkstack(L, 20, NULL);
     int top = lua_gettop(L);
-    compat_getkey(L, &body_type);
-    if (lua_isnil(L, -1))
-        binding_type(L, &body_type, meta, meta + 1);
-    lua_settop(L, top);
-    struct body *body = binding_new(L, &body_type, sizeof *body, 0);
-    body_init(body);
+    if (!json_ready(L)) {
+        failure_push(L, FAULT_CONFIG, "%s", lua_tostring(L, -1));
+        lua_replace(L, top + 1);
+        return false;
+    }
+    struct body *body = encoded_body(L);
     compat_getenv(L, top + 1);
-    struct maker m = {s, {body, top + 2, s->known, s->known_now}};
+    struct maker m = {s,
+                      {body, s->max_request,
+                       s->replace_invalid ? ENCODED_REPLACE : ENCODED_REFUSE,
+                       top + 2, s->known, s->known_now}};
     bool ok = add_all(L, &m);
     if (ok && body->size <= LARGE)
         ok = body_join(body) || no_memory(L);

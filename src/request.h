@@ -24,7 +24,7 @@ struct request_source {
     bool stream;
     bool fetch;           /* a GET without a body */
     bool replace_invalid; /* what is no UTF-8 becomes U+FFFD */
-    double max_request;   /* bytes that the body may take at worst */
+    double max_request;   /* bytes of the body */
 };
 
 #define REQUEST_HEADERS 64 /* lines at most */

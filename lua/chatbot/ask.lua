@@ -13,6 +13,7 @@
 -- what was learned of each server and model. bot:_relaunch asks again.
 
 local core = require "chatbot.core"
+local unfenced = require("chatbot.text").unfenced
 
 local M = {}
 
@@ -329,8 +330,7 @@ local function parsed(reply)
   if reply.text == "" and reply.refusal then
     return nil, "the model refused: " .. reply.refusal
   end
-  local text = reply.text:match("^%s*```%w*%s*(.-)%s*```%s*$") or reply.text
-  local value, problem = core.json_decode(text)
+  local value, problem = core.json_decode(unfenced(reply.text))
   if type(value) == "table" then return value end
   if reply:_env().finish_reason == "length" then
     return nil, "the answer was cut before its JSON was complete"

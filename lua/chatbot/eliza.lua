@@ -6,6 +6,7 @@
 -- between calls. It must not know that there is a network or a terminal.
 
 local script = require "chatbot.eliza.script"
+local strip = require("chatbot.text").strip
 
 local M = {}
 
@@ -32,10 +33,6 @@ for word in ([[about after against at before behind beside between but by for fr
   ask believe call find give hate hear help know let love make miss need see show tell thank
   trust understand want]]):gmatch("%S+") do
   TAKES_OBJECT[word] = true
-end
-
-local function strip(text)
-  return (text:gsub("^%s+", ""):gsub("%s+$", ""))
 end
 
 -- The text of a message: a string, or the text parts of a list.
@@ -112,13 +109,26 @@ local function assemble(answer, captured)
   return (text:gsub("^%l", string.upper))
 end
 
+-- Where a pattern fits a clause, and its capture. Before the words in the middle the
+-- first place is as good as any: looking on from each would take too long in a text that
+-- is made for it.
+local function find(clause, pattern)
+  local from, to = pattern:find("[%w ]*", 1, true)
+  if not from then return clause:find(pattern) end
+  local before, behind = pattern:sub(1, from - 1), pattern:sub(to + 1)
+  for words in clause:gmatch("[%w ]+") do
+    local _, place = words:find(before)
+    if place and words:find(behind, place + 1) then return words:find(behind, place + 1) end
+  end
+end
+
 -- The first rule of the list that fits any clause, and its first capture.
 local function match(text)
   local parts = clauses(text)
   for _, rule in ipairs(script.english.rules) do
     for _, clause in ipairs(parts) do
       for _, pattern in ipairs(rule) do
-        local from, _, captured = clause:find(pattern)
+        local from, _, captured = find(clause, pattern)
         if from then
           return rule, captured and reflect(captured)
         end
@@ -165,8 +175,9 @@ local function respond(state, text, picture)
   local memory = state.memory[language]
   local rule, captured = (japanese and match_ja or match)(text)
   if not rule then
-    if #memory == 0 then return next_of(state, language.fallback) end
-    local kept = table.remove(memory, 1)
+    local kept = memory[memory.next]
+    if not kept then return next_of(state, language.fallback) end
+    memory.next = memory.next + 1
     return (next_of(state, language.recalled):gsub("%%s", function()
       return kept
     end))
@@ -184,7 +195,8 @@ end
 ---@param messages table[] list of `{role=, content=}`; content is a string or a list of parts
 ---@return string text never empty
 function M.answer(messages)
-  local state = { used = {}, memory = { [script.english] = {}, [script.japanese] = {} } }
+  local state = { used = {}, memory = {
+    [script.english] = { next = 1 }, [script.japanese] = { next = 1 } } }
   local answer, about, last, first = "Please say something.", false, "", true
   for _, message in ipairs(messages) do
     if message.role == "user" then

@@ -7,6 +7,7 @@
 -- smaller and the work goes on. Each request is a conversation of its own.
 
 local source = require "chatbot.page.source"
+local strip = require("chatbot.text").strip
 
 local M = {}
 
@@ -62,10 +63,6 @@ local function pieces_of(text, limit, level, out)
   return out
 end
 
-local function strip(text)
-  return (text:gsub("^%s+", ""):gsub("%s+$", ""))
-end
-
 ---Cuts a text into parts of about the same size, none above `limit` tokens, at the ends
 ---of paragraphs where that is possible. A heading goes with what follows it.
 ---@param text string
@@ -78,7 +75,7 @@ function M.split(text, limit)
   local target = math.min(limit, math.ceil(total / math.ceil(total / limit)) + 1)
   local parts, part, size = {}, {}, 0
   local function close()
-    local heading = #part > 1 and part[#part]:find("^#+ [^\n]*%s*$") and table.remove(part)
+    local heading = #part > 1 and strip(part[#part]):find("^#+ [^\n]*$") and table.remove(part)
     parts[#parts + 1] = strip(table.concat(part))
     part, size = {}, 0
     if heading then part, size = { heading }, tokens_of(heading) end

@@ -11,18 +11,13 @@ local cli = require "chatbot.terminal.options"
 local choices = require "chatbot.terminal.choice"
 local terminal = require "chatbot.terminal.console"
 local shown = require "chatbot.terminal.text"
+local words = require "chatbot.text"
 
 local M = {}
 
 -- Words ----------------------------------------------------------------------
 
-local function strip(text)
-  return (text:gsub("^%s+", ""):gsub("%s+$", ""))
-end
-
-local function one_line(value)
-  return (strip(tostring(value)):gsub("%s*[\r\n]+%s*", " "))
-end
+local strip, one_line = words.strip, words.one_line
 
 -- The text of a message's content: a string, or a list of parts.
 local function content_text(content)
@@ -96,7 +91,7 @@ function Session:_answer(fn)
   local streamed = false -- something has been shown
   local function show(text)
     streamed = streamed or text ~= ""
-    console.out(text)
+    if not console.out(text) then error("the answer cannot be written", 0) end
   end
   local opts = {
     max_tokens = options.max_tokens,
@@ -109,14 +104,14 @@ function Session:_answer(fn)
   end
   local answer, reply = self:_interruptible(fn, opts)
   local whole = answer and (answer ~= "" and answer or reply.refusal)
-  if whole and not streamed then show(whole) end
+  if whole and not streamed then pcall(show, whole) end
   console.end_line()
   while self.reports[1] do io.stderr:write(table.remove(self.reports, 1), "\n") end
   if not answer then
     local err = reply
     if type(err) == "table" and err.kind == "cancelled" then
       console.note("(stopped)")
-    else
+    elseif not console.unwritten then -- which M.main reports
       console.problem(err)
     end
     return false, err
@@ -344,7 +339,7 @@ function Session:run()
     console.note(("talking to %s; /help lists the commands, quit ends"):format(self:_where()))
   end
   local read = terminal.reader(console)
-  while not self.ended do
+  while not self.ended and not console.unwritten do
     local line = read()
     if not line then
       if console.tty_in and console.tty_out then console.out("\n") end
@@ -358,8 +353,8 @@ function Session:close()
   self.choice:close()
 end
 
--- The variables of a dotenv file, or nil and a problem.
-local function read_env(path)
+-- The variables of a dotenv file, or nil and a problem. What is wrong in it is noted.
+local function read_env(path, console)
   local file, problem = io.open(path, "rb")
   if not file then return nil, problem end
   local text
@@ -368,7 +363,7 @@ local function read_env(path)
   if not text then return nil, ("%s: %s"):format(path, tostring(problem)) end
   local env
   env, problem = cli.parse_env(text)
-  if not env then return nil, ("%s: %s"):format(path, problem) end
+  if problem then console.problem(("%s: %s"):format(path, problem)) end
   return env
 end
 
@@ -379,7 +374,7 @@ local function new_session(options, console)
   -- interpreter would make a Lua error of it, once the line has been read.
   core.interrupts(false)
   local env, problem = {}, nil
-  if options.env_file then env, problem = read_env(options.env_file) end
+  if options.env_file then env, problem = read_env(options.env_file, console) end
   if not env then
     console.problem(problem)
     return nil, 2
@@ -408,23 +403,32 @@ local function new_session(options, console)
   }, Session)
 end
 
+-- Reports what could not be written, though not that nobody reads it: the status.
+local function finish(console, status)
+  local unwritten = console.unwritten
+  if not unwritten then return status end
+  if not unwritten.is_pipe then
+    console.problem("standard output cannot be written: " .. unwritten.message)
+  end
+  return 1
+end
+
 ---Runs the program.
 ---@param args string[]
----@return integer status of the process: 0, 1 the chat failed, 2 wrong usage, 130 stopped
+---@return integer status of the process: 0, 1 the chat failed or its answer could not be written,
+---2 wrong usage, 130 stopped
 function M.main(args)
   local options, problem = cli.parse(args)
   if not options then
     io.stderr:write("chatbot: ", problem, "\nTry chatbot --help\n")
     return 2
-  elseif options.help then
-    io.stdout:write(cli.help(), "\n")
-    return 0
-  elseif options.version then
-    io.stdout:write(require("chatbot")._VERSION, "\n")
-    return 0
   end
 
   local console = terminal.new()
+  if options.help or options.version then
+    console.out((options.help and cli.help() or require("chatbot")._VERSION) .. "\n")
+    return finish(console, 0)
+  end
   local prompt = options.prompt
   local page = options.summarize
   local session_wanted = not page and (options.interactive or (console.tty_in and not prompt))
@@ -439,6 +443,7 @@ function M.main(args)
     end
   end
 
+  options.fallback = session_wanted -- who asks once wants an answer of a model, or to know
   local session, status = new_session(options, console)
   if not session then return status end
   status = 0
@@ -458,7 +463,7 @@ function M.main(args)
     status = 0
   end
   session:close()
-  return status
+  return finish(console, status)
 end
 
 return M

@@ -76,7 +76,7 @@
 ---@field max_error_bytes? integer of an error's body is read; default 64 KiB
 ---@field max_header_bytes? integer all headers of a response; default 256 KiB
 ---@field max_queue_bytes? integer undecoded bytes, above which reading pauses; default 48 KiB
----@field max_request_bytes? integer a request's JSON, at its longest; default 64 MiB
+---@field max_request_bytes? integer bytes of a request's body; default 64 MiB
 
 ---What a bot and a single call can both be given; a call's wins.
 ---@class chatbot.SharedOptions: chatbot.Limits

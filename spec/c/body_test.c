@@ -41,7 +41,7 @@ static void quotes_each_character(void)
         CHECK(body_quoted_size(s, 3) == n);
         for (int kept = 0; kept < 2; kept++) {
             body_init(&b);
-            CHECK(kept ? body_keep_quoted(&b, s, 3, n) : body_quote(&b, s, 3));
+            CHECK(kept ? body_keep(&b, s, 3, n) : body_quote(&b, s, 3));
             CHECK(b.size == n && body_read(&b, got, sizeof got) == n);
             CHECK(test_same(got, n, want, n));
             CHECK(body_read(&b, got, sizeof got) == 0);
@@ -64,16 +64,14 @@ static size_t fill(struct body *b, char *want)
         for (size_t k = 0; k < n; k++)
             s[k] = test_random() % 4 == 0 ? "\"\\\n\1"[test_random() % 4]
                                           : (char)('a' + test_random() % 26);
-        bool kept = test_random() % 2, quoted = test_random() % 2;
-        if (kept && quoted)
-            CHECK(body_keep_quoted(b, s, n, body_quoted_size(s, n)));
-        else if (kept)
-            CHECK(body_keep(b, s, n));
-        else if (quoted)
+        unsigned how = (unsigned)(test_random() % 3);
+        if (how == 0)
+            CHECK(body_keep(b, s, n, body_quoted_size(s, n)));
+        else if (how == 1)
             CHECK(body_quote(b, s, n));
         else
             CHECK(body_add(b, s, n));
-        if (quoted)
+        if (how < 2)
             len += quote(s, n, want + len);
         else
             memcpy(want + len, s, n), len += n;
@@ -109,21 +107,6 @@ static void reads_the_same_in_pieces(void)
     }
 }
 
-static void takes_back(void)
-{
-    struct body b;
-    char got[64];
-    body_init(&b);
-    CHECK(body_add(&b, "abc", 3) && body_keep(&b, "def", 3));
-    struct body_mark mark = body_mark(&b);
-    CHECK(body_add(&b, "x", 1) && body_keep_quoted(&b, "y", 1, 3));
-    body_reset(&b, &mark);
-    CHECK(body_quote(&b, "g", 1) && b.size == 9);
-    size_t n = body_read(&b, got, sizeof got);
-    CHECK(test_same(got, n, "abcdef\"g\"", 9));
-    body_free(&b);
-}
-
 static void looks_no_further(void)
 {
     char out[128];
@@ -132,8 +115,8 @@ static void looks_no_further(void)
         struct body b;
         body_init(&b);
         size_t size = body_quoted_size(s, n);
-        CHECK(body_keep_quoted(&b, s, n, size) && body_keep(&b, s, n));
-        CHECK(body_quote(&b, s, n) && b.size == 2 * size + n);
+        CHECK(body_keep(&b, s, n, size) && body_quote(&b, s, n));
+        CHECK(b.size == 2 * size);
         CHECK(body_read(&b, out, sizeof out) == b.size);
         body_free(&b);
     }
@@ -144,7 +127,6 @@ int main(void)
     test_begin();
     RUN(quotes_each_character);
     RUN(reads_the_same_in_pieces);
-    RUN(takes_back);
     RUN(looks_no_further);
     return test_summary();
 }

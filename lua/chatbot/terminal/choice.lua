@@ -116,6 +116,21 @@ function Choice:_start_offline(why)
   }
 end
 
+-- Where a model was looked for.
+function Choice:_nothing_found()
+  local variables, ports = {}, {}
+  for _, known in ipairs(self.chatbot.providers()) do
+    if M.default_models[known.name] then
+      variables[#variables + 1] = (known.api_key_env or {})[1]
+    end
+  end
+  for _, server in ipairs(local_servers()) do ports[#ports + 1] = server.port end
+  local servers = #ports > 0 and " and no local server on port " .. table.concat(ports, ", ") or ""
+  return ("no key in the environment (%s)%s: set a key, name a server with --base-url, or take "
+    .. "the bundled one, which is no model, with --offline"):format(
+    table.concat(variables, ", "), servers)
+end
+
 ---What to talk to: {model, provider, base_url, notice, fixed}, or nil and why
 ---not. `fixed`: the server was chosen and not the model, so a bare name of
 ---another model that this server lists stays with it.
@@ -170,6 +185,7 @@ function Choice:choose(options)
           list[1], server.title, server.port) }
     end
   end
+  if not options.fallback then return nil, self:_nothing_found() end
   return self:_start_offline("no key in the environment, no local server: ")
 end
 

@@ -2,26 +2,36 @@
 -- what may be shown there, and a line from the user. It must not know what is
 -- said.
 
+local one_line = require("chatbot.text").one_line
 local printable = require("chatbot.terminal.text").printable
 
 local M = {}
 
 local PROMPT = "you> "
 
-local function one_line(value)
-  local text = tostring(value):gsub("^%s+", ""):gsub("%s+$", "")
-  return (text:gsub("%s*[\r\n]+%s*", " "))
-end
+local EBADF, EPIPE = 9, 32 -- in every Unix
 
 local function succeeds(command)
   local status = os.execute(command)
   return status == true or status == 0
 end
 
+-- A stream that is closed lends its number to the next file or socket, which would then
+-- get what is meant for the stream: files that give and take nothing stand in for it.
+local function stand_ins()
+  local files = {}
+  for _, stream in ipairs { io.stdin, io.stdout, io.stderr } do
+    local _, _, code = stream:seek()
+    if code == EBADF then files[#files + 1] = io.open("/dev/null", "r") end
+  end
+  return files
+end
+
 ---Which of the three streams is a terminal, and how to write to it.
 ---@return table console
 function M.new()
   local console = {
+    stand_ins = stand_ins(),
     tty_in = succeeds("test -t 0"),
     tty_out = succeeds("test -t 1"),
     tty_err = succeeds("test -t 2"),
@@ -32,11 +42,16 @@ function M.new()
 
   local open = false -- the last line that was written has not ended
 
+  -- Whether it was written. When it could not be, `unwritten` says why from then on, and
+  -- nothing is any more.
   function console.out(text)
+    if console.unwritten then return false end
     if console.tty_out then text = printable(text) end
     if text ~= "" then open = text:sub(-1) ~= "\n" end
-    io.stdout:write(text)
-    io.stdout:flush()
+    local ok, problem, code = io.stdout:write(text)
+    if ok then ok, problem, code = io.stdout:flush() end
+    if not ok then console.unwritten = { message = problem, is_pipe = code == EPIPE } end
+    return ok
   end
 
   -- Ends a line that has been begun.

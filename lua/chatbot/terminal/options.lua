@@ -1,60 +1,12 @@
--- The command line and the dotenv file of the terminal chat: text in, tables
--- out. It must not know the module, the network or the terminal, and a problem
--- it reports never quotes the content of a dotenv file.
+-- The command line of the terminal chat: words in, a table out. It must not know
+-- the module, the network or the terminal.
 
 local M = {}
 
+-- The dotenv file of --env-file.
+M.parse_env = require("chatbot.terminal.envfile").parse
+
 local TOP_LOGPROBS_MAX = 20
-
-local function strip(text)
-  return (text:gsub("^%s+", ""):gsub("%s+$", ""))
-end
-
-
--- A dotenv file --------------------------------------------------------------
-
--- The value behind "=", or nil when its quotation does not end.
-local function env_value(rest)
-  local quote = rest:sub(1, 1)
-  if quote == "'" then
-    return rest:match("^'([^']*)'")
-  elseif quote ~= '"' then
-    return strip((rest:gsub("^#.*$", ""):gsub("%s#.*$", "")))
-  end
-  local out, i = {}, 2
-  while i <= #rest do
-    local char = rest:sub(i, i)
-    if char == '"' then return table.concat(out) end
-    if char == "\\" then
-      i = i + 1
-      char = rest:sub(i, i)
-      char = char == "n" and "\n" or char
-    end
-    out[#out + 1] = char
-    i = i + 1
-  end
-end
-
----Reads the text of a dotenv file: KEY=value, `export`, quotes, comments.
----@param text string
----@return table<string, string>|nil
----@return string? problem with the number of the line, never with its content
-function M.parse_env(text)
-  local values, number = {}, 0
-  for line in (text:gsub("^\239\187\191", "") .. "\n"):gmatch("([^\n]*)\n") do
-    number = number + 1
-    line = strip(line):gsub("^export%s+", "")
-    if line ~= "" and line:sub(1, 1) ~= "#" then
-      local key, rest = line:match("^([%a_][%w_.]*)%s*=%s*(.*)$")
-      if not key then return nil, ("line %d is not KEY=value"):format(number) end
-      local value = env_value(rest)
-      if not value then return nil, ("line %d: the quotation does not end"):format(number) end
-      values[key] = value
-    end
-  end
-  return values
-end
-
 
 -- Options --------------------------------------------------------------------
 
@@ -105,7 +57,7 @@ function M.help()
     "",
     "Talks to a model. With a prompt, or with text piped in, it prints one answer;",
     "else it holds a conversation. Without a model named it takes what is there: a key",
-    "in the environment, a local server, or the bundled offline server.",
+    "in the environment, a local server, or for a conversation the bundled offline server.",
     "",
   }
   for _, option in ipairs(OPTIONS) do
@@ -115,7 +67,7 @@ function M.help()
   end
   lines[#lines + 1] = ""
   lines[#lines + 1] = "In a conversation /help lists the commands; quit, exit or Ctrl-D ends it,"
-  lines[#lines + 1] = "and Ctrl-C stops an answer. Exit status: 0, 1 when the chat failed, 2 for"
+  lines[#lines + 1] = "and Ctrl-C stops an answer. Exit status: 0, 1 when it failed, 2 for"
   lines[#lines + 1] = "wrong usage, 130 after Ctrl-C."
   return table.concat(lines, "\n")
 end
