@@ -85,7 +85,7 @@ describe("a finalizer that runs while a reply is read", function()
               if reply.status == "streaming" then litter() end
             end)
           end
-          for _ = 1, 5 do litter() end
+          for _ = 1, 50 do litter() end
           local _, state = read(reply)
           if state == "done" then -- some text may be the finalizers'
             assert.equal(WORDS, select(2, reply.text:gsub("w%d+ ", "")))
@@ -95,6 +95,7 @@ describe("a finalizer that runs while a reply is read", function()
           end
         end
       end)
+      collectgarbage()
       assert.truthy(used > 0)
     end)
   end

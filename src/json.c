@@ -18,7 +18,8 @@ enum codec {
     SENTINEL, /* what the library has for null */
     ARRAY,    /* metatables by which OpenResty's lua-cjson marks arrays */
     EMPTY_ARRAY,
-    POINT /* the locale's decimal point when it was made */
+    POINT, /* the locale's decimal point when it was made */
+    END    /* in Lua 5.1, see watch_end */
 };
 
 /* Finds the library: an instance of our own where there is `new`, with limits;
@@ -50,13 +51,46 @@ static bool same_locale(lua_State *L)
     return same;
 }
 
+#if LUA_VERSION_NUM == 501
+static int end_gc(lua_State *L)
+{
+    lua_pushboolean(L, 0);
+    compat_setkey(L, &codec_key);
+    return 0;
+}
+
+/* Lua 5.1 and LuaJIT unload a C library in the midst of the finalizers when
+ * they close a state. What is put into the codec's table on top is younger than
+ * the handle of lua-cjson, goes before it, and leaves false for a codec.
+ * [-0, +0, m] */
+static void watch_end(lua_State *L)
+{
+    lua_newuserdata(L, 1);
+    lua_newtable(L);
+    lua_pushcfunction(L, end_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    lua_rawseti(L, -2, END);
+}
+#else
+static void watch_end(lua_State *L)
+{
+    (void)L;
+}
+#endif
+
 /* Pushes the codec's table; false: a message. [-0, +1, m] */
 static bool push_codec(lua_State *L)
 {
-    luaL_checkstack(L, 4, "JSON");
+    luaL_checkstack(L, 6, "JSON");
     compat_getkey(L, &codec_key);
     if (lua_istable(L, -1) && same_locale(L))
         return true;
+    if (lua_isboolean(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushliteral(L, "the Lua state is being closed");
+        return false;
+    }
     lua_pop(L, 1);
     if (luaL_loadbuffer(L, loader, sizeof loader - 1, "=json") != 0)
         return false;
@@ -70,6 +104,7 @@ static bool push_codec(lua_State *L)
     }
     lua_pushinteger(L, localeconv()->decimal_point[0]);
     lua_rawseti(L, -2, POINT);
+    watch_end(L);
     lua_pushvalue(L, -1);
     compat_setkey(L, &codec_key);
     return true;
@@ -125,7 +160,7 @@ static void clean(lua_State *L)
         json_array(L);
 }
 
-static bool decode(lua_State *L)
+static bool try_decode(lua_State *L)
 {
     if (!push_codec(L)) {
         lua_remove(L, -2);
@@ -135,6 +170,33 @@ static bool decode(lua_State *L)
     lua_replace(L, -2);
     lua_insert(L, -2);
     return lua_pcall(L, 1, 1, 0) == 0;
+}
+
+/* Replaces the text on top by its value; false: by a message. Before Lua 5.4,
+ * what a finalizer raises meanwhile looks like a mistake in the text: so one is
+ * looked at again while the collector rests. [-1, +1, m] */
+static bool decode(lua_State *L)
+{
+    lua_pushvalue(L, -1);
+    bool ok = try_decode(L);
+#if LUA_VERSION_NUM < 504
+    if (!ok) {
+#ifdef LUA_GCISRUNNING
+        bool running = lua_gc(L, LUA_GCISRUNNING, 0) != 0;
+#else
+        bool running = false; /* who knows: it is left as it is */
+#endif
+        lua_pop(L, 1);
+        lua_pushvalue(L, -1);
+        if (running)
+            lua_gc(L, LUA_GCSTOP, 0);
+        ok = try_decode(L);
+        if (running)
+            lua_gc(L, LUA_GCRESTART, 0);
+    }
+#endif
+    lua_remove(L, -2);
+    return ok;
 }
 
 /* The text on top with its lone surrogates rewritten, or false and nothing
