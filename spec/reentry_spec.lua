@@ -13,6 +13,7 @@ local WORDS = 300
 
 -- A value whose finalizer calls `fn`, in any Lua.
 local function finalized(fn)
+  local newproxy = rawget(_G, "newproxy")
   if newproxy then
     local proxy = newproxy(true)
     getmetatable(proxy).__gc = fn
