@@ -718,10 +718,9 @@ void http_finish(struct http_request *r)
 
 void http_drained(struct http_request *r)
 {
-    bool looked = r->sse.in.len > r->examined;
     r->examined = r->sse.in.len;
-    if (looked && r->options.limits.event_timeout > 0 &&
-        r->state == HTTP_RUNNING && http_usable(r->http))
+    if (r->options.limits.event_timeout > 0 && r->state == HTTP_RUNNING &&
+        http_usable(r->http))
         arm(r);
     if (!r->paused || r->transfer == NULL || !http_usable(r->http))
         return;
