@@ -148,11 +148,26 @@ static int status_of(const char *line, size_t n)
     return status;
 }
 
-/* The blank line has come: of a 1xx, or of the answer. */
+/* A 1xx is no answer, and leaves the status as it was before. */
+static void take_status(struct transfer *t, const char *line, size_t n)
+{
+    int status = status_of(line, n);
+    t->informational = status >= 100 && status < 200;
+    if (status == 101)
+        refuse(t, FAULT_PROTOCOL, "the server switched to another protocol");
+    if (!t->informational)
+        t->request->response.status = status;
+}
+
+/* The blank line has come. */
 static void end_header(struct transfer *t)
 {
     struct http_request *r = t->request;
     struct http_response *resp = &r->response;
+    if (t->informational) { /* nothing of it counts */
+        *resp = (struct http_response){0};
+        return;
+    }
     bool good = resp->status >= 200 && resp->status <= 299;
     resp->header_done = resp->status >= 200;
     r->whole = !good || r->options.document ||
@@ -182,7 +197,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
     } else if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* also after 1xx */
         *resp = (struct http_response){0};
         t->encoding[0] = '\0';
-        resp->status = status_of(line, n);
+        take_status(t, line, n);
     } else if (n <= 2 && (line[0] == '\r' || line[0] == '\n')) {
         end_header(t);
     } else {
@@ -694,6 +709,8 @@ void transfer_judge(struct transfer *t, CURLcode result)
         r->inside = find_inside(t);
     if (t->capped && t->fault == FAULT_NONE)
         result = CURLE_OK;
+    else if (t->informational && result == CURLE_OK)
+        result = CURLE_GOT_NOTHING;
     judge_proxy(t, result);
     enum http_fault fault =
         t->fault != FAULT_NONE ? t->fault : find_fault(t, result);

@@ -22,7 +22,7 @@ struct transfer {
     int no_socket; /* the errno of a socket that could not be had */
     bool opened;   /* a socket was asked for: the name is resolved */
     bool capped;   /* enough of an error body has been read */
-    bool redirected;
+    bool redirected, informational;
     bool proxied; /* there is a proxy, so that its address may be what we see */
     char encoding[128];    /* the content-encoding */
     enum http_fault fault; /* found in a callback */
