@@ -32,7 +32,7 @@
 struct http {
     const struct libcurl *curl;
     CURLM *multi;
-    CURLSH *share; /* TLS sessions, so that a new connection resumes */
+    struct transfer_shared shared;
     struct poller poller;
     struct poller_event events[EVENTS]; /* of them, ready..n_ready-1 are left */
     int ready, n_ready;
@@ -102,7 +102,7 @@ struct http *http_new(const char **error)
     struct http *h = calloc(1, sizeof *h);
     if (h == NULL)
         return NULL;
-    h->curl = curl;
+    h->curl = h->shared.curl = curl;
     h->pid = getpid();
     h->curl_at = h->remind_at = -1;
     h->random = (unsigned long)timers_now() ^ (unsigned long)h->pid << 20;
@@ -110,15 +110,16 @@ struct http *http_new(const char **error)
     int e = poller_init(&h->poller);
     if (e == 0) {
         h->multi = curl->multi_init();
-        h->share = curl->share_init();
+        h->shared.tls = curl->share_init();
     } else if (e == EMFILE || e == ENFILE) {
         *error = "too many open files";
     }
-    if (h->multi == NULL || h->share == NULL) {
+    if (h->multi == NULL || h->shared.tls == NULL) {
         http_delete(h);
         return NULL;
     }
-    curl->share_setopt(h->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+    curl->share_setopt(h->shared.tls, CURLSHOPT_SHARE,
+                       CURL_LOCK_DATA_SSL_SESSION);
     curl->multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl->multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
     curl->multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_timer);
@@ -134,7 +135,7 @@ void http_warm(struct http *h)
         return;
     h->loud = true;
     sigpipe_block(&guard, h->loud);
-    warm_tls(h->curl, h->multi);
+    warm_tls(h->curl, h->multi, &h->shared.ca);
     sigpipe_restore(&guard);
     h->curl_at = timers_now(); /* others may have ended meanwhile */
 }
@@ -492,7 +493,7 @@ static void start_attempt(struct http_request *r)
     r->attempts++;
     r->attempt_started = timers_now();
     r->connected = r->last_byte = r->last_event = 0;
-    r->transfer = transfer_new(h->curl, h->share, r);
+    r->transfer = transfer_new(&h->shared, r);
     if (r->transfer == NULL ||
         h->curl->multi_add_handle(h->multi, r->transfer->easy) != CURLM_OK) {
         fail(r, FAULT_MEMORY, "not enough memory");
@@ -772,8 +773,8 @@ void http_delete(struct http *h)
         sigpipe_block(&guard, h->loud);
         if (h->multi != NULL)
             h->curl->multi_cleanup(h->multi);
-        if (h->share != NULL)
-            h->curl->share_cleanup(h->share);
+        if (h->shared.tls != NULL)
+            h->curl->share_cleanup(h->shared.tls);
         sigpipe_restore(&guard);
     }
     if (h->pid == getpid())

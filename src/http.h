@@ -73,7 +73,7 @@ struct http_options {
     const char *const *headers; /* "Name: value", `n_headers` of them */
     size_t n_headers;
     struct body body;    /* the request takes it over. Empty: GET */
-    const char *ca_file; /* NULL: see transfer.h */
+    const char *ca_file; /* NULL: see ca.h */
     const char *proxy;   /* NULL: from the environment */
     int http_version;    /* 11 (or 0), 2 */
     bool loading_wait;   /* 503 means that a local server loads its model */

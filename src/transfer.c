@@ -32,16 +32,6 @@
 #define PREREQ_OK          0
 #define PREREQ_ABORT       1
 
-/* Where systems keep their CA certificates, when libcurl was built for another
- * one (a binary in an AppImage, say). */
-static const char *const ca_places[] = {
-    "/etc/ssl/certs/ca-certificates.crt",     /* Debian, Arch, Alpine */
-    "/etc/pki/tls/certs/ca-bundle.crt",       /* Fedora, RHEL */
-    "/etc/ssl/ca-bundle.pem",                 /* openSUSE */
-    "/etc/ssl/cert.pem",                      /* macOS, OpenBSD, Alpine */
-    "/usr/local/share/certs/ca-root-nss.crt", /* FreeBSD */
-};
-
 /* ---- callbacks: called inside curl, so they store and return ---- */
 
 /* Ends the transfer for a reason that curl does not know. */
@@ -346,48 +336,6 @@ static int on_close(void *arg, curl_socket_t fd)
 
 /* ---- setting up ---- */
 
-void transfer_find_ca(const struct libcurl *curl, const char *file,
-                      struct transfer_ca *ca)
-{
-    const char *dir = NULL;
-    static const char *const vars[] = {"SSL_CERT_FILE", "SSL_CERT_DIR",
-                                       "CURL_CA_BUNDLE", "NIX_SSL_CERT_FILE"};
-    ca->source = "the option ca_file";
-    for (size_t i = 0; file == NULL && dir == NULL && i < 4; i++) {
-        const char *value = getenv(vars[i]);
-        if (value == NULL || *value == '\0')
-            continue;
-        ca->source = vars[i];
-        *(i == 1 ? &dir : &file) = value;
-    }
-    if (file == NULL && dir == NULL) {
-        ca->source = "libcurl's default";
-        file = curl->ca_info;
-        for (size_t i = 0; file == NULL || access(file, R_OK) != 0; i++) {
-            if (i == sizeof ca_places / sizeof *ca_places) {
-                file = NULL;
-                dir = curl->ca_path;
-                break;
-            }
-            file = ca_places[i];
-        }
-    }
-    ca->file = file;
-    ca->dir = dir;
-}
-
-/* CAPATH = NULL matters: only then does curl cache the parsed bundle. */
-static void set_ca(struct transfer *t, const char *option)
-{
-    struct transfer_ca ca;
-    transfer_find_ca(t->curl, option, &ca);
-    t->ca_source = ca.source;
-    if (ca.file != NULL || ca.dir != NULL) {
-        t->curl->easy_setopt(t->easy, CURLOPT_CAPATH, ca.dir);
-        t->curl->easy_setopt(t->easy, CURLOPT_CAINFO, ca.file);
-    }
-}
-
 /* The proxy for such a request, as libcurl finds it in the environment; NULL:
  * there is none. */
 static const char *find_proxy(const struct http_options *o)
@@ -430,8 +378,7 @@ static bool set_headers(struct transfer *t, const struct http_options *o)
            CURLE_OK;
 }
 
-static bool set_options(struct transfer *t, CURLSH *share,
-                        struct http_options *o)
+static bool set_options(struct transfer *t, struct http_options *o)
 {
     const struct libcurl *c = t->curl;
     CURL *e = t->easy;
@@ -442,7 +389,7 @@ static bool set_options(struct transfer *t, CURLSH *share,
     SET(PRIVATE, t);
     SET(ERRORBUFFER, t->error);
     SET(NOSIGNAL, 1L);
-    SET(SHARE, share);
+    SET(SHARE, t->shared->tls);
     if (c->version_num >= 0x075500)
         c->easy_setopt(e, OPT_PROTOCOLS_STR, "http,https");
     else
@@ -492,20 +439,21 @@ static bool set_options(struct transfer *t, CURLSH *share,
         SET(POSTFIELDS, o->body.text.data);
     }
 #undef SET
-    set_ca(t, o->ca_file);
+    t->ca_source = ca_set(c, &t->shared->ca, e, o->ca_file);
     return ok && set_headers(t, o);
 }
 
-struct transfer *transfer_new(const struct libcurl *curl, CURLSH *share,
+struct transfer *transfer_new(struct transfer_shared *shared,
                               struct http_request *r)
 {
     struct transfer *t = calloc(1, sizeof *t);
     if (t == NULL)
         return NULL;
-    t->curl = curl;
+    t->curl = shared->curl;
+    t->shared = shared;
     t->request = r;
-    t->easy = curl->easy_init();
-    if (t->easy == NULL || !set_options(t, share, &r->options)) {
+    t->easy = t->curl->easy_init();
+    if (t->easy == NULL || !set_options(t, &r->options)) {
         transfer_delete(t);
         return NULL;
     }

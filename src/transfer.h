@@ -10,11 +10,20 @@
 
 #include <stdbool.h>
 
+#include "ca.h"
 #include "http.h"
 #include "libcurl.h"
 
+/* What all tries of an engine have in common. */
+struct transfer_shared {
+    const struct libcurl *curl;
+    CURLSH *tls; /* sessions, so that a new connection resumes one */
+    struct ca_seen ca;
+};
+
 struct transfer {
     const struct libcurl *curl;
+    struct transfer_shared *shared;
     CURL *easy;
     struct curl_slist *headers;
     struct http_request *request; /* NULL: orphaned, nothing is kept */
@@ -30,21 +39,8 @@ struct transfer {
     char error[CURL_ERROR_SIZE];
 };
 
-/* Where the CA certificates come from: a file, a directory, or (both NULL) what
- * the TLS library itself knows. Static strings, or the environment's. */
-struct transfer_ca {
-    const char *source; /* for people */
-    const char *file, *dir;
-};
-
-/* The option `file` (or NULL), SSL_CERT_FILE, SSL_CERT_DIR, CURL_CA_BUNDLE,
- * NIX_SSL_CERT_FILE, libcurl's own, well-known places: the first there is. */
-void transfer_find_ca(const struct libcurl *curl, const char *file,
-                      struct transfer_ca *ca);
-
-/* A handle that is ready to be added to a multi handle, or NULL: no memory, or
- * *fault says more. */
-struct transfer *transfer_new(const struct libcurl *curl, CURLSH *share,
+/* A handle that is ready to be added to a multi handle, or NULL: no memory. */
+struct transfer *transfer_new(struct transfer_shared *shared,
                               struct http_request *r);
 
 /* Whether no byte of such a request can raise SIGPIPE: no TLS, no other
