@@ -123,6 +123,8 @@ struct http_request {
     bool loading;  /* the server has said that it loads its model */
     bool detached; /* given back; ends by itself */
     bool changed, paused;
+    bool fresh;         /* the next try has a connection of its own */
+    bool made_room;     /* idle connections were given up for it */
     bool awaited;       /* its reader waits for a change */
     int64_t changed_at; /* when it went on the list of changed ones */
     size_t examined;    /* bytes in `sse` that the caller has seen */

@@ -13,11 +13,13 @@
 #include "ca.h"
 #include "http.h"
 #include "libcurl.h"
+#include "sockets.h"
 
 /* What all tries of an engine have in common. */
 struct transfer_shared {
     const struct libcurl *curl;
     CURLSH *tls; /* sessions, so that a new connection resumes one */
+    struct sockets sockets;
     struct ca_seen ca;
 };
 
@@ -28,9 +30,15 @@ struct transfer {
     struct curl_slist *headers;
     struct http_request *request; /* NULL: orphaned, nothing is kept */
     size_t header_bytes;
-    int no_socket; /* the errno of a socket that could not be had */
-    bool opened;   /* a socket was asked for: the name is resolved */
-    bool capped;   /* enough of an error body has been read */
+    int peer_port;   /* of the address that was connected to last; 0: none */
+    int no_socket;   /* the errno of a socket that could not be had */
+    bool opened;     /* a socket was asked for: the name is resolved */
+    bool ended;      /* curl has reported its end */
+    bool moved;      /* curl has given up an address, and takes the next one */
+    bool sent;       /* the request was put on a connection */
+    uint64_t socket; /* the number of its socket; 0: not known */
+    bool suspect;    /* a time-out has passed on its connection */
+    bool capped;     /* enough of an error body has been read */
     bool redirected, informational;
     bool proxied; /* there is a proxy, so that its address may be what we see */
     char encoding[128];    /* the content-encoding */
@@ -39,9 +47,10 @@ struct transfer {
     char error[CURL_ERROR_SIZE];
 };
 
-/* A handle that is ready to be added to a multi handle, or NULL: no memory. */
+/* A handle that is ready to be added to a multi handle, or NULL: no memory. On
+ * a connection of its own when `fresh`. */
 struct transfer *transfer_new(struct transfer_shared *shared,
-                              struct http_request *r);
+                              struct http_request *r, bool fresh);
 
 /* Whether no byte of such a request can raise SIGPIPE: no TLS, no other
  * machine, no proxy. */
@@ -49,6 +58,22 @@ bool transfer_quiet(const struct http_options *o);
 
 /* The handle must have been removed from its multi handle. */
 void transfer_delete(struct transfer *t);
+
+/* Its connection is closed when nothing is under way on it any more. */
+void transfer_forbid_reuse(struct transfer *t);
+
+/* The local port of its connection, by which others on it are known; 0 before
+ * there is one. */
+long transfer_port(const struct transfer *t);
+
+/* curl no longer watches a socket for the handle. Says whether that is while it
+ * connects: curl (7.88.0 to 8.1.2) leaves an address and then forgets the next
+ * one, so it needs a transfer_nudge. */
+bool transfer_moves(CURL *easy, const struct libcurl *curl);
+
+/* Makes curl look after the handle at the next step, by letting it go on after
+ * a pause. False when it has no connection. */
+bool transfer_nudge(struct transfer *t);
 
 /* Makes removing the handle not wait for the thread that looks its name up,
  * which then ends by itself. False where libcurl cannot (before 7.87.0). */
@@ -64,6 +89,9 @@ bool transfer_resolving(const struct transfer *t);
 /* Microseconds from the start of the transfer until there was a connection to
  * send on; 0 while there is none. */
 int64_t transfer_connect_time(const struct transfer *t);
+
+/* The request has not been sent, and the process is short of descriptors. */
+bool transfer_starved(const struct transfer *t);
 
 /* Turns curl's result into fault, message and `retryable` of the request. */
 void transfer_judge(struct transfer *t, CURLcode result);
