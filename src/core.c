@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "binding.h"
+#include "ca.h"
 #include "chatbot.h"
 #include "encoded.h"
 #include "failure.h"
@@ -20,7 +21,6 @@
 #include "options.h"
 #include "provider.h"
 #include "reply.h"
-#include "transfer.h"
 #include "utf8.h"
 
 #if defined(_WIN32)
@@ -131,11 +131,11 @@ static int core_remind(lua_State *L)
  * Loads libcurl. `ca` is the file or directory that is used without ca_file. */
 static int core_curl_version(lua_State *L)
 {
-    struct transfer_ca ca;
+    struct ca ca;
     const struct libcurl *curl = libcurl_load();
     if (curl->error != NULL)
         return failure_return(L, FAULT_CONFIG, "%s", curl->error);
-    transfer_find_ca(curl, NULL, &ca);
+    ca_find(curl, NULL, &ca);
     lua_createtable(L, 0, 6);
     lua_pushstring(L, ca.file != NULL ? ca.file : ca.dir); /* NULL is nil */
     lua_setfield(L, -2, "ca");

@@ -23,19 +23,23 @@
 #include "url.h"
 #include "warm.h"
 
-#define EVENTS       16      /* taken from the poller at once */
-#define PASSES       16      /* of curl's timer in one step */
-#define LINGER       1000000 /* us a complete request may still take */
-#define LOADING_WAIT 0.5     /* s between two tries while a model loads */
-#define INTERVAL     10000   /* us between two steps without a descriptor */
-#define UNREAD       1000000 /* us of a pause that cost a request its slot */
-#define PATIENCE     1000000 /* us for which a reader is reminded at once, */
-#define REMINDER     100000  /* and from then on after so many us */
+#define EVENTS         16      /* taken from the poller at once */
+#define PASSES         16      /* of curl's timer in one step */
+#define LINGER         1000000 /* us a complete request may still take */
+#define LOADING_WAIT   0.5     /* s between two tries while a model loads */
+#define PRUNE_INTERVAL 1050000 /* us in which curl closes dead connections */
+#define INTERVAL       10000   /* us between two steps without a descriptor */
+#define UNREAD         1000000 /* us of a pause that cost a request its slot */
+#define PATIENCE       1000000 /* us for which a reader is reminded at once, */
+#define REMINDER       100000  /* and from then on after so many us */
 
 struct http {
     const struct libcurl *curl;
     CURLM *multi;
-    CURLSH *share; /* TLS sessions, so that a new connection resumes */
+    struct transfer_shared shared;
+    size_t suspects; /* transfers whose connection no other may join */
+    bool choosing;   /* curl is going to choose a connection */
+    bool moved;      /* a transfer has, see transfer_moves */
     struct poller poller;
     struct poller_event events[EVENTS]; /* of them, ready..n_ready-1 are left */
     int ready, n_ready;
@@ -55,8 +59,9 @@ struct http {
     unsigned locks;       /* http_lock, so many times */
     bool doomed;          /* http_delete came meanwhile */
     pid_t pid;
-    bool broken; /* curl ran out of memory: see break_down */
-    bool loud;   /* there was a request for which sigpipe.h is needed */
+    bool breaking; /* curl ran out of memory, */
+    bool broken;   /* and that was seen to: see break_down */
+    bool loud;     /* there was a request for which sigpipe.h is needed */
     uint64_t random;
 };
 
@@ -75,7 +80,6 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
                      void *known)
 {
     struct http *h = arg;
-    (void)easy;
     int events = what == CURL_POLL_IN      ? POLLER_IN
                  : what == CURL_POLL_OUT   ? POLLER_OUT
                  : what == CURL_POLL_INOUT ? POLLER_IN | POLLER_OUT
@@ -83,6 +87,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
     /* A failure (ENOMEM) shows as a time-out of the request. */
     poller_watch(&h->poller, fd, events, known != NULL);
     h->curl->multi_assign(h->multi, fd, events == 0 ? NULL : h);
+    h->moved = (events == 0 && transfer_moves(easy, h->curl)) || h->moved;
     return 0;
 }
 
@@ -129,22 +134,23 @@ struct http *http_new(const char **error)
     struct http *h = calloc(1, sizeof *h);
     if (h == NULL)
         return NULL;
-    h->curl = curl;
+    h->curl = h->shared.curl = curl;
     h->pid = getpid();
     h->curl_at = h->remind_at = -1;
     seed_random(h);
     int e = poller_init(&h->poller);
     if (e == 0) {
         h->multi = curl->multi_init();
-        h->share = curl->share_init();
+        h->shared.tls = curl->share_init();
     } else if (e == EMFILE || e == ENFILE) {
         *error = "too many open files";
     }
-    if (h->multi == NULL || h->share == NULL) {
+    if (h->multi == NULL || h->shared.tls == NULL) {
         http_delete(h);
         return NULL;
     }
-    curl->share_setopt(h->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+    curl->share_setopt(h->shared.tls, CURLSHOPT_SHARE,
+                       CURL_LOCK_DATA_SSL_SESSION);
     curl->multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl->multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
     curl->multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_timer);
@@ -160,7 +166,7 @@ void http_warm(struct http *h)
         return;
     h->loud = true;
     sigpipe_block(&guard, h->loud);
-    warm_tls(h->curl, h->multi);
+    warm_tls(h->curl, h->multi, &h->shared.ca);
     sigpipe_restore(&guard);
     h->curl_at = timers_now(); /* others may have ended meanwhile */
 }
@@ -412,23 +418,85 @@ static void unlink_request(struct http_request *r)
     r->http = NULL;
 }
 
-/* Ends the transfer. Where libcurl would wait for the thread that looks the
- * name up (before 7.87.0), the handle stays, empty, until curl reports its end;
- * http_delete does wait then. */
+/* The local port of a connection that others may be on, too; 0: none. */
+static long shared_port(const struct http_request *r)
+{
+    return r->transfer == NULL || r->options.http_version != 2
+               ? 0
+               : transfer_port(r->transfer);
+}
+
+/* Of `r` and those behind it the first that is on the connection. */
+static struct http_request *on_port(struct http_request *r, long port)
+{
+    while (r != NULL && (port == 0 || shared_port(r) != port))
+        r = r->next;
+    return r;
+}
+
+/* A time-out has passed on the connection of `r`. Others that are on it may
+ * fare better, but none is to join them: it ends with the last of them. */
+static void suspect_connection(struct http_request *r)
+{
+    long port = shared_port(r);
+    struct http_request *at = on_port(r->http->requests, port);
+    for (; at != NULL; at = on_port(at->next, port)) {
+        r->http->suspects += !at->transfer->suspect;
+        at->transfer->suspect = true;
+        transfer_forbid_reuse(at->transfer);
+    }
+}
+
+/* Calls curl for a descriptor, or for its timer. */
+static void call_curl(struct http *h, curl_socket_t fd, int events)
+{
+    int running;
+    if (h->choosing)
+        sockets_check(&h->shared.sockets);
+    h->choosing = h->choosing && fd != CURL_SOCKET_TIMEOUT;
+    if (h->curl->multi_socket_action(h->multi, fd, events, &running) ==
+        CURLM_OUT_OF_MEMORY)
+        h->breaking = true;
+}
+
+/* curl may keep to itself that a stream has ended (RST_STREAM, 7.88.0 to
+ * 8.15.0) until it looks after another one of the connection. */
+static void flush_connection(struct http *h, long port)
+{
+    struct http_request *r = on_port(h->requests, port);
+    while (r != NULL && !transfer_nudge(r->transfer))
+        r = on_port(r->next, port);
+    if (r == NULL)
+        return;
+    if (h->locks == 0)
+        call_curl(h, CURL_SOCKET_TIMEOUT, 0);
+    h->curl_at = timers_now(); /* others may have ended meanwhile */
+    wake(h);
+}
+
+/* Ends the transfer, and its connection when nothing else is on it. Where curl
+ * would wait for the thread that looks the name up (before 7.87.0), the handle
+ * stays, empty, until curl reports its end; http_delete does wait then. */
 static void drop_transfer(struct http_request *r)
 {
+    struct http *h = r->http;
     struct transfer *t = r->transfer;
     struct sigpipe guard;
     if (t == NULL)
         return;
+    long port = t->ended ? 0 : shared_port(r);
     r->transfer = NULL;
+    h->suspects -= t->suspect;
     if (transfer_resolving(t) && !transfer_stop_lookup(t)) {
         transfer_orphan(t);
         return;
     }
-    sigpipe_block(&guard, r->http->loud);
-    r->http->curl->multi_remove_handle(r->http->multi, t->easy);
+    sigpipe_block(&guard, h->loud);
+    transfer_forbid_reuse(t);
+    h->curl->multi_remove_handle(h->multi, t->easy);
     transfer_delete(t);
+    if (port != 0 && !h->breaking)
+        flush_connection(h, port);
     sigpipe_restore(&guard);
 }
 
@@ -554,7 +622,8 @@ static void start_attempt(struct http_request *r)
     r->attempts++;
     r->attempt_started = timers_now();
     r->connected = r->last_byte = r->last_event = 0;
-    r->transfer = transfer_new(h->curl, h->share, r);
+    h->choosing = true;
+    r->transfer = transfer_new(&h->shared, r, r->fresh || h->suspects > 0);
     if (r->transfer == NULL ||
         h->curl->multi_add_handle(h->multi, r->transfer->easy) != CURLM_OK) {
         fail(r, FAULT_MEMORY, "not enough memory");
@@ -634,10 +703,25 @@ static double failure_delay(struct http_request *r, int64_t now)
     return r->stopped ? -1 : delay;
 }
 
+static void wait_for_try(struct http_request *r, int64_t at)
+{
+    drop_transfer(r);
+    sse_free(&r->sse);
+    r->response = (struct http_response){0};
+    r->fault = FAULT_NONE;
+    r->waiting = true;
+    r->examined = 0;
+    r->whole = r->paused = false;
+    const char *phase;
+    int64_t limit = next_deadline(r, &phase);
+    timers_set(&r->http->timers, &r->timer,
+               limit >= 0 && limit < at ? limit : at);
+    r->attempt_started = at; /* when the next try is due */
+}
+
 /* Decides about another try after a failure before any 2xx header. */
 static bool try_again(struct http_request *r)
 {
-    struct http *h = r->http;
     int status = r->response.status;
     int64_t now = timers_now();
     if (r->detached || (status >= 200 && status < 400))
@@ -658,14 +742,23 @@ static bool try_again(struct http_request *r)
         r->loading = true;
         r->attempts--;
     }
-    drop_transfer(r);
-    sse_free(&r->sse);
-    r->response = (struct http_response){0};
-    r->fault = FAULT_NONE;
-    r->examined = 0;
-    r->whole = r->paused = false;
-    timers_set(&h->timers, &r->timer, at);
-    r->attempt_started = at; /* when the next try is due */
+    r->fresh = status == 0;
+    wait_for_try(r, at);
+    return true;
+}
+
+/* Idle connections may hold the descriptors that this one needs. curl closes
+ * those that are dead once a second, when it makes another: so that much later
+ * it is tried once more, which does not count. */
+static bool make_room(struct http_request *r)
+{
+    if (r->fault == FAULT_NONE || r->made_room || r->detached ||
+        !transfer_starved(r->transfer) ||
+        sockets_give_up(&r->http->shared.sockets) == 0)
+        return false;
+    r->made_room = true;
+    r->attempts--;
+    wait_for_try(r, timers_now() + PRUNE_INTERVAL);
     return true;
 }
 
@@ -680,7 +773,7 @@ static void note_success(const struct http_request *r)
 static void transfer_done(struct http_request *r, CURLcode result)
 {
     transfer_judge(r->transfer, result);
-    if (try_again(r))
+    if (make_room(r) || try_again(r))
         return;
     if (r->fault == FAULT_NONE && r->response.status < 300)
         note_success(r);
@@ -720,6 +813,7 @@ static void timer_due(struct http_request *r, int64_t now)
         if (strcmp(phase, texts[i][0]) == 0)
             snprintf(r->message, sizeof r->message, "%s", texts[i][1]);
     r->retryable = strcmp(phase, "total") != 0;
+    suspect_connection(r);
     bool final = !r->retryable || (r->loading && phase[0] == 'f');
     if (final || !try_again(r))
         end_request(r, HTTP_FAILED);
@@ -798,10 +892,9 @@ void http_finish(struct http_request *r)
 
 void http_drained(struct http_request *r)
 {
-    bool looked = r->sse.in.len > r->examined;
     r->examined = r->sse.in.len;
-    if (looked && r->options.limits.event_timeout > 0 &&
-        r->state == HTTP_RUNNING && http_usable(r->http))
+    if (r->options.limits.event_timeout > 0 && r->state == HTTP_RUNNING &&
+        http_usable(r->http))
         arm(r);
     if (!r->paused || r->transfer == NULL || !http_usable(r->http))
         return;
@@ -853,12 +946,13 @@ void http_delete(struct http *h)
         sigpipe_block(&guard, h->loud);
         if (h->multi != NULL)
             h->curl->multi_cleanup(h->multi);
-        if (h->share != NULL)
-            h->curl->share_cleanup(h->share);
+        if (h->shared.tls != NULL)
+            h->curl->share_cleanup(h->shared.tls);
         sigpipe_restore(&guard);
     }
     if (h->pid == getpid())
         poller_free(&h->poller);
+    sockets_free(&h->shared.sockets);
     free(h);
 }
 
@@ -921,17 +1015,26 @@ static void break_down(struct http *h)
     }
 }
 
-/* Calls curl for a descriptor, or for its timer, and takes out what ended. */
+static void nudge_moved(struct http *h)
+{
+    h->moved = false;
+    for (struct http_request *r = h->requests; r != NULL; r = r->next)
+        if (r->transfer != NULL && r->transfer->moved) {
+            r->transfer->moved = false;
+            transfer_nudge(r->transfer);
+        }
+}
+
+/* Calls curl and takes out what ended. */
 static void act(struct http *h, curl_socket_t fd, int events)
 {
-    int running, left;
+    int left;
     CURLMsg *m;
     int mask = (events & POLLER_IN ? CURL_CSELECT_IN : 0) |
                (events & POLLER_OUT ? CURL_CSELECT_OUT : 0);
-    if (h->broken)
-        return;
-    if (h->curl->multi_socket_action(h->multi, fd, mask, &running) ==
-        CURLM_OUT_OF_MEMORY)
+    if (!h->breaking)
+        call_curl(h, fd, mask);
+    if (h->breaking && !h->broken)
         break_down(h);
     while (!h->broken &&
            (m = h->curl->multi_info_read(h->multi, &left)) != NULL) {
@@ -941,6 +1044,7 @@ static void act(struct http *h, curl_socket_t fd, int events)
         if (m->msg != CURLMSG_DONE)
             continue;
         h->curl->easy_getinfo(easy, CURLINFO_PRIVATE, &t);
+        t->ended = true;
         if (t->request != NULL) {
             transfer_done(t->request, result);
         } else {
@@ -948,6 +1052,8 @@ static void act(struct http *h, curl_socket_t fd, int events)
             transfer_delete(t);
         }
     }
+    if (h->moved && !h->broken)
+        nudge_moved(h);
 }
 
 /* The clocks of requests come first: what is late has not come. */

@@ -73,7 +73,7 @@ struct http_options {
     const char *const *headers; /* "Name: value", `n_headers` of them */
     size_t n_headers;
     struct body body;    /* the request takes it over. Empty: GET */
-    const char *ca_file; /* NULL: see transfer.h */
+    const char *ca_file; /* NULL: see ca.h */
     const char *proxy;   /* NULL: from the environment */
     int http_version;    /* 11 (or 0), 2 */
     bool loading_wait;   /* 503 means that a local server loads its model */
@@ -125,6 +125,8 @@ struct http_request {
     bool detached; /* given back; ends by itself */
     bool changed, paused;
     bool aside;         /* paused for so long that it holds no slot */
+    bool fresh;         /* the next try has a connection of its own */
+    bool made_room;     /* idle connections were given up for it */
     bool awaited;       /* its reader waits for a change */
     int64_t changed_at; /* when it went on the list of changed ones */
     size_t examined;    /* bytes in `sse` that the caller has seen */

@@ -32,16 +32,6 @@
 #define PREREQ_OK          0
 #define PREREQ_ABORT       1
 
-/* Where systems keep their CA certificates, when libcurl was built for another
- * one (a binary in an AppImage, say). */
-static const char *const ca_places[] = {
-    "/etc/ssl/certs/ca-certificates.crt",     /* Debian, Arch, Alpine */
-    "/etc/pki/tls/certs/ca-bundle.crt",       /* Fedora, RHEL */
-    "/etc/ssl/ca-bundle.pem",                 /* openSUSE */
-    "/etc/ssl/cert.pem",                      /* macOS, OpenBSD, Alpine */
-    "/usr/local/share/certs/ca-root-nss.crt", /* FreeBSD */
-};
-
 /* ---- callbacks: called inside curl, so they store and return ---- */
 
 /* Ends the transfer for a reason that curl does not know. */
@@ -148,11 +138,28 @@ static int status_of(const char *line, size_t n)
     return status;
 }
 
-/* The blank line has come: of a 1xx, or of the answer. */
+/* A 1xx is no answer, and leaves the status as it was before. */
+static void take_status(struct transfer *t, const char *line, size_t n)
+{
+    int status = status_of(line, n);
+    t->informational = status >= 100 && status < 200;
+    if (status == 101)
+        refuse(t, FAULT_PROTOCOL, "the server switched to another protocol");
+    if (!t->informational)
+        t->request->response.status = status;
+    if (line[5] == '2')
+        sockets_multiplexed(&t->shared->sockets, t->socket);
+}
+
+/* The blank line has come. */
 static void end_header(struct transfer *t)
 {
     struct http_request *r = t->request;
     struct http_response *resp = &r->response;
+    if (t->informational) { /* nothing of it counts */
+        *resp = (struct http_response){0};
+        return;
+    }
     bool good = resp->status >= 200 && resp->status <= 299;
     resp->header_done = resp->status >= 200;
     r->whole = !good || r->options.document ||
@@ -182,7 +189,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
     } else if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* also after 1xx */
         *resp = (struct http_response){0};
         t->encoding[0] = '\0';
-        resp->status = status_of(line, n);
+        take_status(t, line, n);
     } else if (n <= 2 && (line[0] == '\r' || line[0] == '\n')) {
         end_header(t);
     } else {
@@ -248,6 +255,8 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
         t->capped = true;
         return 0;
     }
+    if (r->paused)
+        return CURL_WRITEFUNC_PAUSE;
     if (r->detached) { /* complete: what still comes is thrown away */
         r->examined += n;
         t->capped = r->examined > DISCARD_MAX;
@@ -280,18 +289,25 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     }
 }
 
-/* curl has a connection and is about to send. */
+/* curl has a connection and is about to send. It does so again by itself when a
+ * connection that it has used before turns out to be dead; whether there is to
+ * be another try is not for curl to say. */
 static int on_connected(void *arg, char *ip, char *local_ip, int port,
                         int local_port)
 {
     struct transfer *t = arg;
-    (void)ip, (void)local_ip, (void)port, (void)local_port;
+    (void)local_ip;
     if (t->request == NULL)
         return PREREQ_ABORT;
-    if (t->request->connected == 0) {
-        t->request->connected = timers_now();
-        http_progress(t->request);
+    if (t->sent) {
+        refuse(t, FAULT_RESET,
+               "the server closed a kept connection without an answer");
+        return PREREQ_ABORT;
     }
+    t->sent = true;
+    t->socket = sockets_use(&t->shared->sockets, t, ip, port, local_port);
+    t->request->connected = timers_now();
+    http_progress(t->request);
     return PREREQ_OK;
 }
 
@@ -302,6 +318,7 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose,
     struct transfer *t = arg;
     (void)purpose;
     t->opened = true;
+    t->peer_port = sockets_port(&addr->addr);
     if (t->request == NULL)
         return CURL_SOCKET_BAD;
     if (t->request->options.outside && !t->proxied &&
@@ -318,60 +335,24 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose,
         fcntl(fd, F_SETFD, FD_CLOEXEC);
 #endif
     t->no_socket = fd < 0 ? errno : 0;
+    if (fd >= 0 && !sockets_add(&t->shared->sockets, fd, t)) {
+        t->fault = FAULT_MEMORY;
+        close(fd);
+        return CURL_SOCKET_BAD;
+    }
     return fd;
 }
 
 /* Also when a child holds a copy of the descriptor, the server sees the end. */
 static int on_close(void *arg, curl_socket_t fd)
 {
-    (void)arg;
+    struct transfer_shared *shared = arg;
+    sockets_remove(&shared->sockets, fd);
     shutdown(fd, SHUT_RDWR);
     return close(fd);
 }
 
 /* ---- setting up ---- */
-
-void transfer_find_ca(const struct libcurl *curl, const char *file,
-                      struct transfer_ca *ca)
-{
-    const char *dir = NULL;
-    static const char *const vars[] = {"SSL_CERT_FILE", "SSL_CERT_DIR",
-                                       "CURL_CA_BUNDLE", "NIX_SSL_CERT_FILE"};
-    ca->source = "the option ca_file";
-    for (size_t i = 0; file == NULL && dir == NULL && i < 4; i++) {
-        const char *value = getenv(vars[i]);
-        if (value == NULL || *value == '\0')
-            continue;
-        ca->source = vars[i];
-        *(i == 1 ? &dir : &file) = value;
-    }
-    if (file == NULL && dir == NULL) {
-        ca->source = "libcurl's default";
-        file = curl->ca_info;
-        for (size_t i = 0; file == NULL || access(file, R_OK) != 0; i++) {
-            if (i == sizeof ca_places / sizeof *ca_places) {
-                file = NULL;
-                dir = curl->ca_path;
-                break;
-            }
-            file = ca_places[i];
-        }
-    }
-    ca->file = file;
-    ca->dir = dir;
-}
-
-/* CAPATH = NULL matters: only then does curl cache the parsed bundle. */
-static void set_ca(struct transfer *t, const char *option)
-{
-    struct transfer_ca ca;
-    transfer_find_ca(t->curl, option, &ca);
-    t->ca_source = ca.source;
-    if (ca.file != NULL || ca.dir != NULL) {
-        t->curl->easy_setopt(t->easy, CURLOPT_CAPATH, ca.dir);
-        t->curl->easy_setopt(t->easy, CURLOPT_CAINFO, ca.file);
-    }
-}
 
 /* The proxy for such a request, as libcurl finds it in the environment; NULL:
  * there is none. */
@@ -402,6 +383,14 @@ static bool set_outside(struct transfer *t, const char *proxy)
            c->easy_setopt(t->easy, CURLOPT_NOPROXY, "") == CURLE_OK;
 }
 
+/* What curl allows each of several addresses is a share of this. It begins
+ * after our own clock, whose verdict counts. */
+static long connect_ms(const struct http_limits *l)
+{
+    double ms = l->connect_timeout * 1e3;
+    return ms <= 0 || ms > 86400e3 ? 86400000L : (long)ms + 1;
+}
+
 static bool set_headers(struct transfer *t, const struct http_options *o)
 {
     for (size_t i = 0; i <= o->n_headers; i++) {
@@ -415,8 +404,7 @@ static bool set_headers(struct transfer *t, const struct http_options *o)
            CURLE_OK;
 }
 
-static bool set_options(struct transfer *t, CURLSH *share,
-                        struct http_options *o)
+static bool set_options(struct transfer *t, struct http_options *o, bool fresh)
 {
     const struct libcurl *c = t->curl;
     CURL *e = t->easy;
@@ -427,7 +415,7 @@ static bool set_options(struct transfer *t, CURLSH *share,
     SET(PRIVATE, t);
     SET(ERRORBUFFER, t->error);
     SET(NOSIGNAL, 1L);
-    SET(SHARE, share);
+    SET(SHARE, t->shared->tls);
     if (c->version_num >= 0x075500)
         c->easy_setopt(e, OPT_PROTOCOLS_STR, "http,https");
     else
@@ -439,7 +427,8 @@ static bool set_options(struct transfer *t, CURLSH *share,
     SET(TCP_NODELAY, 1L);
     SET(TCP_KEEPALIVE, 1L);
     SET(SUPPRESS_CONNECT_HEADERS, 1L);
-    SET(CONNECTTIMEOUT_MS, 86400000L); /* the engine has clocks of its own */
+    SET(CONNECTTIMEOUT_MS, connect_ms(&o->limits));
+    SET(FRESH_CONNECT, fresh ? 1L : 0L);
     SET(HTTP_VERSION, (long)(o->http_version == 2 ? CURL_HTTP_VERSION_2TLS
                                                   : CURL_HTTP_VERSION_1_1));
     SET(PIPEWAIT, o->http_version == 2 ? 1L : 0L);
@@ -459,6 +448,7 @@ static bool set_options(struct transfer *t, CURLSH *share,
     SET(OPENSOCKETFUNCTION, on_open);
     SET(OPENSOCKETDATA, t);
     SET(CLOSESOCKETFUNCTION, on_close);
+    SET(CLOSESOCKETDATA, t->shared);
     if (c->version_num >= 0x075000) {
         c->easy_setopt(e, OPT_PREREQFUNCTION, on_connected);
         c->easy_setopt(e, OPT_PREREQDATA, t);
@@ -477,20 +467,21 @@ static bool set_options(struct transfer *t, CURLSH *share,
         SET(POSTFIELDS, o->body.text.data);
     }
 #undef SET
-    set_ca(t, o->ca_file);
+    t->ca_source = ca_set(c, &t->shared->ca, e, o->ca_file);
     return ok && set_headers(t, o);
 }
 
-struct transfer *transfer_new(const struct libcurl *curl, CURLSH *share,
-                              struct http_request *r)
+struct transfer *transfer_new(struct transfer_shared *shared,
+                              struct http_request *r, bool fresh)
 {
     struct transfer *t = calloc(1, sizeof *t);
     if (t == NULL)
         return NULL;
-    t->curl = curl;
+    t->curl = shared->curl;
+    t->shared = shared;
     t->request = r;
-    t->easy = curl->easy_init();
-    if (t->easy == NULL || !set_options(t, share, &r->options)) {
+    t->easy = t->curl->easy_init();
+    if (t->easy == NULL || !set_options(t, &r->options, fresh)) {
         transfer_delete(t);
         return NULL;
     }
@@ -514,7 +505,36 @@ void transfer_delete(struct transfer *t)
     if (t->easy != NULL)
         t->curl->easy_cleanup(t->easy);
     t->curl->slist_free_all(t->headers);
+    sockets_leave(&t->shared->sockets, t, t->socket);
     free(t);
+}
+
+void transfer_forbid_reuse(struct transfer *t)
+{
+    t->curl->easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 1L);
+}
+
+long transfer_port(const struct transfer *t)
+{
+    long port = 0;
+    t->curl->easy_getinfo(t->easy, CURLINFO_LOCAL_PORT, &port);
+    return port;
+}
+
+bool transfer_moves(CURL *easy, const struct libcurl *curl)
+{
+    struct transfer *t = NULL;
+    curl->easy_getinfo(easy, CURLINFO_PRIVATE, &t);
+    if (t == NULL || !t->opened || t->sent || curl->version_num < 0x075800)
+        return false;
+    t->moved = true;
+    return true;
+}
+
+bool transfer_nudge(struct transfer *t)
+{
+    return t->curl->easy_pause(t->easy, CURLPAUSE_RECV) == CURLE_OK &&
+           t->curl->easy_pause(t->easy, CURLPAUSE_CONT) == CURLE_OK;
 }
 
 void transfer_orphan(struct transfer *t)
@@ -539,12 +559,28 @@ static int64_t info_us(const struct transfer *t, CURLINFO info)
 
 bool transfer_resolving(const struct transfer *t)
 {
-    return !t->opened && info_us(t, CURLINFO_NAMELOOKUP_TIME_T) == 0;
+    return !t->opened && !t->sent &&
+           info_us(t, CURLINFO_NAMELOOKUP_TIME_T) == 0 &&
+           transfer_connect_time(t) == 0; /* no connection was used again */
 }
 
 int64_t transfer_connect_time(const struct transfer *t)
 {
     return info_us(t, CURLINFO_PRETRANSFER_TIME_T);
+}
+
+/* Before 7.80.0 there is no on_connected. From 8.21.0 on there is a time to
+ * transfer also of what was never connected. */
+static bool connected(const struct transfer *t)
+{
+    return t->request->connected != 0 ||
+           (t->curl->version_num < 0x075000 && transfer_connect_time(t) > 0);
+}
+
+bool transfer_starved(const struct transfer *t)
+{
+    return !connected(t) && (t->no_socket == EMFILE || t->no_socket == ENFILE ||
+                             sockets_exhausted());
 }
 
 static enum http_fault fault_of(CURLcode result)
@@ -599,9 +635,9 @@ static enum http_fault fault_of(CURLcode result)
     }
 }
 
-/* Whether the connection that failed was one to a proxy. Before 8.7.0 curl says
- * so only in its message, "Failed to connect to HOST port N ...", or by the
- * port that it was connected to. */
+/* Whether the connection that failed was one to a proxy. Before 8.7.0 curl does
+ * not say: another port than the URL's is one, and where they have the same,
+ * curl's message names the host that was meant, or CONNECT. */
 static bool used_proxy(struct transfer *t)
 {
     static const char start[] = "Failed to connect to ";
@@ -611,11 +647,10 @@ static bool used_proxy(struct transfer *t)
         return t->curl->easy_getinfo(t->easy, INFO_USED_PROXY, &used) ==
                    CURLE_OK &&
                used;
-    if (strncmp(named, start, sizeof start - 1) != 0) {
-        t->curl->easy_getinfo(t->easy, CURLINFO_PRIMARY_PORT, &used);
-        return strstr(named, "CONNECT ") != NULL ||
-               (used > 0 && used != url_port(url));
-    }
+    if (t->peer_port != 0 && t->peer_port != url_port(url))
+        return true;
+    if (strncmp(named, start, sizeof start - 1) != 0)
+        return strstr(named, "CONNECT ") != NULL;
     size_t n;
     const char *host = url_host(url, &n);
     named += sizeof start - 1;
@@ -642,11 +677,11 @@ static enum http_fault find_fault(struct transfer *t, CURLcode result)
         return FAULT_CONFIG;
     enum http_fault fault = fault_of(result);
     bool header = t->header_bytes > 0 && !r->response.header_done;
-    if (result == CURLE_UNSUPPORTED_PROTOCOL && transfer_connect_time(t) > 0)
+    if (result == CURLE_UNSUPPORTED_PROTOCOL && connected(t))
         return FAULT_PROTOCOL; /* no HTTP came back */
-    if (result == CURLE_RECV_ERROR && strstr(t->error, "chunked-encoding"))
+    if (result == CURLE_RECV_ERROR && strstr(t->error, "chunk"))
         return FAULT_PROTOCOL;
-    if (transfer_connect_time(t) == 0 &&
+    if (!connected(t) &&
         (fault == FAULT_RESET || fault == FAULT_CONNECT ||
          fault == FAULT_TRUNCATED) &&
         used_proxy(t))
@@ -694,6 +729,8 @@ void transfer_judge(struct transfer *t, CURLcode result)
         r->inside = find_inside(t);
     if (t->capped && t->fault == FAULT_NONE)
         result = CURLE_OK;
+    else if (t->informational && result == CURLE_OK)
+        result = CURLE_GOT_NOTHING;
     judge_proxy(t, result);
     enum http_fault fault =
         t->fault != FAULT_NONE ? t->fault : find_fault(t, result);
@@ -705,6 +742,8 @@ void transfer_judge(struct transfer *t, CURLcode result)
                    fault == FAULT_TIMEOUT ||
                    (fault == FAULT_PROXY && r->response.status < 400) ||
                    (fault == FAULT_PROXY && r->response.status >= 500);
+    if (fault == FAULT_TIMEOUT) /* curl's only clock */
+        r->phase = "connect";
     if (fault == FAULT_MEMORY)
         snprintf(r->message, sizeof r->message, "not enough memory");
     else if (fault == FAULT_NONE || t->fault != FAULT_NONE)
@@ -717,6 +756,8 @@ void transfer_judge(struct transfer *t, CURLcode result)
                "option proxy, https_proxy, http_proxy, all_proxy)");
     else if (t->no_socket == EMFILE || t->no_socket == ENFILE)
         refuse(t, fault, "too many open files");
+    else if (fault == FAULT_TIMEOUT)
+        refuse(t, fault, "no connection within the connect_timeout");
     else if (fault == FAULT_TLS)
         snprintf(r->message, sizeof r->message, "%s (CA certificates: %s)",
                  text, t->ca_source);

@@ -10,19 +10,36 @@
 
 #include <stdbool.h>
 
+#include "ca.h"
 #include "http.h"
 #include "libcurl.h"
+#include "sockets.h"
+
+/* What all tries of an engine have in common. */
+struct transfer_shared {
+    const struct libcurl *curl;
+    CURLSH *tls; /* sessions, so that a new connection resumes one */
+    struct sockets sockets;
+    struct ca_seen ca;
+};
 
 struct transfer {
     const struct libcurl *curl;
+    struct transfer_shared *shared;
     CURL *easy;
     struct curl_slist *headers;
     struct http_request *request; /* NULL: orphaned, nothing is kept */
     size_t header_bytes;
-    int no_socket; /* the errno of a socket that could not be had */
-    bool opened;   /* a socket was asked for: the name is resolved */
-    bool capped;   /* enough of an error body has been read */
-    bool redirected;
+    int peer_port;   /* of the address that was connected to last; 0: none */
+    int no_socket;   /* the errno of a socket that could not be had */
+    bool opened;     /* a socket was asked for: the name is resolved */
+    bool ended;      /* curl has reported its end */
+    bool moved;      /* curl has given up an address, and takes the next one */
+    bool sent;       /* the request was put on a connection */
+    uint64_t socket; /* the number of its socket; 0: not known */
+    bool suspect;    /* a time-out has passed on its connection */
+    bool capped;     /* enough of an error body has been read */
+    bool redirected, informational;
     bool proxied; /* there is a proxy, so that its address may be what we see */
     char encoding[128];    /* the content-encoding */
     enum http_fault fault; /* found in a callback */
@@ -30,22 +47,10 @@ struct transfer {
     char error[CURL_ERROR_SIZE];
 };
 
-/* Where the CA certificates come from: a file, a directory, or (both NULL) what
- * the TLS library itself knows. Static strings, or the environment's. */
-struct transfer_ca {
-    const char *source; /* for people */
-    const char *file, *dir;
-};
-
-/* The option `file` (or NULL), SSL_CERT_FILE, SSL_CERT_DIR, CURL_CA_BUNDLE,
- * NIX_SSL_CERT_FILE, libcurl's own, well-known places: the first there is. */
-void transfer_find_ca(const struct libcurl *curl, const char *file,
-                      struct transfer_ca *ca);
-
-/* A handle that is ready to be added to a multi handle, or NULL: no memory, or
- * *fault says more. */
-struct transfer *transfer_new(const struct libcurl *curl, CURLSH *share,
-                              struct http_request *r);
+/* A handle that is ready to be added to a multi handle, or NULL: no memory. On
+ * a connection of its own when `fresh`. */
+struct transfer *transfer_new(struct transfer_shared *shared,
+                              struct http_request *r, bool fresh);
 
 /* Whether no byte of such a request can raise SIGPIPE: no TLS, no other
  * machine, no proxy. */
@@ -53,6 +58,22 @@ bool transfer_quiet(const struct http_options *o);
 
 /* The handle must have been removed from its multi handle. */
 void transfer_delete(struct transfer *t);
+
+/* Its connection is closed when nothing is under way on it any more. */
+void transfer_forbid_reuse(struct transfer *t);
+
+/* The local port of its connection, by which others on it are known; 0 before
+ * there is one. */
+long transfer_port(const struct transfer *t);
+
+/* curl no longer watches a socket for the handle. Says whether that is while it
+ * connects: curl (7.88.0 to 8.1.2) leaves an address and then forgets the next
+ * one, so it needs a transfer_nudge. */
+bool transfer_moves(CURL *easy, const struct libcurl *curl);
+
+/* Makes curl look after the handle at the next step, by letting it go on after
+ * a pause. False when it has no connection. */
+bool transfer_nudge(struct transfer *t);
 
 /* Makes removing the handle not wait for the thread that looks its name up,
  * which then ends by itself. False where libcurl cannot (before 7.87.0). */
@@ -68,6 +89,9 @@ bool transfer_resolving(const struct transfer *t);
 /* Microseconds from the start of the transfer until there was a connection to
  * send on; 0 while there is none. */
 int64_t transfer_connect_time(const struct transfer *t);
+
+/* The request has not been sent, and the process is short of descriptors. */
+bool transfer_starved(const struct transfer *t);
 
 /* Turns curl's result into fault, message and `retryable` of the request. */
 void transfer_judge(struct transfer *t, CURLcode result);

@@ -11,8 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "transfer.h"
-
 #define KEEPS_CERTIFICATES 0x075700 /* libcurl 7.87.0 */
 #define PASSES             20       /* two or three are needed */
 
@@ -51,20 +49,14 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose,
 static void set_options(const struct libcurl *curl, CURL *easy, const char *url,
                         int *fd)
 {
-    struct transfer_ca ca;
-    transfer_find_ca(curl, NULL, &ca);
     curl->easy_setopt(easy, CURLOPT_URL, url);
     curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl->easy_setopt(easy, CURLOPT_PROXY, "");
     curl->easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
     curl->easy_setopt(easy, CURLOPT_OPENSOCKETDATA, fd);
-    if (ca.file != NULL || ca.dir != NULL) { /* as transfer.c sets them */
-        curl->easy_setopt(easy, CURLOPT_CAPATH, ca.dir);
-        curl->easy_setopt(easy, CURLOPT_CAINFO, ca.file);
-    }
 }
 
-void warm_tls(const struct libcurl *curl, CURLM *multi)
+void warm_tls(const struct libcurl *curl, CURLM *multi, struct ca_seen *seen)
 {
     char url[64], byte;
     int fd = -1, peer = -1, running;
@@ -75,6 +67,7 @@ void warm_tls(const struct libcurl *curl, CURLM *multi)
     if (listener < 0 || easy == NULL)
         goto out;
     set_options(curl, easy, url, &fd);
+    ca_set(curl, seen, easy, NULL);
     if (curl->multi_add_handle(multi, easy) != CURLM_OK)
         goto out;
     for (int i = 0; i < PASSES; i++) {

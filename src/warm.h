@@ -10,11 +10,12 @@
 #ifndef CHATBOT_WARM_H
 #define CHATBOT_WARM_H
 
+#include "ca.h"
 #include "libcurl.h"
 
 /* Begins TLS with a listener of its own on loopback, and ends it there. Blocks
  * for as long as the certificates take; does nothing where they are not kept,
  * and whatever goes wrong is left to the first connection to find out. */
-void warm_tls(const struct libcurl *curl, CURLM *multi);
+void warm_tls(const struct libcurl *curl, CURLM *multi, struct ca_seen *seen);
 
 #endif

@@ -17,7 +17,7 @@ local function lost(kind, more)
   return expect
 end
 
-return {
+local rows = {
   {
     name = "nothing listens on the port",
     prepare = function() return { port = require("spec.support").dead_port() } end,
@@ -208,3 +208,59 @@ return {
     expect = { verdict = "complete", text = "Hello" },
   },
 }
+
+
+
+-- Names with several addresses -----------------------------------------------------------
+
+local function no_ipv6()
+  local con = require("socket").tcp6()
+  local ok, problem = con:bind("::1", 0)
+  con:close()
+  return not ok and "no IPv6 here: " .. tostring(problem) or nil
+end
+
+-- A name with these addresses, in this order. None of `silent` answers.
+local function named(name, addresses, silent, row)
+  row.name, row.own, row.serve = name, true, { bytes.good() }
+  function row.prepare()
+    local path = require("spec.faults.tools").build("addresses", "library")
+    return { preload = (os.getenv("LD_PRELOAD") or "") .. " " .. path, silent = {} }
+  end
+  function row.env(_, extra)
+    return { LD_PRELOAD = extra.preload, ADDRESSES = addresses }
+  end
+  function row.at_start(servers, extra)
+    for i, host in ipairs(silent) do
+      extra.silent[i] = require("spec.support").serve({}, { accept = "full", host = host,
+        port = servers.main.port })
+    end
+  end
+  function row.finish(extra)
+    for _, server in ipairs(extra.silent) do server:close() end
+  end
+  function row.options(urls)
+    return { base_url = "http://many.invalid:" .. urls.main.port .. "/v1",
+      allow_insecure_http = true, connect_timeout = 2 }
+  end
+  rows[#rows + 1] = row
+end
+
+local fine = { verdict = "complete", text = "fine", between = { took = { 0, 1.9 } } }
+
+named("the first of two addresses does not answer", "127.0.0.2,127.0.0.1", { "127.0.0.2" },
+  { expect = fine })
+named("two of three addresses do not answer", "127.0.0.2,127.0.0.3,127.0.0.1",
+  { "127.0.0.2", "127.0.0.3" }, { expect = fine })
+named("the first of two addresses refuses", "127.0.0.2,127.0.0.1", {}, { expect = fine })
+named("IPv6 does not answer, and IPv4 is not kept waiting", "::1,127.0.0.1", { "::1" }, {
+  skip = no_ipv6,
+  expect = { verdict = "complete", text = "fine", between = { took = { 0, 0.45 } } },
+})
+named("none of two addresses answers", "127.0.0.2,127.0.0.3", { "127.0.0.2", "127.0.0.3" }, {
+  saw = { requests = 0 },
+  expect = { kind = "timeout", phase = "connect", attempts = 1, retryable = true,
+    message = "connect_timeout", between = { took = { 1.4, 2.05 } } },
+})
+
+return rows

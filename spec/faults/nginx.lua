@@ -226,4 +226,127 @@ add("one of two replies is closed, the other goes on",
     end,
   })
 
+-- How soon the upstream has seen that a reply was closed, by a host that then sleeps.
+local function gone_at_once(observed, servers)
+  if not servers.main:wait(1, 1, "peer closed") then return "the upstream saw no end" end
+  for _, event in ipairs(servers.main:events()) do
+    if event.what == "peer closed" then
+      local late = event.at - observed.at
+      return late > 0.2 and ("the upstream saw the end after %.3f s"):format(late) or nil
+    end
+  end
+end
+
+local ENDLESS = { wire.sse({ "Hel" }, { finish_reason = false, done = false, cut = true }),
+  { stall = true } }
+
+local function close_and_sleep(reply)
+  local process = require "spec.support.process"
+  local at = process.now()
+  reply:close()
+  local took = process.now() - at
+  process.sleep(0.4)
+  return { at = at, took = took }
+end
+
+add("a reply is closed by a host that then sleeps", { ENDLESS },
+  { between = { took = { 0, 0.005 } } }, {
+    nginx = "proxy_read_timeout 9s;", client = function(t)
+      local reply = t:bot():stream("hello")
+      t:until_true(3, function() return reply:poll() end)
+      return close_and_sleep(reply)
+    end,
+    check = gone_at_once,
+  })
+
+add("one of two replies is closed by a host that then sleeps", { ENDLESS },
+  { between = { took = { 0, 0.005 } } }, {
+    nginx = "proxy_read_timeout 9s;", saw = { requests = 2 }, client = function(t)
+      local one, two = t:bot():stream("hello"), t:bot():stream("hello")
+      local text
+      t:until_true(3, function()
+        text = text or one:poll()
+        return text and two:poll()
+      end)
+      local observed = close_and_sleep(two)
+      observed.verdict = one.status
+      return observed
+    end,
+    expect = { verdict = "streaming", between = { took = { 0, 0.005 } } },
+    check = gone_at_once,
+  })
+
+-- The number of nginx for the connection of the nth request that it logged.
+local function connections(extra, n)
+  local lines, numbers = log(extra, n), {}
+  for i, line in ipairs(lines) do numbers[i] = line:match("^%d+") end
+  return numbers, table.concat(lines, "; ")
+end
+
+local function signal(t, name)
+  local file = assert(io.open(t.extra.dir .. "/pid"))
+  os.execute(("kill -%s %s"):format(name, file:read("*l")))
+  file:close()
+end
+
+add("a server that was dead for a while is asked on another connection", { bytes.good() },
+  { verdict = "complete", text = "fine", first = "timeout" }, {
+    client = function(t)
+      local bot = t:bot { first_byte_timeout = 0.3 }
+      t:talk(bot)
+      t:pause(0.05)
+      signal(t, "STOP")
+      local first = t:talk(bot)
+      signal(t, "CONT")
+      local observed = t:talk(bot)
+      observed.first = first.kind
+      return observed
+    end,
+    saw = {}, check = function(_, _, extra)
+      local number, text = connections(extra, 2)
+      if #number < 2 or number[#number] == number[1] then return text end
+    end,
+  })
+
+add("the next try after a time-out has a connection of its own",
+  { { { stall = true } }, bytes.good() }, { verdict = "complete", text = "fine" }, {
+    options = function(_, t)
+      return { http_version = t.scenario.name:match("HTTP/(.*)"), max_retries = 1,
+        base_url = "https://127.0.0.1:" .. t.extra.port .. "/v1", first_byte_timeout = 0.3,
+        ca_file = t.extra.dir .. "/cert.pem" }
+    end,
+    saw = { requests = 2 }, check = function(_, _, extra)
+      local number, text = connections(extra, 2)
+      if #number ~= 2 or number[1] == number[2] then return text end
+    end,
+  })
+
+add("others go on where one has timed out, and none joins them",
+  { { wire.sse({ "Hel" }, { finish_reason = false, done = false, cut = true }), { sleep = 0.8 },
+    { send = wire.chunks(bytes.event "lo" .. bytes.STOP .. bytes.DONE) }, "0\r\n\r\n" },
+    { { stall = true } }, bytes.good() },
+  { verdict = "complete", text = "Hello", late = "timeout", third = "complete" }, {
+    saw = { requests = 3 }, client = function(t)
+      local one = t:bot():stream("hello")
+      local text
+      t:until_true(3, function()
+        text = one:poll()
+        return text
+      end)
+      local late = t:talk(t:bot { first_byte_timeout = 0.3 })
+      local third = t:talk(t:bot())
+      local observed = t:follow(one)
+      observed.text, observed.late, observed.third = text .. observed.text, late.kind, third.verdict
+      return observed
+    end,
+    check = function(_, _, extra)
+      local number, text = connections(extra, 3) -- nginx logs a request when it ends
+      local late, third, first = number[1], number[2], number[3]
+      local shared = text:find("HTTP/2.0", 1, true) ~= nil
+      if not first or third == first or third == late or (late == first) ~= shared then
+        return text
+      end
+    end,
+  })
+
 return rows

@@ -377,6 +377,30 @@ add("without a free descriptor a request fails, and later works", {
     why = "too many open files" },
 })
 
+-- Six servers, whose connections are all kept.
+local others = {}
+for i = 1, 6 do others["other" .. i] = { { bytes.good() } } end
+
+add("idle connections give their descriptors to the request that needs one", {
+  serve = { bytes.good() }, servers = others, wrap = "ulimit -n 60;",
+  client = function(t)
+    local replies, files = {}, {}
+    for i = 1, 6 do
+      replies[i] = t:bot { base_url = t.urls["other" .. i].url, api_key = false }:stream("hello")
+    end
+    for i = 1, 6 do t:follow(replies[i]) end
+    while true do
+      local file = io.open("/dev/null", "r")
+      if not file then break end
+      files[#files + 1] = file
+    end
+    local observed = t:talk(t:bot())
+    for _, file in ipairs(files) do file:close() end
+    return observed
+  end,
+  expect = { verdict = "complete", text = "fine", between = { took = { 0, 1.5 } } },
+})
+
 add("libcurl cannot be loaded without descriptors, and the error says why", {
   serve = { bytes.good() }, wrap = "ulimit -n 40;", cold = true,
   client = function(t)

@@ -33,6 +33,29 @@ add("HTTP 500 until no try is left",
   { kind = "http", status = 500, attempts = 3, retryable = true, message = "third" },
   { requests = 3 })
 
+-- 1xx are no answers.
+for _, case in ipairs {
+  { "100 Continue", "HTTP/1.1 100 Continue\r\n\r\n" },
+  { "102 Processing", "HTTP/1.1 102 Processing\r\nRetry-After: 60\r\n\r\n" },
+  { "103 Early Hints", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" },
+  { "half a 103", "HTTP/1.1 103 Early Hints\r\nX-Should-Retry: false\r\n" },
+} do
+  for _, how in ipairs { "close", "reset" } do
+    add(("%s and then %s, then an answer"):format(case[1], how),
+      { { case[2], { sleep = 0.02 }, { [how] = true } }, bytes.good() }, TWO, fine(0.37, 0.6),
+      { requests = 2 })
+  end
+end
+add("100 Continue and then an end is no status",
+  { { "HTTP/1.1 100 Continue\r\n\r\n", { sleep = 0.02 }, close } }, { max_retries = 0 },
+  { kind = "truncated", attempts = 1, retryable = true }, { requests = 1 },
+  { check = function(observed)
+    return observed.status and "status: " .. observed.status or nil
+  end })
+add("103 Early Hints and then HTTP 503, then an answer",
+  { { "HTTP/1.1 103 Early Hints\r\n\r\n", bytes.failure(503, SOON) }, bytes.good() }, TWO,
+  fine(0.03, 0.25), { requests = 2 })
+
 add("max_retries = 0 tries once", { bytes.failure(503, SOON), bytes.good() },
   { max_retries = 0 }, { kind = "http", status = 503, attempts = 1, retryable = true })
 

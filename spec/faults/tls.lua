@@ -96,6 +96,76 @@ add("SSL_CERT_DIR goes before CURL_CA_BUNDLE", "good", false, fine,
 add("the option ca_file goes before the environment", "good", nil, fine,
   function(_, extra) return { SSL_CERT_FILE = extra.other } end, both)
 
+
+-- CA files that change -------------------------------------------------------------------
+
+local function copied()
+  local support = require "spec.support"
+  local dir = support.tmpdir()
+  support.write_file(dir .. "/ca.pem", support.read_file(ca()))
+  return { dir = dir, good = ca(), other = other_ca() }
+end
+
+local function copy(from, to)
+  local file = assert(io.open(from, "rb"))
+  local text = file:read("*a")
+  file:close()
+  file = assert(io.open(to, "wb"))
+  file:write(text)
+  file:close()
+end
+
+-- What is done to the file between two questions of one bot, whose connection is kept.
+local function changing(name, change, expect, saw, more)
+  local row = { prepare = copied, own = true, saw = saw, client = function(t)
+    local path = t.extra.dir .. "/ca.pem"
+    local bot = t:bot { ca_file = path }
+    local first = t:talk(bot)
+    if first.kind then return first end
+    t:pause(0.05)
+    change(path, t.extra, function() return t:talk(bot) end)
+    return t:talk(bot)
+  end }
+  for key, value in pairs(more or {}) do row[key] = value end
+  add(name, "good", nil, expect, {}, row)
+end
+
+changing("a ca_file that is as it was, and its connection", function() end, fine,
+  { requests = 2, connections = 1 })
+changing("a CA that is withdrawn from its file", function(path, extra)
+  copy(extra.other, path)
+end, refused "ca_file", { requests = 1 })
+changing("a ca_file that is replaced by another", function(path, extra)
+  copy(extra.other, path .. ".new")
+  os.rename(path .. ".new", path)
+end, refused "ca_file", { requests = 1 })
+changing("a ca_file that vanishes", function(path) os.remove(path) end, refused "ca_file",
+  { requests = 1 })
+changing("a CA that comes back", function(path, extra, ask)
+  copy(extra.other, path)
+  ask()
+  copy(extra.good, path)
+end, fine, { requests = 2 })
+changing("a CA that comes, goes and comes often", function(path, extra, ask)
+  for _ = 1, 5 do
+    os.remove(path)
+    ask()
+    copy(extra.good, path)
+    ask()
+  end
+end, fine, { requests = 7 })
+changing("a relative ca_file from which the CA is withdrawn", function(_, extra)
+  copy(extra.other, "ca.pem")
+end, refused "ca_file", { requests = 1 }, { client = function(t)
+  copy(t.extra.good, "ca.pem")
+  local bot = t:bot { ca_file = "ca.pem" }
+  t:talk(bot)
+  copy(t.extra.other, "ca.pem")
+  local observed = t:talk(bot)
+  os.remove("ca.pem")
+  return observed
+end })
+
 add("the environment is read at each request", "good", false, fine, function()
   return { SSL_CERT_FILE = "/nonexistent" }
 end, {

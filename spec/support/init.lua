@@ -38,7 +38,7 @@
 --                missing close_notify); the CA's certificate is in support.ca_file
 --   opts.accept  "never": connected by the kernel and never served;
 --                "full": SYNs are dropped, so that connecting hangs
---   opts.host    default "127.0.0.1"
+--   opts.host    default "127.0.0.1"; opts.port  default: any that is free
 --
 -- s.url, s.port, s.origin                "http://127.0.0.1:PORT/v1", PORT, without /v1
 -- s:requests()    so far: {method, target, version, line, headers = {{name, value}, ...},
@@ -163,12 +163,12 @@ local Listener = {}
 Listener.__index = Listener
 
 ---@param scripts table one script for each connection; the last one repeats
----@param opts? {tls: string?, accept: string?, host: string?}
+---@param opts? {tls: string?, accept: string?, host: string?, port: integer?}
 function support.serve(scripts, opts)
   opts = opts or {}
   local answer = ask {
     op = "serve", scripts = prepared(scripts), tls = opts.tls, accept = opts.accept,
-    host = opts.host,
+    host = opts.host, port = opts.port,
   }
   local host = opts.host or "127.0.0.1"
   if host:find(":", 1, true) then host = "[" .. host .. "]" end

@@ -43,26 +43,26 @@ local function open_listener(options)
     listener.context = ca:context(listener.tls)
   end
   local host = options.host or "127.0.0.1"
+  local port = math.floor(options.port or 0) -- JSON has no integers
   if options.accept == "full" then
     -- a queue of one, filled by ourselves: the kernel drops every further SYN,
     -- which is how a host that does not answer looks
-    listener.raw = assert(luasocket.tcp4())
-    assert(listener.raw:bind(host, 0))
+    local tcp = host:find(":", 1, true) and luasocket.tcp6 or luasocket.tcp4
+    listener.raw = assert(tcp())
+    assert(listener.raw:bind(host, port))
     assert(listener.raw:listen(0))
-    local _, port = listener.raw:getsockname()
-    listener.port = tonumber(port)
+    listener.port = tonumber((select(2, listener.raw:getsockname())))
     listener.fillers = {}
     for i = 1, 2 do
-      local filler = luasocket.tcp4()
+      local filler = tcp()
       filler:settimeout(0.05)
-      filler:connect(host, port)
+      filler:connect(host, listener.port)
       listener.fillers[i] = filler
     end
   else
-    listener.socket = cq_socket.listen { host = host, port = 0, nodelay = true }
+    listener.socket = cq_socket.listen { host = host, port = port, nodelay = true }
     assert(listener.socket:listen())
-    local _, _, port = listener.socket:localname()
-    listener.port = port
+    listener.port = select(3, listener.socket:localname())
   end
   listeners[listener.id] = listener
   if listener.socket and options.accept ~= "never" then

@@ -1,0 +1,63 @@
+/*
+ * sockets.h - the sockets that curl has opened, and which of them are idle.
+ *
+ * What has arrived on a connection while it was idle is no answer to anything,
+ * and not every libcurl looks before it uses one again. So we look, and shut
+ * down what may not be used again, which every libcurl finds out.
+ *
+ * A socket is known by its descriptor when curl opens and closes it, and by its
+ * addresses when curl says on which connection a request is sent; a number of
+ * its own stays with it whatever the system does with its descriptor. Knows
+ * nothing of curl.
+ */
+#ifndef CHATBOT_SOCKETS_H
+#define CHATBOT_SOCKETS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* Zeros are a valid start. */
+struct sockets {
+    struct sockets_entry *all;
+    size_t len, cap;
+    uint64_t last_id;
+    bool blind; /* there is one that is not known: none counts as idle */
+};
+
+void sockets_free(struct sockets *s);
+
+/* `opener` has opened `fd`. False when memory is out. */
+bool sockets_add(struct sockets *s, int fd, const void *opener);
+
+/* Before `fd` is closed. curl (7.88) closes some without telling, which are
+ * forgotten when their number comes back, or their opener leaves. */
+void sockets_remove(struct sockets *s, int fd);
+
+/* A request is sent on the connection between these: the one that `opener` has
+ * opened, or one that is used again. Returns its number; 0: not known. */
+uint64_t sockets_use(struct sockets *s, const void *opener, const char *peer,
+                     int peer_port, int port);
+
+/* It has answered as HTTP/2, where frames of the connection itself may arrive
+ * at any time, and an answer names its request. */
+void sockets_multiplexed(struct sockets *s, uint64_t id);
+
+/* The request is over. The connection is idle when no other is on it. */
+void sockets_leave(struct sockets *s, const void *opener, uint64_t id);
+
+/* Shuts down the idle ones that the peer has closed, and those on which
+ * anything has arrived. */
+void sockets_check(struct sockets *s);
+
+/* Shuts down all idle ones. Returns how many there were. */
+size_t sockets_give_up(struct sockets *s);
+
+/* The port of an address of IPv4 or IPv6; 0: of another kind. */
+int sockets_port(const struct sockaddr *at);
+
+/* Whether the process can open fewer than a handful of descriptors more. */
+bool sockets_exhausted(void);
+
+#endif
