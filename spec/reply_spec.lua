@@ -1112,3 +1112,56 @@ describe("an interrupt", function()
     assert.is_true(result.status ~= 0 or result.out:find("interrupted!", 1, true) ~= nil)
   end)
 end)
+
+describe("the fields of a reply", function()
+  after_each(collect)
+
+  it("tell what is there, whoever lets the engine work", function()
+    local server = support.serve { sse({ "Hel", "lo" }, { every = 0.05, usage = true }) }
+    local reply = assert(bot_at(server):stream("hi"))
+    local seen, limit = {}, support.now() + 10
+    while reply.status == "streaming" do
+      chatbot.poll(0.1)
+      seen[#seen + 1] = reply.text
+      assert(support.now() < limit, "it does not end")
+    end
+    assert.truthy(table.concat(seen, "|"):find("|Hel|", 1, true), table.concat(seen, "|"))
+    assert.equal("Hello", reply.text)
+    assert.equal("complete", reply.status)
+    assert.equal("Hello", (reply:poll())) -- and it is still handed out
+    assert.equal("Hello", reply:result())
+  end)
+
+  it("wake a coroutine that waits for what they have taken", function()
+    local server = support.serve { sse({ "Hel", "lo" }, { every = 0.05 }) }
+    local woken = 0
+    local bot = bot_at(server, { wait = function() coroutine.yield() end })
+    local reply, answer = assert(bot:stream("hi")), nil
+    local thread = coroutine.create(function() answer = reply:result() end)
+    local fd = assert(chatbot.pollfd())
+    local watched = { getfd = function() return fd end, dirty = function() return false end }
+    local limit = support.now() + 10
+    assert(coroutine.resume(thread))
+    while coroutine.status(thread) ~= "dead" do
+      assert(support.now() < limit, "it is not woken")
+      if #require("socket").select({ watched }, nil, 1) > 0 then
+        woken = woken + 1
+        assert(reply.text) -- somebody looks first
+        assert(coroutine.resume(thread))
+      end
+    end
+    assert.equal("Hello", answer)
+    assert.truthy(woken < 50, woken)
+  end)
+
+  it("lose no text where there is a callback, but none for text", function()
+    for _, name in ipairs { "on_event", "on_reasoning" } do
+      local server = support.serve { sse({ { reasoning_content = "Hm." }, "Hel", "lo" }) }
+      local count = 0
+      local reply = assert(bot_at(server, { [name] = function() count = count + 1 end }):stream("hi"))
+      while chatbot.poll(1) > 0 do assert(reply) end
+      assert.truthy(count > 0)
+      assert.equal("Hello", (reply:poll()))
+    end
+  end)
+end)

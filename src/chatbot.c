@@ -353,8 +353,9 @@ static int start(lua_State *L, const char *path)
     }
     lua_getfield(L, RENV, "on_event");
     r->eventful = lua_isfunction(L, -1);
+    lua_getfield(L, RENV, "on_reasoning");
     lua_getfield(L, RENV, "on_text");
-    if (r->eventful || lua_isfunction(L, -1))
+    if (r->eventful || lua_isfunction(L, -1) || lua_isfunction(L, -2))
         reply_list(L, REPLY);
     lua_settop(L, REPLY);
     reply_step(L, REPLY, 0); /* under way at once */

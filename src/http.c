@@ -274,7 +274,7 @@ static void wake(struct http *h)
 
 struct http_request *http_changed(struct http *h)
 {
-    struct http_request *r = h->changed;
+    struct http_request *r = http_oldest(h);
     if (r != NULL)
         http_take(r);
     else
@@ -300,7 +300,10 @@ void http_again(struct http_request *r)
 
 struct http_request *http_oldest(const struct http *h)
 {
-    return h->changed;
+    struct http_request *r = h->changed;
+    while (r != NULL && !r->served)
+        r = r->changed_next;
+    return r;
 }
 
 /* ---- requests ---- */
@@ -1158,7 +1161,7 @@ size_t http_active(const struct http *h)
     size_t n = h->active;
     const struct http_request *r = h->changed;
     for (; r != NULL; r = r->changed_next)
-        n += r->state != HTTP_RUNNING;
+        n += r->served && r->state != HTTP_RUNNING;
     return n;
 }
 

@@ -127,6 +127,7 @@ struct http_request {
     bool aside;         /* paused for so long that it holds no slot */
     bool fresh;         /* the next try has a connection of its own */
     bool made_room;     /* idle connections were given up for it */
+    bool served;        /* http_changed takes it out; others, http_take alone */
     bool awaited;       /* its reader waits for a change */
     int64_t changed_at; /* when it went on the list of changed ones */
     size_t examined;    /* bytes in `sse` that the caller has seen */
@@ -214,11 +215,12 @@ bool http_step(struct http *h, int64_t us, int64_t budget);
  * next step does not wait. */
 void http_again(struct http_request *r);
 
-/* The request that has been on the list of changed ones for longest, or NULL.
- */
+/* The `served` request that has been on the list of changed ones for longest,
+ * or NULL. */
 struct http_request *http_oldest(const struct http *h);
 
-/* Takes out a request that has changed since it was taken out last, or NULL. */
+/* Takes out a `served` request that has changed since it was taken out last, or
+ * NULL. */
 struct http_request *http_changed(struct http *h);
 
 /* Takes `r` off the list of changed ones; true when it was on it. */
@@ -241,7 +243,7 @@ int64_t http_timeout(const struct http *h);
  * and goes on when it is read though the number may be passed then. */
 void http_set_concurrent(struct http *h, size_t max);
 
-/* How many requests are under way, or have ended and not been taken out. */
+/* How many requests are under way, or `served`, ended and not taken out. */
 size_t http_active(const struct http *h);
 
 /* SIGINT ends waits, see poller_signals. */

@@ -112,6 +112,7 @@ bool reply_start(lua_State *L, int i, struct http *http, struct http_options *o,
     }
     r->status = REPLY_STREAMING;
     r->request->user = r;
+    r->request->served = r->listed;
     return true;
 }
 
@@ -379,16 +380,11 @@ static int push_cancelled(lua_State *L)
     return 1;
 }
 
-enum reply_state reply_advance(lua_State *L, int i, int64_t until)
+/* Reads what has arrived, and calls what wants to know, but for new text. The
+ * reply and its environment are on top. [-0, +0, e] */
+static void advance(lua_State *L, struct reply *r, int64_t until)
 {
-    struct reply *r = lua_touserdata(L, i);
-    if (r->busy) /* this is a finalizer, while it is read */
-        return REPLY_WAITS;
-    luaL_checkstack(L, 24, NULL);
-    i = lua_absindex(L, i);
-    lua_pushvalue(L, i); /* the reply stands below its environment */
-    compat_getenv(L, i);
-    int env = lua_gettop(L);
+    int env = lua_gettop(L), i = env - 1;
     if (r->held && reply_foreign(L, i) &&
         reply_guard(L, i, end_foreign, 0, 0) != 0)
         lua_error(L);
@@ -407,6 +403,19 @@ enum reply_state reply_advance(lua_State *L, int i, int64_t until)
     if (r->eventful)
         tell_events(L, r, i, env);
     tell_reasoning(L, r, i, env);
+}
+
+enum reply_state reply_advance(lua_State *L, int i, int64_t until)
+{
+    struct reply *r = lua_touserdata(L, i);
+    if (r->busy) /* this is a finalizer, while it is read */
+        return REPLY_WAITS;
+    luaL_checkstack(L, 24, NULL);
+    i = lua_absindex(L, i);
+    lua_pushvalue(L, i);
+    compat_getenv(L, i);
+    int env = lua_gettop(L);
+    advance(L, r, until);
     if (r->text.bytes.len > r->given) {
         guarded(L, i, push_new_text, 0);
         if (!lua_isnil(L, -1)) {
@@ -490,6 +499,26 @@ void reply_push_answer(lua_State *L, int i)
     lua_pushvalue(L, i);
 }
 
+/* Text is handed to on_text, or left for a poll. [-0, +(0|1), e] */
+static void serve(lua_State *L, int i, int64_t until)
+{
+    struct reply *r = lua_touserdata(L, i);
+    if (r->busy)
+        return;
+    luaL_checkstack(L, 24, NULL);
+    compat_getenv(L, i);
+    lua_getfield(L, -1, "on_text");
+    bool wanted = lua_isfunction(L, -1);
+    lua_pop(L, 2);
+    if (wanted) {
+        reply_advance(L, i, until);
+    } else {
+        lua_pushvalue(L, i);
+        compat_getenv(L, i);
+        advance(L, r, until);
+    }
+}
+
 void reply_dispatch(lua_State *L, struct http *http, int64_t until)
 {
     struct http_request *request;
@@ -501,7 +530,7 @@ void reply_dispatch(lua_State *L, struct http *http, int64_t until)
         lua_pushlightuserdata(L, request->user);
         lua_rawget(L, -2);
         if (lua_touserdata(L, -1) == request->user) /* else it is dying */
-            reply_advance(L, top + 2, until);
+            serve(L, top + 2, until);
         lua_settop(L, top);
         if ((request = http_oldest(http)) != NULL && timers_now() >= until) {
             http_again(request);
@@ -801,6 +830,30 @@ static int push_last(lua_State *L)
     return 1;
 }
 
+/* Reads what has arrived for the reply at 1, where nobody else does: its fields
+ * tell what is there, whoever lets the engine work. One that waits for the
+ * reply is woken. [-0, +0, e] */
+static void look(lua_State *L, struct reply *r)
+{
+    struct http_request *request = r->request;
+    if (r->status != REPLY_STREAMING || r->busy || r->listed ||
+        request == NULL || !request->changed)
+        return;
+    bool awaited = request->awaited;
+    int top = lua_gettop(L);
+    luaL_checkstack(L, 24, NULL);
+    lua_pushvalue(L, 1);
+    compat_getenv(L, 1);
+    advance(L, r, reply_deadline(L));
+    lua_settop(L, top);
+    if (!awaited)
+        return;
+    if (r->request != NULL)
+        http_again(r->request);
+    else
+        http_remind(binding_http_if(L), 0);
+}
+
 /* __index: a method (first upvalue), else a field. */
 static int reply_index(lua_State *L)
 {
@@ -816,6 +869,7 @@ static int reply_index(lua_State *L)
     if (lua_type(L, 2) != LUA_TSTRING)
         return 1;
     const char *name = lua_tostring(L, 2);
+    look(L, r);
     if (strcmp(name, "text") == 0) {
         compat_getenv(L, 1);
         lua_getfield(L, -1, "text");
@@ -895,4 +949,8 @@ void reply_list(lua_State *L, int i)
     lua_pushvalue(L, i);
     lua_rawset(L, -3);
     lua_pop(L, 1);
+    struct reply *r = lua_touserdata(L, i);
+    r->listed = true;
+    if (r->request != NULL)
+        r->request->served = true;
 }

@@ -54,6 +54,7 @@ struct reply {
     bool finished; /* finish_reason or [DONE] was seen: complete */
     bool ended;    /* [DONE] was seen: nothing after it counts */
     bool eventful; /* there is an on_event */
+    bool listed;   /* reply_dispatch advances it */
     bool more;     /* events are left for the next time */
     bool named;    /* id and model are known */
     bool torn;     /* memory ran out in the midst of reading */
