@@ -454,9 +454,10 @@ static void suspect_connection(struct http_request *r)
 static void call_curl(struct http *h, curl_socket_t fd, int events)
 {
     int running;
-    if (h->choosing)
+    if (h->choosing && fd == CURL_SOCKET_TIMEOUT) {
         sockets_check(&h->shared.sockets);
-    h->choosing = h->choosing && fd != CURL_SOCKET_TIMEOUT;
+        h->choosing = false;
+    }
     if (h->curl->multi_socket_action(h->multi, fd, events, &running) ==
         CURLM_OUT_OF_MEMORY)
         h->breaking = true;

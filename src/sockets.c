@@ -1,5 +1,7 @@
 /*
- * sockets.c - see sockets.h.
+ * sockets.c - see sockets.h. Each socket is on one of three lists, those that
+ * came first in front, as curl has them: so what is looked for is soon found.
+ * One that was shut down is on none.
  */
 #include "sockets.h"
 
@@ -7,9 +9,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define BATCH   64 /* sockets asked about at once */
@@ -19,42 +21,76 @@
 #define POLLRDHUP 0 /* curl finds out by itself, or by failing */
 #endif
 
-struct sockets_entry {
-    uint64_t id, name;
-    const void *opener; /* NULL once a request was sent on it */
+struct socket {
+    struct socket *prev, *next;
+    struct sockets_list *list; /* NULL: on none */
+    const void *opener;        /* of a fresh one */
+    uint64_t name;             /* of one that is not */
     unsigned users;
-    int fd;
-    bool multiplexed, dead;
+    int fd; /* -1 when it is closed */
+    bool multiplexed;
 };
+
+/* ---- the lists ---- */
+
+static void move(struct socket *k, struct sockets_list *list)
+{
+    if (k->list != NULL) {
+        *(k->prev != NULL ? &k->prev->next : &k->list->first) = k->next;
+        *(k->next != NULL ? &k->next->prev : &k->list->last) = k->prev;
+    }
+    k->list = list;
+    k->prev = k->next = NULL;
+    if (list == NULL)
+        return;
+    k->prev = list->last;
+    *(k->prev != NULL ? &k->prev->next : &list->first) = k;
+    list->last = k;
+}
+
+/* ---- what curl tells ---- */
 
 void sockets_free(struct sockets *s)
 {
-    free(s->all);
+    for (size_t i = 0; i < s->size; i++)
+        free(s->by_fd[i]);
+    free(s->by_fd);
     *s = (struct sockets){0};
 }
 
 void sockets_remove(struct sockets *s, int fd)
 {
-    for (size_t i = 0; i < s->len; i++)
-        if (s->all[i].fd == fd) {
-            s->all[i] = s->all[--s->len];
-            return;
-        }
+    struct socket *k = (size_t)fd < s->size ? s->by_fd[fd] : NULL;
+    if (k == NULL)
+        return;
+    s->by_fd[fd] = NULL;
+    k->fd = -1;
+    move(k, NULL);
+    if (k->users == 0)
+        free(k);
 }
 
 bool sockets_add(struct sockets *s, int fd, const void *opener)
 {
-    sockets_remove(s, fd);
-    if (s->len == s->cap) {
-        size_t cap = s->cap == 0 ? 16 : 2 * s->cap;
-        struct sockets_entry *all = realloc(s->all, cap * sizeof *all);
+    size_t size = s->size == 0 ? 64 : s->size;
+    while (size <= (size_t)fd)
+        size *= 2;
+    if (size > s->size) {
+        struct socket **all = realloc(s->by_fd, size * sizeof *all);
         if (all == NULL)
             return false;
-        s->all = all;
-        s->cap = cap;
+        memset(all + s->size, 0, (size - s->size) * sizeof *all);
+        s->by_fd = all;
+        s->size = size;
     }
-    s->all[s->len++] =
-        (struct sockets_entry){.id = ++s->last_id, .fd = fd, .opener = opener};
+    sockets_remove(s, fd);
+    struct socket *k = calloc(1, sizeof *k);
+    if (k == NULL)
+        return false;
+    k->fd = fd;
+    k->opener = opener;
+    s->by_fd[fd] = k;
+    move(k, &s->fresh);
     return true;
 }
 
@@ -91,104 +127,105 @@ static uint64_t name_of(const char *peer, int peer_port, int port)
            (uint64_t)(port & 0xFFFF);
 }
 
-uint64_t sockets_use(struct sockets *s, const void *opener, const char *peer,
-                     int peer_port, int port)
+static struct socket *named(struct socket *k, uint64_t name)
 {
-    struct sockets_entry *found = NULL;
+    while (k != NULL && k->name != name)
+        k = k->next;
+    return k;
+}
+
+/* The one that `opener` (NULL: anybody) has opened and that has this port. */
+static struct socket *opened(struct socket *k, const void *opener, int port)
+{
+    while (k != NULL && ((opener != NULL && k->opener != opener) ||
+                         local_port(k->fd) != port))
+        k = k->next;
+    return k;
+}
+
+struct socket *sockets_use(struct sockets *s, const void *opener, int fd,
+                           const char *peer, int peer_port, int port)
+{
     uint64_t name = name_of(peer, peer_port, port);
-    for (size_t i = 0; i < s->len && found == NULL; i++) {
-        struct sockets_entry *e = &s->all[i];
-        if (e->name != 0 ? e->name == name
-                         : e->opener == opener && local_port(e->fd) == port)
-            found = e;
-    }
-    /* one that another has opened, and not used yet */
-    for (size_t i = 0; i < s->len && found == NULL; i++)
-        if (s->all[i].name == 0 && local_port(s->all[i].fd) == port)
-            found = &s->all[i];
-    if (found == NULL) {
+    struct socket *k = fd < 0 ? NULL : s->by_fd[fd];
+    if (k == NULL || k->opener != opener || local_port(fd) != port)
+        k = opened(s->fresh.first, opener, port);
+    if (k == NULL)
+        k = named(s->idle.first, name);
+    if (k == NULL)
+        k = named(s->busy.first, name);
+    if (k == NULL)
+        k = opened(s->fresh.first, NULL, port);
+    if (k == NULL) {
         s->blind = true;
-        return 0;
+        return NULL;
     }
-    found->opener = NULL;
-    found->name = name;
-    found->users++;
-    return found->id;
+    k->opener = NULL;
+    k->name = name;
+    k->users++;
+    move(k, &s->busy);
+    return k;
 }
 
-static struct sockets_entry *find(struct sockets *s, uint64_t id)
+void sockets_multiplexed(struct socket *k)
 {
-    for (size_t i = 0; i < s->len; i++)
-        if (s->all[i].id == id)
-            return &s->all[i];
-    return NULL;
+    if (k != NULL)
+        k->multiplexed = true;
 }
 
-void sockets_multiplexed(struct sockets *s, uint64_t id)
+void sockets_leave(struct sockets *s, const void *opener, struct socket *k)
 {
-    struct sockets_entry *e = find(s, id);
-    if (e != NULL)
-        e->multiplexed = true;
-}
-
-void sockets_leave(struct sockets *s, const void *opener, uint64_t id)
-{
-    struct sockets_entry *e = find(s, id);
-    if (e != NULL)
-        e->users--;
-    for (size_t i = s->len; i-- > 0;)
-        if (s->all[i].opener == opener)
-            s->all[i] = s->all[--s->len];
+    if (k != NULL && --k->users == 0) {
+        if (k->fd >= 0)
+            move(k, &s->idle);
+        else
+            free(k);
+    }
+    for (struct socket *next, *at = k == NULL ? s->fresh.first : NULL;
+         at != NULL; at = next) {
+        next = at->next;
+        if (at->opener == opener)
+            sockets_remove(s, at->fd);
+    }
 }
 
 /* ---- idle ones ---- */
 
-static bool idle(const struct sockets *s, const struct sockets_entry *e)
-{
-    return !s->blind && e->users == 0 && e->name != 0 && !e->dead;
-}
-
 /* What has arrived is taken out, because TLS looks at what can be read and not
  * at the end behind it. Nothing can follow it: the kernel answers with RST. */
-static void kill_socket(struct sockets_entry *e)
+static void kill_socket(struct socket *k)
 {
     char rest[16384];
-    e->dead = true;
-    shutdown(e->fd, SHUT_RDWR);
-    while (recv(e->fd, rest, sizeof rest, MSG_DONTWAIT) > 0)
+    move(k, NULL);
+    shutdown(k->fd, SHUT_RDWR);
+    while (recv(k->fd, rest, sizeof rest, MSG_DONTWAIT) > 0)
         ;
 }
 
 void sockets_check(struct sockets *s)
 {
     struct pollfd asked[BATCH];
-    struct sockets_entry *entry[BATCH];
-    for (size_t i = 0; i < s->len;) {
+    struct socket *of[BATCH], *k = s->blind ? NULL : s->idle.first;
+    while (k != NULL) {
         nfds_t n = 0;
-        for (; i < s->len && n < BATCH; i++) {
-            struct sockets_entry *e = &s->all[i];
-            if (!idle(s, e))
-                continue;
-            short what = e->multiplexed ? POLLRDHUP : POLLIN;
-            asked[n] = (struct pollfd){.fd = e->fd, .events = what};
-            entry[n++] = e;
+        for (; k != NULL && n < BATCH; k = k->next) {
+            short what = k->multiplexed ? POLLRDHUP : POLLIN;
+            asked[n] = (struct pollfd){.fd = k->fd, .events = what};
+            of[n++] = k;
         }
-        if (n == 0 || poll(asked, n, 0) <= 0)
+        if (poll(asked, n, 0) <= 0)
             continue;
-        for (nfds_t k = 0; k < n; k++)
-            if (asked[k].revents != 0)
-                kill_socket(entry[k]);
+        while (n-- > 0)
+            if (asked[n].revents != 0)
+                kill_socket(of[n]);
     }
 }
 
 size_t sockets_give_up(struct sockets *s)
 {
     size_t n = 0;
-    for (size_t i = 0; i < s->len; i++)
-        if (idle(s, &s->all[i])) {
-            kill_socket(&s->all[i]);
-            n++;
-        }
+    for (; !s->blind && s->idle.first != NULL; n++)
+        kill_socket(s->idle.first);
     return n;
 }
 

@@ -6,23 +6,28 @@
  * down what may not be used again, which every libcurl finds out.
  *
  * A socket is known by its descriptor when curl opens and closes it, and by its
- * addresses when curl says on which connection a request is sent; a number of
- * its own stays with it whatever the system does with its descriptor. Knows
- * nothing of curl.
+ * addresses when curl says on which connection a request is sent. Knows nothing
+ * of curl.
  */
 #ifndef CHATBOT_SOCKETS_H
 #define CHATBOT_SOCKETS_H
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <sys/socket.h>
+
+struct socket;
+
+struct sockets_list {
+    struct socket *first, *last;
+};
 
 /* Zeros are a valid start. */
 struct sockets {
-    struct sockets_entry *all;
-    size_t len, cap;
-    uint64_t last_id;
+    struct socket **by_fd;
+    size_t size;
+    struct sockets_list fresh; /* opened, and no request was sent yet */
+    struct sockets_list busy, idle;
     bool blind; /* there is one that is not known: none counts as idle */
 };
 
@@ -36,16 +41,18 @@ bool sockets_add(struct sockets *s, int fd, const void *opener);
 void sockets_remove(struct sockets *s, int fd);
 
 /* A request is sent on the connection between these: the one that `opener` has
- * opened, or one that is used again. Returns its number; 0: not known. */
-uint64_t sockets_use(struct sockets *s, const void *opener, const char *peer,
-                     int peer_port, int port);
+ * opened, last as `fd` (or -1), or one that is used again. Returns it, for
+ * sockets_leave, also when it is closed before; NULL: not known. */
+struct socket *sockets_use(struct sockets *s, const void *opener, int fd,
+                           const char *peer, int peer_port, int port);
 
 /* It has answered as HTTP/2, where frames of the connection itself may arrive
- * at any time, and an answer names its request. */
-void sockets_multiplexed(struct sockets *s, uint64_t id);
+ * at any time, and an answer names its request. NULL is allowed. */
+void sockets_multiplexed(struct socket *k);
 
-/* The request is over. The connection is idle when no other is on it. */
-void sockets_leave(struct sockets *s, const void *opener, uint64_t id);
+/* `opener`, whose request was sent on `k` (NULL: on none), is over. The
+ * connection is idle when no other is on it. */
+void sockets_leave(struct sockets *s, const void *opener, struct socket *k);
 
 /* Shuts down the idle ones that the peer has closed, and those on which
  * anything has arrived. */

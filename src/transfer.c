@@ -148,7 +148,7 @@ static void take_status(struct transfer *t, const char *line, size_t n)
     if (!t->informational)
         t->request->response.status = status;
     if (line[5] == '2')
-        sockets_multiplexed(&t->shared->sockets, t->socket);
+        sockets_multiplexed(t->socket);
 }
 
 /* The blank line has come. */
@@ -305,7 +305,8 @@ static int on_connected(void *arg, char *ip, char *local_ip, int port,
         return PREREQ_ABORT;
     }
     t->sent = true;
-    t->socket = sockets_use(&t->shared->sockets, t, ip, port, local_port);
+    t->socket =
+        sockets_use(&t->shared->sockets, t, t->fd, ip, port, local_port);
     t->request->connected = timers_now();
     http_progress(t->request);
     return PREREQ_OK;
@@ -340,6 +341,7 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose,
         close(fd);
         return CURL_SOCKET_BAD;
     }
+    t->fd = fd;
     return fd;
 }
 
@@ -467,7 +469,9 @@ static bool set_options(struct transfer *t, struct http_options *o, bool fresh)
         SET(POSTFIELDS, o->body.text.data);
     }
 #undef SET
-    t->ca_source = ca_set(c, &t->shared->ca, e, o->ca_file);
+    t->ca_source = strncasecmp(o->url, "https:", 6) == 0
+                       ? ca_set(c, &t->shared->ca, e, o->ca_file)
+                       : "libcurl's default"; /* of a proxy */
     return ok && set_headers(t, o);
 }
 
@@ -479,6 +483,7 @@ struct transfer *transfer_new(struct transfer_shared *shared,
         return NULL;
     t->curl = shared->curl;
     t->shared = shared;
+    t->fd = -1;
     t->request = r;
     t->easy = t->curl->easy_init();
     if (t->easy == NULL || !set_options(t, &r->options, fresh)) {

@@ -30,15 +30,16 @@ struct transfer {
     struct curl_slist *headers;
     struct http_request *request; /* NULL: orphaned, nothing is kept */
     size_t header_bytes;
-    int peer_port;   /* of the address that was connected to last; 0: none */
-    int no_socket;   /* the errno of a socket that could not be had */
-    bool opened;     /* a socket was asked for: the name is resolved */
-    bool ended;      /* curl has reported its end */
-    bool moved;      /* curl has given up an address, and takes the next one */
-    bool sent;       /* the request was put on a connection */
-    uint64_t socket; /* the number of its socket; 0: not known */
-    bool suspect;    /* a time-out has passed on its connection */
-    bool capped;     /* enough of an error body has been read */
+    int fd;        /* of the socket that was opened last; -1: none */
+    int peer_port; /* of the address that was connected to last; 0: none */
+    int no_socket; /* the errno of a socket that could not be had */
+    bool opened;   /* a socket was asked for: the name is resolved */
+    bool ended;    /* curl has reported its end */
+    bool moved;    /* curl has given up an address, and takes the next one */
+    bool sent;     /* the request was put on a connection */
+    struct socket *socket; /* of its connection; NULL: not known */
+    bool suspect;          /* a time-out has passed on its connection */
+    bool capped;           /* enough of an error body has been read */
     bool redirected, informational;
     bool proxied; /* there is a proxy, so that its address may be what we see */
     char encoding[128];    /* the content-encoding */
