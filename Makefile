@@ -65,7 +65,7 @@ else
   LIBS    ?= $(if $(filter Linux,$(shell uname -s)),-ldl)
 endif
 
-PARSING = bytes utf8 sse delta retry body redact url address
+PARSING = bytes utf8 sse delta retry body redact url address markup
 SRC     = $(wildcard src/*.c)
 OBJ     = $(SRC:src/%.c=$(BUILD)/obj/%.o)
 CORE    = $(BUILD)/chatbot/core.so

@@ -10,10 +10,11 @@
 
 #include "binding.h"
 #include "libxml.h"
+#include "markup.h"
 
-#define MAX_DEPTH 200     /* what is deeper stands in its ancestor there */
-#define MAX_NODES 1000000 /* elements and texts of a page */
-#define WIDEST    4       /* bytes of UTF-8 that come of one byte at most */
+#define MAX_DEPTH MARKUP_DEPTH /* what is deeper is in its ancestor there */
+#define MAX_TAGS  300000       /* of elements in a page */
+#define WIDEST    4            /* bytes of UTF-8 that come of one at most */
 
 static const char replacement[] = "\xEF\xBF\xBD"; /* U+FFFD */
 
@@ -43,14 +44,19 @@ static void push_text(lua_State *L, const unsigned char *s)
     lua_pushstring(L, s == NULL ? "" : (const char *)s);
 }
 
-/* Pushes the table for the element that the reader is at. [-0, +1, m] */
-static void push_element(lua_State *L, const struct page *p)
+/* Pushes the table for the element that the reader is at. Those without
+ * attributes share the table at `none`. [-0, +1, m] */
+static void push_element(lua_State *L, const struct page *p, int none)
 {
-    lua_newtable(L);
+    lua_createtable(L, 0, 3); /* tag, attr, and one more of the caller's */
     push_text(L, p->xml->name(p->reader));
     lua_setfield(L, -2, "tag");
-    lua_newtable(L);
-    while (p->xml->next_attribute(p->reader) == 1) {
+    bool more = p->xml->next_attribute(p->reader) == 1;
+    if (more)
+        lua_newtable(L);
+    else
+        lua_pushvalue(L, none);
+    for (; more; more = p->xml->next_attribute(p->reader) == 1) {
         push_text(L, p->xml->name(p->reader));
         push_text(L, p->xml->value(p->reader));
         lua_rawset(L, -3);
@@ -73,11 +79,12 @@ static void append(lua_State *L, int open, int depth)
 static const char *push_document(lua_State *L, const struct page *p)
 {
     lua_newtable(L);
-    int open = lua_gettop(L), nodes = 0, more;
+    lua_newtable(L);
+    int none = lua_gettop(L), open = none - 1, more;
     lua_newtable(L);
     lua_pushliteral(L, "#document");
     lua_setfield(L, -2, "tag");
-    lua_newtable(L);
+    lua_pushvalue(L, none);
     lua_setfield(L, -2, "attr");
     lua_pushvalue(L, -1);
     lua_rawseti(L, open, 0);
@@ -90,7 +97,7 @@ static const char *push_document(lua_State *L, const struct page *p)
             depth = MAX_DEPTH;
         }
         if (element)
-            push_element(L, p);
+            push_element(L, p, none);
         else if (type == LIBXML_TEXT || type == LIBXML_CDATA ||
                  type == LIBXML_SPACE)
             push_text(L, p->xml->value(p->reader));
@@ -101,8 +108,6 @@ static const char *push_document(lua_State *L, const struct page *p)
             lua_rawseti(L, open, depth + 1);
         }
         append(L, open, depth);
-        if (++nodes > MAX_NODES)
-            return "the page has too many elements";
     }
     return more == 0 ? NULL : "the page cannot be read";
 }
@@ -122,18 +127,25 @@ static void create_type(lua_State *L)
 
 int html_parse(lua_State *L)
 {
-    size_t n;
+    size_t n, tags = 0;
     const char *s = luaL_checklstring(L, 1, &n), *wrong;
+    luaL_checkstack(L, 12, NULL);
     lua_settop(L, 1);
     create_type(L);
     struct page *p = binding_new(L, &page_type, sizeof *p, 0);
     p->xml = libxml_load();
     wrong = p->xml->error;
-    if (wrong == NULL && n > INT_MAX)
+    if (wrong == NULL && n >= INT_MAX)
         wrong = "the page is too large";
+    char *copy = lua_newuserdata(L, wrong == NULL ? n + 1 : 1);
     if (wrong == NULL) {
-        p->doc = p->xml->parse_html(n > 0 ? s : " ", n > 0 ? (int)n : 1, NULL,
-                                    "UTF-8", LIBXML_QUIETLY);
+        n = markup_copy(s, n, copy, &tags);
+        copy[n] = ' '; /* libxml2 takes no empty page */
+        wrong = tags > MAX_TAGS ? "the page has too many elements" : NULL;
+    }
+    if (wrong == NULL) {
+        p->doc =
+            p->xml->parse_html(copy, (int)n + 1, NULL, "UTF-8", LIBXML_QUIETLY);
         if (p->doc != NULL)
             p->reader = p->xml->walk(p->doc);
         wrong = p->reader == NULL ? "the page cannot be read" : NULL;

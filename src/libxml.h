@@ -47,9 +47,9 @@ struct libxml {
     int (*iconv_close)(iconv_t cd);
 };
 
-/* What to tell parse_html: recover, say nothing, load nothing, do not stop at
- * a depth of 256, the encoding is the one that was given. */
-#define LIBXML_QUIETLY (1 | 1 << 5 | 1 << 6 | 1 << 11 | 1 << 19 | 1 << 21)
+/* What to tell parse_html: recover, say nothing, load nothing, the encoding is
+ * the one that was given. It ends at a depth of 256. */
+#define LIBXML_QUIETLY (1 | 1 << 5 | 1 << 6 | 1 << 11 | 1 << 21)
 
 /* Never NULL; see `error`. */
 const struct libxml *libxml_load(void);

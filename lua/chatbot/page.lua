@@ -3,89 +3,19 @@
 --
 -- Reading is done without blocking a coroutine (page/source.lua), then the charset
 -- is followed (page/charset.lua), the parser of libxml2 makes a tree of the page
--- (core.html), page/content.lua finds the main part of it and page/render.lua makes
--- that plain text.
+-- (core.html), page/content.lua finds the main part of it, page/render.lua makes
+-- that plain text and page/facts.lua looks for the rest. A page of any kind costs what
+-- its length says; a spec tries the worst.
 
 local core = require "chatbot.core"
 local charset = require "chatbot.page.charset"
 local content = require "chatbot.page.content"
+local facts = require "chatbot.page.facts"
 local render = require "chatbot.page.render"
 local source = require "chatbot.page.source"
+local text = require "chatbot.page.text"
 
 local M = {}
-
--- Calls `fn` with each element of a tree, in the order of the page, until it
--- returns something.
-local function each(node, fn)
-  for _, child in ipairs(node) do
-    if type(child) == "table" then
-      local found = fn(child)
-      if found == nil then found = each(child, fn) end
-      if found ~= nil then return found end
-    end
-  end
-end
-
-local function filled(text)
-  text = text and text:gsub("^%s+", ""):gsub("%s+$", ""):gsub("%s+", " ")
-  return text ~= "" and text or nil
-end
-
--- What the <meta> elements say, by name, property or itemprop in lower case.
-local function metas(document)
-  local out = {}
-  each(document, function(node)
-    if node.tag == "meta" then
-      local name = node.attr.property or node.attr.name or node.attr.itemprop
-      if name and not out[name:lower()] then out[name:lower()] = filled(node.attr.content) end
-    end
-  end)
-  return out
-end
-
--- A date that a JSON-LD block of the page has.
-local function linked_date(value, depth)
-  if type(value) ~= "table" or depth > 5 then return nil end
-  if type(value.datePublished) == "string" then return value.datePublished end
-  for _, item in pairs(value) do
-    local date = linked_date(item, depth + 1)
-    if date then return date end
-  end
-end
-
-local function find_date(document, meta, root)
-  local date = meta["article:published_time"] or meta.datepublished or meta["dc.date"]
-    or meta["dc.date.issued"] or meta["dcterms.date"] or meta.pubdate or meta.date
-  date = date or each(document, function(node)
-    if node.tag == "script" and (node.attr.type or ""):lower() == "application/ld+json" then
-      return linked_date(core.json_decode(node[1] or ""), 1)
-    end
-  end)
-  date = date or each(document, function(node)
-    local prop = node.attr.itemprop
-    if prop == "datePublished" or (node.tag == "time" and node.attr.pubdate) then
-      return filled(node.attr.datetime or node.attr.content or render.line(node))
-    end
-  end)
-  return date or each(root, function(node)
-    if node.tag == "time" then return filled(node.attr.datetime) end
-  end)
-end
-
--- The <h1>, if possible that of the main part, when <title> or og:title agree that it
--- is the title; else those.
-local function find_title(document, meta, root, out)
-  local named = each(document, function(node)
-    if node.tag == "title" then return filled(render.line(node)) end
-  end)
-  local function heading(node)
-    local text = node.tag == "h1" and filled(render.line(node, out)) or nil
-    if text and (not named or named:find(text, 1, true) or meta["og:title"] == text) then
-      return text
-    end
-  end
-  return each(root, heading) or each(document, heading) or meta["og:title"] or named
-end
 
 ---@class chatbot.Page
 ---@field text string the main text, its blocks with blank lines between them
@@ -104,22 +34,12 @@ end
 function M.extract(html)
   local document, why = core.html(html)
   if not document then return nil, why end
-  local root, out = content.find(document)
+  local root, out, last = content.find(document)
+  local page = facts.find(document, root, last, out)
   local blocks = render.blocks(root, out)
-  local meta = metas(document)
-  local title = find_title(document, meta, root, out)
-  if title and blocks[1] == "# " .. title then table.remove(blocks, 1) end
-  local language = each(document, function(node)
-    if node.tag == "html" then return filled(node.attr.lang or node.attr["xml:lang"]) end
-  end)
-  return {
-    text = table.concat(blocks, "\n\n"),
-    title = title,
-    date = find_date(document, meta, root),
-    language = language or meta["content-language"],
-    site = meta["og:site_name"],
-    author = meta.author,
-  }
+  if page.title and blocks[1] == "# " .. page.title then table.remove(blocks, 1) end
+  page.text = table.concat(blocks, "\n\n")
+  return page
 end
 
 -- "html", "text", or nil for what cannot be read.
@@ -135,7 +55,7 @@ local function kind_of(bytes, content_type)
   local wide = head:find("^[\254\255]") or head:find("^%z?<%z?") -- UTF-16
   if not known and head:find("%z") and not wide then return nil end
   if known and mime:find("^text/") and mime ~= "text/xml" then return "text" end
-  head = head:gsub("%z", ""):lower()
+  head = head:gsub("%z", ""):gsub("^%s*<%?xml[^>]*>", ""):lower()
   local tag = head:match("^[^<]*<([!/%a][%w-]*)")
   return tag and (head:find("<!doctype html", 1, true) or head:find("<html", 1, true)
     or head:find("</?%a[%w-]*[^<>]*>")) and "html" or "text"
@@ -152,14 +72,14 @@ function M.parse(bytes, content_type)
     return nil, source.problem("protocol", "this is no page to read but %s",
       content_type and content_type ~= "" and content_type or "binary data")
   end
-  local text, label = charset.decode(bytes, content_type, kind == "html")
-  if not text then return nil, source.problem("config", "%s", label) end
+  local utf8, label = charset.decode(bytes, content_type, kind == "html")
+  if not utf8 then return nil, source.problem("config", "%s", label) end
   local page, why
   if kind == "html" then
-    page, why = M.extract(text)
+    page, why = M.extract(utf8)
     if not page then return nil, source.problem("config", "%s", why) end
   else
-    page = { text = filled(text) and text:gsub("^%s*\n", ""):gsub("%s+$", "") or "" }
+    page = { text = text.trim_end(utf8):gsub("^%s*\n", "") }
   end
   page.charset = label
   return page

@@ -50,35 +50,50 @@ end
 local BOMS = { { "\239\187\191", "utf-8" }, { "\254\255", "utf-16be" }, { "\255\254", "utf-16le" } }
 
 local function in_content_type(value)
-  local label = value and value:match("[Cc][Hh][Aa][Rr][Ss][Ee][Tt]%s*=%s*[\"']?%s*([^%s\"';]+)")
-  return label
+  local label = value and value:match("[Cc][Hh][Aa][Rr][Ss][Ee][Tt]%s*=(.*)$")
+  return label and label:match("^[%s\"']*([^%s\"';]+)")
 end
 
-local function find_meta(node)
+-- The charset that a page names in its head, and the language.
+local function find_meta(node, found)
   for _, child in ipairs(node) do
-    if type(child) == "table" then
+    if type(child) == "table" and not found.charset then
       local attr = child.attr
-      if child.tag == "meta" then
+      if child.tag == "html" then
+        found.language = found.language or attr.lang
+      elseif child.tag == "meta" then
         local equiv = (attr["http-equiv"] or ""):lower() == "content-type"
-        local label = attr.charset or (equiv and in_content_type(attr.content))
-        if label then return label end
+        found.charset = attr.charset or (equiv and in_content_type(attr.content)) or nil
       end
-      local label = find_meta(child)
-      if label then return label end
+      find_meta(child, found)
     end
   end
+  return found
 end
 
--- What the page says of itself; its beginning is ASCII, whatever follows.
+-- What the page says of itself, and its language; its beginning is ASCII, whatever follows.
 local function declared(bytes)
   local head = bytes:sub(1, 8192)
   if head:find("^<%z") then return "utf-16le" end
   if head:find("^%z<") then return "utf-16be" end
   local label = head:match("^%s*<%?xml[^>]-encoding%s*=%s*[\"']([%w_.:-]+)")
   local text = core.to_utf8(head, "ISO-8859-1")
-  label = label or (text and find_meta(core.html((text:gsub("%z", ""))) or {}))
+  local found = find_meta(text and core.html((text:gsub("%z", ""))) or {}, {})
+  label = label or found.charset
   -- what was read as ASCII is not UTF-16
-  return label and (label:lower():find("^utf%-16") and "utf-8" or label)
+  return label and (label:lower():find("^utf%-16") and "utf-8" or label), found.language
+end
+
+-- Whether bytes are UTF-8 and not by chance: one character is enough where each byte has
+-- a meaning of its own, some are where two bytes make a character.
+local function is_utf8(bytes, label)
+  local text, bad = core.to_utf8(bytes, "UTF-8")
+  if not text or bad > 0 then return false end
+  local _, found = bytes:gsub("[\194-\244][\128-\191]", "%0", 8)
+  label = label:lower()
+  local narrow = label:find("^windows%-") or label:find("^iso.8859") or label:find("^latin")
+    or label:find("ascii")
+  return found >= (narrow and 1 or 8)
 end
 
 local function guess(bytes, hint)
@@ -102,24 +117,25 @@ end
 ---@return string? text
 ---@return string charset or, without text, the problem
 function M.decode(bytes, content_type, html)
-  local text, label
+  local text, label, hint
   for _, bom in ipairs(BOMS) do
     if not text and bytes:sub(1, #bom[1]) == bom[1] then
       label = bom[2]
       text = convert(bytes:sub(#bom[1] + 1), label)
     end
   end
-  if not text then
-    label = in_content_type(content_type)
-    text = label and convert(bytes, label)
+  local function take(said)
+    if text or not said then return end
+    label = is_utf8(bytes, said) and "utf-8" or said
+    text = convert(bytes, label)
   end
+  take(in_content_type(content_type))
   if not text and html then
-    label = declared(bytes)
-    text = label and convert(bytes, label)
+    local said, language = declared(bytes)
+    take(said)
+    hint = language and language:lower():match("^%a+")
   end
-  if not text then
-    text, label = guess(bytes, bytes:find("<html[^>]*lang=[\"']?ja") and "ja" or nil)
-  end
+  if not text then text, label = guess(bytes, hint) end
   if not text then return nil, (select(2, core.to_utf8("", "UTF-8"))) end
   text = text:gsub("\r\n?", "\n"):gsub("\f", "\n"):gsub("%z", "")
   return (text:gsub("[\1-\8\11\14-\31\127]", "")), label:lower()

@@ -1,388 +1,259 @@
 -- content.lua - which part of a page is its main text.
 --
--- A page says it itself with <main> and <article>, or it is the smallest element
--- that holds nearly all of the running text: text counts by its length, and not
--- where it is links. What is around it or scattered in it (menus, cookie notices,
--- footers, share buttons) is known by its tag, its role, the words in its class
--- and id, and by being little but links. It takes the tree of core.html and
--- changes nothing in it; the answer is an element and a set of those to leave out.
+-- Running text gives points to what it stands in: most to the nearest, less to
+-- what is further out, and the fewer the more of it is links. The element with the
+-- most is the heart of the page. What holds it is never clutter; from there, the
+-- way goes outwards as long as more text of that kind stands beside it, and what
+-- else is there is left out.
+
+local clutter = require "chatbot.page.clutter"
+local tree = require "chatbot.page.tree"
+local words = require "chatbot.page.words"
 
 local M = {}
 
-local function set(words)
-  local out = {}
-  for word in words:gmatch("%S+") do out[word] = true end
-  return out
-end
+local set = words.set
+local LITTLE = clutter.LITTLE
 
--- Elements that are never text to read, and those that stand beside it.
-local NEVER = set [[
-  script style noscript template svg iframe object embed applet canvas audio video map
-  select option textarea label button input datalist progress meter link param source track
-  rt rp frame
-]]
-local BESIDE = set "nav footer aside"
-local BESIDE_ROLES = set [[
-  navigation banner contentinfo complementary search dialog alertdialog menu menubar toolbar
-  tablist
-]]
-local NOTE_WORDS = set [[
-  note notes warning tip hint caution important admonition callout info danger
-]]
-
-M.BLOCKS = set [[
-  #document html body address article aside blockquote center dd details dialog dir div dl
-  dt fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr legend li
-  main menu nav ol p pre section summary table caption tbody thead tfoot tr td th ul head
-  title
-]]
 local CONTAINERS = set [[
-  html body center div dl fieldset form main article section table tbody tr td details
+  #document body div section article main center form fieldset td th details li
 ]]
-local PARAGRAPHS = set "p pre blockquote h2 h3 h4 h5 h6 ul ol dl table"
+local PARAGRAPHS = set "p pre blockquote h2 h3 h4 h5 h6 ul ol dl table figure"
 
--- Words in classes and ids. The first mean what they say wherever they stand; a
--- container's name may hold the second ("sidebar-content"); the third count where
--- there is little text or much of it is links.
-local ALWAYS = set [[
-  cookie cookies consent gdpr ccpa onetrust cookiebanner cookiebar newsletter advert
-  advertisement advertising adsense taboola outbrain noprint editsection navbox catlinks
-  printfooter paywall
-]]
-local OFTEN = set [[
-  nav navbar navigation navi gnav gnavi breadcrumb breadcrumbs sidebar sidemenu footer
-  masthead share sharing sharebar social sns related recommend recommended recommendation
-  recommendations promo promotion ad ads sponsor sponsored subscribe subscription popup
-  popover modal overlay lightbox pagination pager paging widget widgets skiplink skip
-  ranking trending banner relatedposts sharedaddy
-]]
-local SOMETIMES = set [[
-  menu submenu menus toc popular login signin signup toolbar tags tagcloud sitemap crumbs
-  topics header actions controls tools buttons
-]]
-local COMMENTS = set "comment comments disqus respond replies"
-local NEUTRAL_FIRST = set "has with no without is js show enable"
-local NEUTRAL_LAST = set [[
-  content contents main article body text entry wrapper wrap container layout page grid
-]]
-local INVISIBLE = set "visually-hidden sr-only screen-reader-text visuallyhidden d-none"
+local SHARES = { 1, 1 / 2, 1 / 6, 1 / 9, 1 / 12 } -- of the points, from inside to outside
+local BOOST = 1.5 -- for what stands in what a page calls its text
+local KIN = 0.25 -- of the heart's points: what has them belongs to the text
+local MOST = 0.65 -- of the page
 
-local LITTLE = 200 -- bytes
-
--- The words of one class or id: "siteFooter", "site-footer" -> {"site", "footer"}.
-local function words_of(name)
-  local words = {}
-  name = name:gsub("(%l)(%u)", "%1 %2"):lower()
-  for word in name:gmatch("%w+") do words[#words + 1] = word end
-  return words
-end
-
--- How strongly classes and ids say that an element stands beside the text:
--- "always", "often", "sometimes", "comments" or nil.
-local function hint_of(names)
-  local found
-  for name in names:gmatch("%S+") do
-    local words = words_of(name)
-    if INVISIBLE[name:lower()] then return "always" end
-    local neutral = #words > 1 and (NEUTRAL_FIRST[words[1]] or NEUTRAL_LAST[words[#words]])
-    for _, word in ipairs(words) do
-      if ALWAYS[word] then return "always" end
-      if not neutral then
-        if OFTEN[word] then
-          found = "often"
-        elseif COMMENTS[word] then
-          found = found or "comments"
-        elseif SOMETIMES[word] then
-          found = found or "sometimes"
-        end
-      end
-    end
-  end
-  return found
-end
-
-local function has_word(node, words)
-  for _, word in ipairs(words_of((node.attr.class or "") .. " " .. (node.attr.role or ""))) do
-    if words[word] then return true end
-  end
-  return false
-end
-
-local function is_hidden(node)
-  local attr = node.attr
-  if attr.hidden or attr["aria-hidden"] == "true" then return true end
-  local style = attr.style and attr.style:lower():gsub("%s", "")
-  return style and (style:find("display:none", 1, true) or style:find("visibility:hidden", 1, true))
-end
-
-
--- Measures -----------------------------------------------------------------------
-
--- Bytes of text without blanks, which is about what a text says in any script.
-local function length(text)
-  local _, blanks = text:gsub("%s", "")
-  return #text - blanks
-end
+-- Bytes: what is shorter is no running text, and so long are paragraphs.
+local SHORT, LONG = 25, 80
 
 local Content = {}
 Content.__index = Content
 
--- The hint of an element; those of a page are few.
-function Content:_hint(node)
-  local class, id = node.attr.class, node.attr.id
-  if not class and not id then return nil end
-  local names = (class or "") .. " " .. (id or "")
-  local found = self.hints[names]
-  if found == nil then
-    found = hint_of(names) or false
-    self.hints[names] = found
-  end
-  return found or nil
+-- What running text of a length is worth; what is short is rarely text.
+local function worth(run)
+  return run < LONG and run / 4 or math.min(run, 1000)
 end
 
--- Fills self.size, self.linked (bytes of text, and of it in links), self.links
--- (their number) and self.marks (whether <main> or <article> is inside).
-function Content:_measure(node, in_link)
-  local size, linked, links, marks = 0, 0, 0, false
-  for _, child in ipairs(node) do
+-- The length of the running text that stands in an element itself, between the blocks in
+-- it, and what it is worth.
+function Content:_runs(node)
+  local t = self.tree
+  local length, points, run = 0, 0, 0
+  for i = 1, #node + 1 do
+    local child = node[i]
+    local c = type(child) == "table" and child.n
     if type(child) == "string" then
-      size = size + length(child)
-    elseif not self.out[child] then
-      local is_link = child.tag == "a" and child.attr.href ~= nil
-      self:_measure(child, in_link or is_link)
-      size = size + self.size[child]
-      if is_link then
-        linked, links = linked + self.size[child], links + 1
-      else
-        linked, links = linked + self.linked[child], links + self.links[child]
-      end
-      marks = marks or self.marks[child] or child.tag == "main" or child.tag == "article"
-        or child.attr.role == "main"
+      run = run + tree.length(child)
+    elseif not child or t.blocky[c] then
+      if run >= SHORT then length, points = length + run, points + worth(run) end
+      run = 0
+    elseif not t.out[c] then
+      run = run + t.size[c] - 2 * (t:is_link(c) and t.size[c] or t.linked[c])
     end
   end
-  self.size[node], self.linked[node], self.links[node] = size, linked, links
-  self.marks[node] = marks
+  return length, points
 end
 
-function Content:_density(node)
-  return self.size[node] > 0 and self.linked[node] / self.size[node] or 0
+-- How much the name of an element lets its text count.
+function Content:_factor(n)
+  local t, node = self.tree, self.tree.node[n]
+  -- what holds the page is not beside it, whatever it is called
+  if t.marked[n] or t.size[n] > MOST * t.size[1] then return 1 end
+  if clutter.is_beside(node) then return 0.25 end
+  if not t.blocky[n] then return 1 end
+  local hint = self.clutter:hint(n)
+  if hint then return hint == "sometimes" and 0.6 or 0.25 end
+  return self.weight[t.parent[n]] == 1 and self.clutter:is_text(n) and BOOST or 1
 end
 
--- Running text in a node: runs of text between blocks, of some length, and the
--- less the more of it is links.
-function Content:_good(node)
-  local known = self.good[node]
-  if known then return known end
-  local total, run = 0, 0
-  local function flush()
-    if run >= 25 then total = total + run end
-    run = 0
+-- Fills what passes down: how much text counts, the container around, whether it is in a
+-- link.
+function Content:_weigh()
+  local t, weight, up, in_link = self.tree, { 1 }, { 1 }, { false }
+  self.weight, self.up, self.in_link = weight, up, in_link
+  for n = 2, t.count do
+    local parent = t.parent[n]
+    up[n] = CONTAINERS[t.node[n].tag] and n or up[parent]
+    in_link[n] = in_link[parent] or t:is_link(n)
+    weight[n] = weight[parent]
+    if weight[n] > 0.05 and t.size[n] > 0 then weight[n] = weight[n] * self:_factor(n) end
   end
-  for _, child in ipairs(node) do
-    if type(child) == "string" then
-      run = run + length(child)
-    elseif not self.out[child] then
-      if M.BLOCKS[child.tag] then
-        flush()
-        total = total + self:_good(child)
-      else
-        local linked = child.tag == "a" and self.size[child] or self.linked[child]
-        run = run + self.size[child] - 2 * linked
-      end
-    end
-  end
-  flush()
-  self.good[node] = total
-  return total
 end
 
-
--- What stands beside the text -------------------------------------------------------
-
--- Elements that are out whatever they hold.
-function Content:_drop_unseen(node)
-  for _, child in ipairs(node) do
-    if type(child) == "table" then
-      if NEVER[child.tag] then
-        self.out[child] = true
-      else
-        self:_drop_unseen(child)
+-- Fills self.good (bytes of running text), self.score (points) and self.best (the most
+-- points that an element in it has of text that stands nearest to it).
+function Content:_score()
+  local t, good, score, best, direct = self.tree, {}, {}, {}, {}
+  local weight, up, in_link, parent = self.weight, self.up, self.in_link, t.parent
+  for n = 1, t.count do good[n], score[n], best[n], direct[n] = 0, 0, 0, 0 end
+  for n = 1, t.count do
+    if t.blocky[n] and not t.out[n] and not in_link[n] and t.size[n] >= SHORT then
+      local length, points = self:_runs(t.node[n])
+      if length > 0 then
+        good[n], points = length, points * weight[n]
+        local at = up[n]
+        direct[at] = direct[at] + points
+        for level = 1, #SHARES do
+          score[at] = score[at] + points * SHARES[level]
+          if at == 1 then break end
+          at = up[parent[at]]
+        end
       end
     end
   end
-end
-
--- Whether `node` stands beside the text, and if not, whether it has comments. Nothing that
--- holds most of the page, or what the page calls its main part, stands beside: a broken
--- page puts that anywhere.
-function Content:_is_beside(node, inside)
-  local size = self.size[node]
-  if size > self.total / 2 or self.marks[node] or node.tag == "body" or node.tag == "main" then
-    return false
-  end
-  if is_hidden(node) then return true end
-  local role = node.attr.role
-  if role and BESIDE_ROLES[role] then return not has_word(node, NOTE_WORDS) end
-  if BESIDE[node.tag] then
-    return not (node.tag == "aside" and (role == "note" or has_word(node, NOTE_WORDS)))
-  end
-  if node.tag == "header" then return not inside end
-  if node.tag == "sup" and size > 0 and self:_density(node) == 1 then return true end -- [1]
-  if node.tag == "a" and size <= 2 and (node.attr.href or ""):sub(1, 1) == "#" then -- ¶
-    return type(node[1]) == "string" and not node[1]:find("%w")
-  end
-  local word = self:_hint(node)
-  if word == "comments" then return false, true end
-  if word == "sometimes" then
-    return M.BLOCKS[node.tag] and not node.tag:find("^h%d$")
-      and (size < LITTLE or self:_density(node) > 0.3)
-  end
-  return word ~= nil
-end
-
-function Content:_drop_beside(node, inside, commenting)
-  inside = inside or node.tag == "main" or node.tag == "article" or node.attr.role == "main"
-  for _, child in ipairs(node) do
-    if type(child) == "table" and not self.out[child] then
-      local beside, comments = self:_is_beside(child, inside)
-      if beside then
-        self.out[child] = true
-      else
-        if comments and not commenting then self.comments[#self.comments + 1] = child end
-        self:_drop_beside(child, inside, commenting or comments)
+  for n = t.count, 1, -1 do
+    if good[n] > 0 or best[n] > 0 or score[n] > 0 then
+      local share = 1 - t:density(n)
+      score[n] = score[n] * share
+      if direct[n] * share > best[n] then best[n] = direct[n] * share end
+      local above = parent[n]
+      if above > 0 and not t.out[n] then
+        good[above] = good[above] + good[n]
+        if best[n] > best[above] then best[above] = best[n] end
       end
     end
   end
+  self.good, self.score, self.best = good, score, best
 end
 
--- Comments below an article go; where they are the text, as in a thread, they stay.
-function Content:_drop_comments()
-  local size = 0
-  for _, node in ipairs(self.comments) do size = size + self.size[node] end
-  if size * 2 > self.total then return end
-  for _, node in ipairs(self.comments) do self.out[node] = true end
-end
-
--- Adds the lists and boxes of links within the text to `found`, and returns how much text
--- is in them.
-function Content:_find_links(node, found)
-  local size = 0
-  for _, child in ipairs(node) do
-    if type(child) == "table" and not self.out[child] then
-      local box = child.tag == "ul" or child.tag == "ol" or child.tag == "div"
-        or child.tag == "section" or child.tag == "table" or child.tag == "dl"
-      if box and self.links[child] >= 3 and self:_density(child) > 0.7 then
-        found[#found + 1] = child
-        size = size + self.size[child]
-      else
-        size = size + self:_find_links(child, found)
-      end
-    end
+-- The element with the most points; without running text it is <body>.
+function Content:_find_heart()
+  local t, heart = self.tree, nil
+  for n = 1, t.count do
+    if not heart and t.node[n].tag == "body" and t.size[n] > 0 then heart = n end
+    if not t.out[n] and self.score[n] > self.score[heart or 1] then heart = n end
   end
-  return size
-end
-
-
--- The main part ----------------------------------------------------------------------
-
-function Content:_find(node, test, found)
-  found = found or {}
-  for _, child in ipairs(node) do
-    if type(child) == "table" and not self.out[child] then
-      if test(child) then
-        found[#found + 1] = child
-      else
-        self:_find(child, test, found)
-      end
-    end
-  end
-  return found
-end
-
-local function largest(nodes, measure)
-  local best
-  for _, node in ipairs(nodes) do
-    if not best or measure[node] > measure[best] then best = node end
-  end
-  return best
-end
-
--- The element in which nearly all running text of `node` stands.
-function Content:_descend(node)
-  while true do
-    local best, beside, twins = nil, 0, 0
-    for _, child in ipairs(node) do
-      if type(child) == "table" and not self.out[child] then
-        local good = self:_good(child)
-        if CONTAINERS[child.tag] and (not best or good > self:_good(best)) then best = child end
-        if PARAGRAPHS[child.tag] and child.tag ~= "table" then beside = beside + good end
-      end
-    end
-    if not best or self:_good(best) == 0 or self:_good(best) < 0.8 * self:_good(node)
-      or beside >= 40 then
-      return node
-    end
-    local class = best.attr.class
-    for _, child in ipairs(node) do
-      if type(child) == "table" and child.tag == best.tag and class and child.attr.class == class
-        and self:_good(child) >= 25 then
-        twins = twins + 1
-      end
-    end
-    if twins > 1 then return node end
-    node = best
+  self.heart = heart or 1
+  self.path, self.on_path, self.held = {}, {}, {} -- from inside to outside; their classes
+  local n = self.heart
+  while n > 0 do
+    self.path[#self.path + 1], self.on_path[n] = n, true
+    local class = t.node[n].attr.class
+    if class and class ~= "" then self.held[class] = true end
+    n = t.parent[n]
   end
 end
 
-function Content:_main_part(body)
-  local main = largest(self:_find(body, function(node)
-    return node.tag == "main" or node.attr.role == "main"
-  end), self.size)
-  local within = body
-  if main and self.size[main] >= math.min(LITTLE, self.size[body] / 4) then within = main end
-  local articles = self:_find(within, function(node)
-    return node.tag == "article" or node.attr.role == "article"
+-- Leaves out what stands beside the heart; comments only when there is text without them.
+function Content:_drop_clutter()
+  local t, heart = self.tree, self.heart
+  local much = 0.5 * self.score[heart] / self.weight[heart]
+  local comments = self.clutter:drop_beside(self.on_path, self.held, function(n)
+    return self.best[n] / self.weight[n] >= much
   end)
-  local article = largest(articles, self.size)
-  local share = within == main and 0.6 or 0.4
-  if article and self.size[article] >= share * self.size[within] then
-    local others = 0
-    for _, other in ipairs(articles) do
-      if other ~= article then others = others + self.size[other] end
-    end
-    if others < 0.25 * self.size[article] then return article end
+  if t:measure() then self:_score() end
+  local rest = self.good[1]
+  for _, n in ipairs(comments) do rest = rest - self.good[n] end
+  if rest < LITTLE then return end -- a thread
+  for _, n in ipairs(comments) do
+    if not self.on_path[n] then t:drop(n) end
   end
-  if within == main then return main end
-  return self:_descend(body)
+  if t:measure() then self:_score() end
 end
 
-local function new(document)
-  local self = setmetatable({ out = {}, size = {}, linked = {}, links = {}, marks = {}, good = {},
-    comments = {}, hints = {} }, Content)
-  self:_drop_unseen(document)
-  self:_measure(document, false)
-  return self
+-- How far the text may reach: to <main>, or to an <article> in it that has most of what
+-- its articles have. Returns also whether that is an article.
+function Content:_limit()
+  local t, limit, article = self.tree, nil, nil
+  for _, n in ipairs(self.path) do
+    local node = t.node[n]
+    if node.tag == "main" or node.attr.role == "main" then limit = n end
+  end
+  limit = limit or self.path[#self.path]
+  for _, n in ipairs(self.path) do
+    if t.node[n].tag == "article" and n >= limit then article = n end
+  end
+  if not article then return limit, false end
+  local all, n = 0, limit
+  while n <= t.last[limit] do
+    if t.out[n] then
+      n = t.last[n]
+    elseif t.node[n].tag == "article" then
+      all = all + self.good[n]
+      n = t.last[n]
+    end
+    n = n + 1
+  end
+  if self.good[article] < 0.8 * all then return limit, false end
+  return article, true
 end
 
----The element with the main text, and the set of elements in it that are not.
+-- Whether an element belongs to the text, and is not only beside `inner`, which holds the
+-- heart. In an article the paragraphs do, and what is of one kind with `inner`. Returns
+-- also whether there is so much of it that the text reaches that far.
+function Content:_belongs(n, inner, kind, in_article)
+  local t, node = self.tree, self.tree.node[n]
+  local tag, good, class = node.tag, self.good[n], node.attr.class
+  local much = good >= LONG
+  if not t.blocky[n] then return true, false end
+  if tag:find("^h[1-6]$") then return true, much end
+  if in_article and (tag == "p" or tag == "blockquote" or tag == "pre") then return true, much end
+  if PARAGRAPHS[tag] then return good > 0 and t:density(n) < 0.5, much end
+  if class and good >= SHORT and tag == t.node[inner].tag and (class == t.node[inner].attr.class
+    or in_article and class:match("%S+") == kind) then
+    return true, true
+  end
+  if n < inner and much and good > 0.7 * t.size[n] then return true, true end -- it leads to it
+  return self.best[n] >= KIN * self.score[self.heart] and t:density(n) < 0.5, much
+end
+
+-- Goes outwards from the heart, leaves out what does not belong to it, and returns the
+-- element that holds all that does.
+function Content:_grow()
+  local t, root, strays = self.tree, self.heart, {}
+  local limit, in_article = self:_limit()
+  for i = 2, #self.path do
+    local inner, n = self.path[i - 1], self.path[i]
+    if n < limit then break end
+    local kind = (t.node[inner].attr.class or ""):match("%S+")
+    local more = n == limit and in_article
+    for _, child in ipairs(t.node[n]) do
+      local c = type(child) == "table" and child.n
+      if c and c ~= inner and not t.out[c] then
+        local belongs, much = self:_belongs(c, inner, kind, in_article)
+        if not belongs then strays[#strays + 1] = c end
+        more = more or belongs and much
+      end
+    end
+    if more then root = n end
+  end
+  for _, n in ipairs(strays) do
+    if n > root and n <= t.last[root] then t:drop(n) end
+  end
+  return root
+end
+
+-- As M.find; `hidden` leaves out also what the page hides. Returns also how much is left.
+local function find(document, hidden)
+  local t = tree.new(document)
+  local self = setmetatable({ tree = t, clutter = clutter.new(t) }, Content)
+  clutter.drop_unseen(t, hidden)
+  t:measure()
+  self:_weigh()
+  self:_score()
+  self:_find_heart()
+  self:_drop_clutter()
+  local root = self:_grow()
+  t:measure()
+  local links, size = clutter.find_links(t, root)
+  local kept = t.size[root] - size
+  if kept >= LITTLE or kept * 2 > t.size[root] then -- a page of links is better than none
+    for _, n in ipairs(links) do t:drop(n) end
+  end
+  return t.node[root], t.out, t.last[root], kept
+end
+
+---The element with the main text.
 ---@param document table what core.html returns
 ---@return table root
----@return table<table, boolean> out
+---@return table<integer, boolean> out what is not of it, by its number
+---@return integer last the number of the last element in it
 function M.find(document)
-  local self = new(document)
-  local bodies = self:_find(document, function(node) return node.tag == "body" end)
-  local body = largest(bodies, self.size) or document
-  self.total = self.size[body]
-  self:_drop_beside(body, false, false)
-  self:_drop_comments()
-  self:_measure(document, false)
-  local root = self:_main_part(body)
-  local links = {}
-  local kept = self.size[root] - self:_find_links(root, links)
-  if kept >= LITTLE or kept * 2 > self.size[root] then -- a page of links is better than none
-    for _, node in ipairs(links) do self.out[node] = true end
-  end
-  return root, self.out
+  local root, out, last, kept = find(document, true)
+  if kept < 1 then root, out, last = find(document, false) end -- until a script shows it
+  return root, out, last
 end
 
 return M
