@@ -7,8 +7,11 @@ STEP    ?= 1
 
 # Builds beside the usual one. Their flags come with SANITIZE.
 ASAN_BUILD = build/$(notdir $(LUA))-asan
+HARD_BUILD = build/lua5.4-hard
 TSAN_BUILD = build/$(notdir $(LUA))-tsan
 AS_ASAN    = SANITIZE=address,undefined BUILD=$(ASAN_BUILD)
+AS_HARD    = SANITIZE=address,undefined BUILD=$(HARD_BUILD) LUA=lua5.4
+HARD_LUA   = $(CURDIR)/$(HARD_BUILD)/lua5.4
 AS_TSAN    = SANITIZE=thread BUILD=$(TSAN_BUILD)
 LIBASAN    = $(shell $(CC) -print-file-name=libasan.so)
 LUA_LIBS  ?= $(call ask,LUA_LIBS,$(PKG_CONFIG) --libs $(need_lua_pc))
@@ -19,6 +22,13 @@ asan:  ## module under ASan and UBSan: C tests, core specs, faults, leaks
 	@$(SUBMAKE) ctest
 	@$(SUBMAKE) core $(AS_ASAN)
 	@$(call WITH,$(ASAN_BUILD)) $(MACHINE)/asan.sh $(LUA) $(LIBASAN)
+
+apicheck: $(HARD_BUILD)/lua5.4  ## the same under a Lua 5.4 that checks its callers
+	@$(SUBMAKE) core $(AS_HARD)
+	@$(call WITH,$(HARD_BUILD) LUA=lua5.4) $(MACHINE)/asan.sh $(HARD_LUA) '' $(QUICK)
+
+$(HARD_BUILD)/lua5.4: $(MACHINE)/hard-lua.sh $(MACHINE)/hard.h
+	@CC='$(CC)' $(MACHINE)/hard-lua.sh $(HARD_BUILD)
 
 gc:  ## full garbage collections all the time, under ASan
 	@$(SUBMAKE) core $(AS_ASAN)
@@ -69,4 +79,4 @@ $(BUILD)/threads: $(MACHINE)/threads.c $(OBJ)
 	$(Q)$(CC) $(C_FLAGS) $(LUA_CFLAGS) -pthread -o $@ $< $(OBJ) $(LUA_LIBS) \
 	  $(LIBS)
 
-.PHONY: asan gc valgrind oom tsan soak fuzz machines-quick
+.PHONY: asan apicheck gc valgrind oom tsan soak fuzz machines-quick
