@@ -54,6 +54,26 @@ tsan:  ## a Lua state in each of several threads, under TSan
 soak: core  ## random cuts and lies for SECONDS seconds; SEED=n repeats one
 	@$(call WITH,$(BUILD)) $(LUA) $(MACHINE)/soak.lua $(SECONDS) $(SEED)
 
+# Each Lua under sanitizers, the one that checks its callers, and one as it is,
+# whose memory is measured.
+CHAOS ?= $(LUAS_ASAN:%=build/%-asan) $(HARD_BUILD) build/lua5.4
+LUAS_ASAN = lua5.4 lua5.3 lua5.1 luajit
+EACH  ?= 3
+
+chaos: $(HARD_BUILD)/lua5.4  ## callbacks and finalizers that do anything; SECONDS=, SEED=
+	@$(SUBMAKE) core $(AS_HARD)
+	@$(SUBMAKE) core LUA=lua5.4 SANITIZE= BUILD=build/lua5.4
+	@set -e; for lua in $(LUAS_ASAN); do \
+	  $(SUBMAKE) core SANITIZE=address,undefined LUA=$$lua BUILD=build/$$lua-asan; \
+	done
+	@$(MACHINE)/chaos.sh $(SECONDS) \
+	  $(or $(SEED),$$(( $$(date +%s) % 1000000 ))) $(EACH) $(LIBASAN) $(CHAOS)
+
+STEPS ?= 10000
+
+walk: core  ## a conversation against a model of it; STEPS=, SEED=n repeats one
+	@$(call WITH,$(BUILD)) $(LUA) $(MACHINE)/walk.lua $(STEPS) $(SEED)
+
 fuzz: $(FUZZERS)  ## fuzz the parsing layer for SECONDS seconds each
 	@$(LUA) spec/c/seeds/make.lua build/c/seeds
 	@$(MACHINE)/fuzz.sh $(SECONDS) $(FUZZERS)
@@ -79,4 +99,4 @@ $(BUILD)/threads: $(MACHINE)/threads.c $(OBJ)
 	$(Q)$(CC) $(C_FLAGS) $(LUA_CFLAGS) -pthread -o $@ $< $(OBJ) $(LUA_LIBS) \
 	  $(LIBS)
 
-.PHONY: asan apicheck gc valgrind oom tsan soak fuzz machines-quick
+.PHONY: asan apicheck gc valgrind oom tsan soak chaos walk fuzz machines-quick
