@@ -3,7 +3,7 @@
  * module does to it (`make apicheck`). The stack moves whenever a function asks
  * for room on it (HARDSTACKTESTS), and where Lua may collect, it does: at every
  * HARD_GC-th such place (environment, default 1) that a function of the module
- * itself has come to, and everywhere else at every thousandth.
+ * itself has come to.
  */
 #include "lprefix.h"
 
@@ -45,7 +45,7 @@ static inline int hard_is_module(lua_CFunction f)
 /* Whether the function that runs is to be collected at now. */
 static inline int hard_due(lua_State *L)
 {
-    static _Thread_local unsigned inside, outside, every;
+    static _Thread_local unsigned places, every;
     const TValue *f = s2v(HARD_FUNC(L->ci));
     lua_CFunction c = ttislcf(f)        ? fvalue(f)
                       : ttisCclosure(f) ? clCvalue(f)->f
@@ -54,15 +54,18 @@ static inline int hard_due(lua_State *L)
         const char *s = getenv("HARD_GC");
         every = s != NULL && atoi(s) > 0 ? (unsigned)atoi(s) : 1;
     }
-    if (c != (lua_CFunction)0 && hard_is_module(c))
-        return ++inside % every == 0;
-    return ++outside % 1000 == 0;
+    return c != (lua_CFunction)0 && hard_is_module(c) && ++places % every == 0;
 }
 
-#undef condchangemem
-#define condchangemem(L, pre, pos)                                             \
+/* Either or: a step may have moved the stack that `pre` knows. */
+#undef luaC_condGC
+#define luaC_condGC(L, pre, pos)                                               \
     {                                                                          \
-        if (gcrunning(G(L)) && hard_due(L)) {                                  \
+        if (G(L)->GCdebt > 0) {                                                \
+            pre;                                                               \
+            luaC_step(L);                                                      \
+            pos;                                                               \
+        } else if (gcrunning(G(L)) && hard_due(L)) {                           \
             pre;                                                               \
             luaC_fullgc(L, 0);                                                 \
             pos;                                                               \
