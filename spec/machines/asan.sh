@@ -44,6 +44,7 @@ run()
 
 everything()
 {
+    run 0 "$lua" spec/machines/walk.lua 500
     for spec in replay framing payload history verdict conversation reply wire
     do
         [ ! -e "spec/${spec}_spec.lua" ] ||

@@ -704,19 +704,20 @@ for i = 1, BOTS do bots[i] = new_bot() end
 
 local samples, started = {}, support.now()
 for phase = 1, PHASES do
-  local till = started + seconds * phase / PHASES
-  repeat
-    depth = 0
-    local ok, problem = pcall(chaos, "top")
-    if not ok then
-      depth = 0
-      surface(problem)
-    end
+  local till, over = started + seconds * phase / PHASES, false
+  local function once()
+    chaos("top")
     if #replies > 30 then table.remove(replies, 1) end
     if #threads > 12 then table.remove(threads, 1) end
     -- so that the sockets are served now and then
     if chance(20) then attempt("poll", chatbot.poll, 0.001) end
-  until support.now() >= till
+    over = support.now() >= till
+  end
+  repeat
+    depth = 0
+    local ok, problem = pcall(once)
+    if not ok then pcall(surface, problem) end
+  until over
   samples[phase] = quiesce()
   log("sample", samples[phase].fds, samples[phase].rss, samples[phase].lua)
 end

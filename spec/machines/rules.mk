@@ -78,9 +78,12 @@ fuzz: $(FUZZERS)  ## fuzz the parsing layer for SECONDS seconds each
 	@$(LUA) spec/c/seeds/make.lua build/c/seeds
 	@$(MACHINE)/fuzz.sh $(SECONDS) $(FUZZERS)
 
-machines-quick:  ## short forms of gc, oom, soak and fuzz, as in `make check`
+machines-quick:  ## short forms of gc, oom, soak and so on, as in `make check`
 	@$(SUBMAKE) gc
+	@$(SUBMAKE) apicheck QUICK=1
 	@$(SUBMAKE) oom STEP=9
+	@$(SUBMAKE) walk STEPS=1000
+	@$(SUBMAKE) chaos SECONDS=1 EACH=1
 	@$(SUBMAKE) soak fuzz SECONDS=10
 
 # The module's own allocations go through its host, which lets them fail.

@@ -289,7 +289,8 @@ local function turn(opts)
   if opts.stream == false then final = final:match("^%s*(.-)%s*$") end
   local list = with(user(base, content), unpack(added))
   return { prompt = prompt, text = text .. final, final = final, good = with(list, said(final)),
-    base = base, rounds = #rounds - 1, bad = last.kind ~= nil, middle = list, added = #added }
+    base = base, rounds = #rounds - 1, bad = last.kind ~= nil, middle = list, added = #added,
+    first = #list - #added } -- where the prompt stands
 end
 
 -- Asks in one of the ways there are: answer or nil, reply or err, delivered text.
@@ -436,7 +437,7 @@ end)
 local function given_up(t, least)
   local lists = { t.base }
   if keep then
-    for n = #t.base + least, #t.good do
+    for n = t.first + least - 1, #t.good do
       local list = copy(t.good)
       for i = #list, n + 1, -1 do list[i] = nil end
       lists[#lists + 1] = list
@@ -523,9 +524,9 @@ kind(5, "an error in a callback", function()
     local text = now[#now].content
     check(type(text) == "string" and text ~= "" and t.final:sub(1, #text) == text, "what is kept")
     return outcome(with(t.middle, said(text)))
-  elseif keep and t.added > 0 and #now > #t.base then
+  elseif keep and t.added > 0 and #now > t.first then
     return given_up(t, 2)
-  elseif keep and #now == #t.base + 2 then
+  elseif keep and #now == t.first + 1 then
     local text = now[#now].content
     check(type(text) == "string" and t.text:sub(1, #text) == text, "what is kept")
     return outcome(with(user(t.base, now[#now - 1].content), said(text)))
