@@ -289,7 +289,19 @@ local function options(entry)
   if chance(10) then o.stream = false end
   if chance(10) then o.seed = random(100) end
   if chance(10) then o.json = true end
-  if chance(15) then o.on_tool = callback("on_tool") end
+  if chance(20) then
+    o.headers = {}
+    for i = 1, random(30) do o.headers["X-Chaos-" .. i] = "v" .. i end
+  end
+  if chance(15) then
+    local on_tool = callback("on_tool")
+    o.on_tool = function(event)
+      entry.in_tool = (entry.in_tool or 0) + 1
+      local ok, problem = pcall(on_tool, event)
+      entry.in_tool = entry.in_tool - 1
+      if not ok then error(problem, 0) end
+    end
+  end
   if chance(8) then o.timeout = random(30) / 100 end
   if chance(30) then
     o.tools = { { name = "tool", call = tool_of(entry) } }

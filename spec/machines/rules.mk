@@ -60,7 +60,7 @@ CHAOS ?= $(LUAS_ASAN:%=build/%-asan) $(HARD_BUILD) build/lua5.4
 LUAS_ASAN = lua5.4 lua5.3 lua5.1 luajit
 EACH  ?= 3
 
-chaos: $(HARD_BUILD)/lua5.4  ## callbacks and finalizers that do anything; SECONDS=, SEED=
+chaos: $(HARD_BUILD)/lua5.4  ## callbacks, finalizers that do anything; SECONDS=60 SEED=n
 	@$(SUBMAKE) core $(AS_HARD)
 	@$(SUBMAKE) core LUA=lua5.4 SANITIZE= BUILD=build/lua5.4
 	@set -e; for lua in $(LUAS_ASAN); do \
@@ -71,7 +71,7 @@ chaos: $(HARD_BUILD)/lua5.4  ## callbacks and finalizers that do anything; SECON
 
 STEPS ?= 10000
 
-walk: core  ## a conversation against a model of it; STEPS=, SEED=n repeats one
+walk: core  ## a conversation against a model of it; STEPS=10000 SEED=n
 	@$(call WITH,$(BUILD)) $(LUA) $(MACHINE)/walk.lua $(STEPS) $(SEED)
 
 fuzz: $(FUZZERS)  ## fuzz the parsing layer for SECONDS seconds each
