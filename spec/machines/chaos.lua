@@ -53,6 +53,7 @@ local mode = {
 }
 
 local steps, requests, findings, depth, calm, serial = 0, 0, 0, 0, false, 0
+local seen = { callbacks = 0, finalizers = 0, raised = 0, abandoned = 0 }
 local in_gc = 0 -- finalizers that are running
 
 -- A collection that a finalizer asks for never ends in LuaJIT's compiled code, and in Lua
@@ -119,7 +120,7 @@ local server = support.serve { { lua = [==[
   elseif kind <= 3 then
     play(wire.sse(list, { usage = true }))
   elseif kind == 4 then
-    play(wire.sse(list, { every = 0.002, usage = true }))
+    play(wire.sse(list, { every = 0.0005, usage = true }))
   elseif kind == 5 then
     play(wire.sse(list, { chunk = 7, every = 0.0005 }))
   elseif kind == 6 then
@@ -165,7 +166,7 @@ local server = support.serve { { lua = [==[
 local raised, by_value = {}, {}
 
 local function throw(where)
-  serial = serial + 1
+  serial, seen.raised = serial + 1, seen.raised + 1
   local kind, value = random(6), nil
   if kind == 1 then error(nil) end
   if kind == 2 then
@@ -236,6 +237,7 @@ local function callback(where, ...)
   local results = pack(...)
   return function(value)
     if calm then return unpack(results, 1, results.n) end
+    seen.callbacks = seen.callbacks + 1
     chaos(where)
     if type(value) == "table" and chance(20) then value.changed = true end
     if chance(6) then throw(where) end
@@ -358,6 +360,7 @@ local function litter()
   local function last(self)
     if calm then return end
     log("__gc")
+    seen.finalizers = seen.finalizers + 1
     in_gc = in_gc + 1
     local ok, problem = pcall(function()
       if slot and chance(50) then
@@ -498,6 +501,7 @@ end)
 action(2, "abandon", function()
   if #threads > 0 then
     log("abandon a thread")
+    seen.abandoned = seen.abandoned + 1
     table.remove(threads, random(#threads))
   end
 end)
@@ -746,6 +750,8 @@ if not os.getenv("ASAN_OPTIONS") and last.rss - first.rss > MAX_RSS then
 end
 
 os.remove(file)
+print(("%d callbacks, %d finalizers, %d errors raised, %d threads abandoned"):format(
+  seen.callbacks, seen.finalizers, seen.raised, seen.abandoned))
 print(("chaos: %d steps, %d requests, %d findings"):format(steps, requests, findings))
 io.stdout:flush()
 

@@ -1,9 +1,9 @@
 /*
  * hard.h - put in front of each file of an interpreter that checks what the
- * module does to it (`make apicheck`). The stack moves whenever a function asks
- * for room on it (HARDSTACKTESTS), and where Lua may collect, it does: at every
- * HARD_GC-th such place (environment, default 1) that a function of the module
- * itself has come to.
+ * module does to it (`make apicheck`). What HARDSTACKTESTS and HARDMEMTESTS do
+ * everywhere it does where a function of the module is what runs: the stack
+ * moves whenever it asks for room, and Lua collects wherever it may, or at
+ * every HARD_GC-th such place (environment).
  */
 #include "lprefix.h"
 
@@ -42,20 +42,34 @@ static inline int hard_is_module(lua_CFunction f)
     return known[i].is;
 }
 
-/* Whether the function that runs is to be collected at now. */
+/* Whether a function of the module runs, and not one that it has called. */
+static inline int hard_inside(lua_State *L)
+{
+    const TValue *f = s2v(HARD_FUNC(L->ci));
+    return (ttislcf(f) && hard_is_module(fvalue(f))) ||
+           (ttisCclosure(f) && hard_is_module(clCvalue(f)->f));
+}
+
 static inline int hard_due(lua_State *L)
 {
     static _Thread_local unsigned places, every;
-    const TValue *f = s2v(HARD_FUNC(L->ci));
-    lua_CFunction c = ttislcf(f)        ? fvalue(f)
-                      : ttisCclosure(f) ? clCvalue(f)->f
-                                        : (lua_CFunction)0;
     if (every == 0) {
         const char *s = getenv("HARD_GC");
         every = s != NULL && atoi(s) > 0 ? (unsigned)atoi(s) : 1;
     }
-    return c != (lua_CFunction)0 && hard_is_module(c) && ++places % every == 0;
+    return hard_inside(L) && ++places % every == 0;
 }
+
+#undef condmovestack
+#define condmovestack(L, pre, pos)                                             \
+    {                                                                          \
+        if (hard_inside(L)) {                                                  \
+            int size_ = stacksize(L);                                          \
+            pre;                                                               \
+            luaD_reallocstack(L, size_, 0);                                    \
+            pos;                                                               \
+        }                                                                      \
+    }
 
 /* Either or: a step may have moved the stack that `pre` knows. */
 #undef luaC_condGC
