@@ -25,7 +25,8 @@ asan:  ## module under ASan and UBSan: C tests, core specs, faults, leaks
 
 apicheck: $(HARD_BUILD)/lua5.4  ## the same under a Lua 5.4 that checks its callers
 	@$(SUBMAKE) core $(AS_HARD)
-	@$(call WITH,$(HARD_BUILD) LUA=lua5.4) $(MACHINE)/asan.sh $(HARD_LUA) '' $(QUICK)
+	@$(call WITH,$(HARD_BUILD) LUA=lua5.4) HARD_GC=97 \
+	  $(MACHINE)/asan.sh $(HARD_LUA) $(LIBASAN) $(QUICK)
 
 $(HARD_BUILD)/lua5.4: $(MACHINE)/hard-lua.sh $(MACHINE)/hard.h
 	@CC='$(CC)' $(MACHINE)/hard-lua.sh $(HARD_BUILD)
