@@ -70,7 +70,7 @@ SRC     = $(wildcard src/*.c)
 OBJ     = $(SRC:src/%.c=$(BUILD)/obj/%.o)
 CORE    = $(BUILD)/chatbot/core.so
 LUAS    = $(wildcard lua/chatbot/*.lua lua/chatbot/*/*.lua)
-C_FILES = $(wildcard src/*.[ch] spec/c/*.[ch] spec/machines/*.c \
+C_FILES = $(wildcard src/*.[ch] spec/c/*.[ch] spec/machines/*.[ch] \
   spec/faults/c/*.c bench/*.[ch])
 C_TESTS = $(patsubst spec/c/%.c,build/c/%,$(wildcard spec/c/*_test.c))
 FUZZERS = $(patsubst spec/c/%.c,build/c/%,$(wildcard spec/c/fuzz_*.c))

@@ -216,6 +216,28 @@ scenario("streams that break", function()
   fails("connect", new { url = "http://127.0.0.1:" .. support.dead_port() .. "/v1" }:chat("x"))
 end)
 
+-- In a new coroutine each, whose stack is short: what is pushed needs room.
+scenario("options and headers, few and many", function()
+  local server = support.serve { sse(WORDS) }
+  for _, n in ipairs { 0, 1, 2, 3, 5, 8, 13, 21, 34, 40 } do
+    local headers, answer, problem = {}, nil, nil
+    for i = 1, n do headers["X-Header-" .. i] = "value " .. i end
+    local bot = new(server, { model = "openai:m", api_key = "sk-of-the-core", headers = headers,
+      organization = "o", project = "p" })
+    local thread = coroutine.create(function()
+      answer, problem = bot:chat("x", { headers = { ["X-Header-1"] = "call" }, seed = n,
+        stop = { "a", "b" }, metadata = { deep = { { { "x" } } } } })
+    end)
+    assert(support.deadline(60, function()
+      assert(coroutine.resume(thread))
+      chatbot.poll(0.01)
+      return coroutine.status(thread) == "dead"
+    end, 0))
+    equal(STORY, answer, tostring(problem))
+    equal(n, tonumber(server:requests()[#server:requests()].json.seed), "seed")
+  end
+end)
+
 scenario("errors", function()
   local key = "sk-secret-of-the-core"
   local echo = http(401, {}, { error = { message = "no key " .. key } })
