@@ -2,6 +2,7 @@
 
 local bots = require "spec.support.bots"
 local chatbot = require "chatbot"
+local services = require "spec.support.strict".services
 local support = require "spec.support"
 
 local collect, bot_at = bots.collect, bots.at
@@ -114,7 +115,8 @@ describe("tools with a function", function()
   }
   for _, case in ipairs(wrong) do
     it("tell the model of " .. case[1], function()
-      local server = support.serve { asks(case[2]), sse { "ok" } }
+      local server = support.serve({ asks(case[2]), sse { "ok" } },
+        { strict = false }) -- the arguments go back as they came
       local bot = bot_at(server, { tools = { tool(add), tool(function() return io.stdout end,
         "strange") } })
       assert.equal("ok", bot:chat("go"))
@@ -125,7 +127,8 @@ describe("tools with a function", function()
 
   for _, empty in ipairs { "", " \n" } do
     it(("get no arguments where the model writes %q"):format(empty), function()
-      local server = support.serve { asks(call("now", empty)), sse { "ok" } }
+      local server = support.serve({ asks(call("now", empty)), sse { "ok" } },
+        { strict = false }) -- the arguments go back as they came
       local got
       local bot = bot_at(server, { tools = { tool(function(args)
         got = args
@@ -144,10 +147,11 @@ describe("tools with a function", function()
     local messages = server:requests()[2].json.messages
     assert.equal(messages[2].tool_calls[1].id, messages[3].tool_call_id)
     assert.truthy(messages[3].tool_call_id:find("^%w%w%w%w%w%w%w%w%w$"))
+    assert.equal("", messages[2].content)
   end)
 
   it("are run in as many rounds as it takes, and no more than max_tool_rounds", function()
-    local server = support.serve { asks(ADD) } -- again and again
+    local server = support.serve({ asks(ADD) }, { strict = false }) -- again and again, one id
     local count = 0
     local bot = bot_at(server, { max_tool_rounds = 3, tools = { tool(function()
       count = count + 1
@@ -167,7 +171,7 @@ describe("tools with a function", function()
   end)
 
   it("are run at most 8 times when nothing else was said", function()
-    local server = support.serve { asks(ADD) }
+    local server = support.serve({ asks(ADD) }, { strict = false }) -- one id
     local count = 0
     local _, reply = bot_at(server):chat("x", { tools = { tool(function()
       count = count + 1
@@ -459,8 +463,9 @@ describe("tools without a function", function()
   after_each(collect)
 
   it("come back to the caller, who answers and goes on", function()
-    local server = support.serve { asks(call("door", '{"open":true}', "a", 0),
-      call("door", '{"open":false}', "b", 1)), sse { "Done." } }
+    local server = support.serve({ asks(call("door", '{"open":true}', "a", 0),
+      call("door", '{"open":false}', "b", 1)), sse { "Done." } },
+      { strict = false }) -- the fork asks with its calls unanswered
     local bot = bot_at(server, { tools = { { name = "door" } } })
     local answer, reply = bot:chat("Open and close it.")
     assert.equal("", answer)
@@ -642,7 +647,8 @@ describe("tools at", function()
   for _, name in ipairs(names) do
     local model, events, expected, total = unpack(SERVICES[name], 1, 4)
     it(name .. " are merged, run and answered", function()
-      local server = support.serve { stream_of(unpack(events)), sse { "Done." } }
+      local server = support.serve({ stream_of(unpack(events)), sse { "Done." } },
+        { strict = services[name] and name })
       local bot, usage = bot_of(name, server, { tools = { tool(add) } }), nil
       local answer = bot:chat("Add.", { on_tool = function()
         usage = bot:get_usage().total_tokens
@@ -664,24 +670,27 @@ describe("tools at", function()
   end
 
   it("Gemini get their thought signature back, which others never see", function()
-    local server = support.serve { stream_of(unpack(SERVICES.gemini[2])), sse { "Done." } }
+    local server = support.serve({ stream_of(unpack(SERVICES.gemini[2])), sse { "Done." } },
+      { strict = "gemini" })
+    local other = support.serve { sse { "Yes." } }
     local bot = bot_of("gemini", server, { tools = { tool(add) } })
     bot:chat("Add.")
     local sent = server:requests()[2].json.messages[2].tool_calls
     assert.same({ google = { thought_signature = "SIG==" } }, sent[1].extra_content)
     assert.is_nil(sent[2].extra_content)
-    bot:set_model("m", { base_url = server.url, api_key = "k" })
-    bot:set_model("m", { provider = "groq", base_url = server.url, api_key = "k" })
-    bot:chat("And now?")
-    assert.is_nil(server:requests()[3].body:find("signature", 1, true))
+    bot:set_model("m", { base_url = other.url, api_key = "k" })
+    bot:set_model("m", { provider = "groq", base_url = other.url, api_key = "k" })
+    assert.equal("Yes.", bot:chat("And now?"))
+    assert.is_nil(other:requests()[1].body:find("signature", 1, true))
     assert.equal("SIG==",
       bot:get_messages()[2].tool_calls[1].extra_content.google.thought_signature)
   end)
 
   for _, name in ipairs { "deepseek", "moonshot" } do
     it(name .. " get a tool turn's reasoning back, which others never see", function()
-      local server = support.serve { stream_of(unpack(SERVICES[name][2])),
-        sse { { reasoning_content = "Easy." }, "Done." } }
+      local server = support.serve({ stream_of(unpack(SERVICES[name][2])),
+        sse { { reasoning_content = "Easy." }, "Done." } }, { strict = name })
+      local other = support.serve { sse { "Yes." } }
       local bot = bot_of(name, server, { tools = { tool(add) } })
       local _, reply = bot:chat("Add.")
       assert.equal("Easy.", reply.reasoning)
@@ -689,9 +698,9 @@ describe("tools at", function()
       assert.equal(name == "deepseek" and "I should add." or "Sum.",
         messages[2].reasoning_content)
       assert.is_nil(bot:get_messages()[4].reasoning_content) -- no tool turn
-      bot:set_model("m", { provider = "mistral", base_url = server.url, api_key = "k" })
-      bot:chat("And now?")
-      assert.is_nil(server:requests()[3].body:find("reasoning_content", 1, true))
+      bot:set_model("m", { provider = "mistral", base_url = other.url, api_key = "k" })
+      assert.equal("Yes.", bot:chat("And now?"))
+      assert.is_nil(other:requests()[1].body:find("reasoning_content", 1, true))
     end)
   end
 

@@ -159,6 +159,21 @@ static void plain_calls(lua_State *L)
     lua_settop(L, message);
 }
 
+/* Calls without a text are sent with an empty one: some services refuse a
+ * message that has no content at all. [-1, +1, m] */
+static void with_content(lua_State *L)
+{
+    lua_getfield(L, -1, "tool_calls");
+    lua_getfield(L, -2, "content");
+    bool missing = lua_istable(L, -2) && lua_isnil(L, -1);
+    lua_pop(L, 2);
+    if (!missing)
+        return;
+    copy_table(L);
+    lua_pushliteral(L, "");
+    lua_setfield(L, -2, "content");
+}
+
 /* Replaces the system message on top by one with the note behind its text.
  * [-1, +1, m] */
 static void with_note(lua_State *L, const struct request_source *s)
@@ -195,6 +210,7 @@ static void fit(lua_State *L, const struct request_source *s,
         with_note(L, s);
     if (!t->reasoning)
         without(L, "reasoning_content");
+    with_content(L);
     if (!t->extra)
         plain_calls(L);
 }
