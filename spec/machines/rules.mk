@@ -44,6 +44,10 @@ tsan:  ## a Lua state in each of several threads, under TSan
 soak: core  ## random cuts and lies for SECONDS seconds; SEED=n repeats one
 	@$(call WITH,$(BUILD)) $(LUA) $(MACHINE)/soak.lua $(SECONDS) $(SEED)
 
+replay: core  ## recorded answers of services against an own reading; DIR=folder
+	@$(call WITH,$(BUILD)) SEED='$(SEED)' \
+	  $(LUA) $(MACHINE)/replay.lua '$(DIR)' $(ARGS)
+
 fuzz: $(FUZZERS)  ## fuzz the parsing layer for SECONDS seconds each
 	@$(LUA) spec/c/seeds/make.lua build/c/seeds
 	@$(MACHINE)/fuzz.sh $(SECONDS) $(FUZZERS)
@@ -69,4 +73,4 @@ $(BUILD)/threads: $(MACHINE)/threads.c $(OBJ)
 	$(Q)$(CC) $(C_FLAGS) $(LUA_CFLAGS) -pthread -o $@ $< $(OBJ) $(LUA_LIBS) \
 	  $(LIBS)
 
-.PHONY: asan gc valgrind oom tsan soak fuzz machines-quick
+.PHONY: asan gc valgrind oom tsan soak replay fuzz machines-quick
