@@ -66,7 +66,7 @@ else
   LIBS    ?= $(if $(filter Linux,$(shell uname -s)),-ldl)
 endif
 
-PARSING = bytes utf8 sse delta retry body redact url address
+PARSING = bytes utf8 think sse delta retry body redact url address
 SRC     = $(wildcard src/*.c)
 OBJ     = $(SRC:src/%.c=$(BUILD)/obj/%.o)
 CORE    = $(BUILD)/chatbot/core.so

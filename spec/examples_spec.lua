@@ -136,13 +136,13 @@ describe("examples/tools.lua", function()
   end
 
   it("lets the model look things up and order", function()
-    local server = support.serve({
+    local server = support.serve {
       asks(call(0, "today", ""), call(1, "stock", '{"fruit":"apples"}'),
         call(2, "stock", '{"fruit":"bananas"}')),
       asks(call(0, "order", '{"fruit":"apples","count":12}'),
         call(1, "order", '{"fruit":"pears","count":1}')),
       sse({ "Twelve apples, no pear." }, { usage = true }),
-    }, { strict = false }) -- empty arguments, and ids used twice
+    }
     local result = run("tools.lua", server.url)
     assert.equal("", result.err)
     has(result.out, "[today: done]\n[stock: done]\n[stock: the shop does not sell bananas]\n"

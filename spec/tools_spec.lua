@@ -115,8 +115,7 @@ describe("tools with a function", function()
   }
   for _, case in ipairs(wrong) do
     it("tell the model of " .. case[1], function()
-      local server = support.serve({ asks(case[2]), sse { "ok" } },
-        { strict = false }) -- the arguments go back as they came
+      local server = support.serve { asks(case[2]), sse { "ok" } }
       local bot = bot_at(server, { tools = { tool(add), tool(function() return io.stdout end,
         "strange") } })
       assert.equal("ok", bot:chat("go"))
@@ -127,8 +126,7 @@ describe("tools with a function", function()
 
   for _, empty in ipairs { "", " \n" } do
     it(("get no arguments where the model writes %q"):format(empty), function()
-      local server = support.serve({ asks(call("now", empty)), sse { "ok" } },
-        { strict = false }) -- the arguments go back as they came
+      local server = support.serve { asks(call("now", empty)), sse { "ok" } }
       local got
       local bot = bot_at(server, { tools = { tool(function(args)
         got = args
@@ -138,6 +136,35 @@ describe("tools with a function", function()
       assert.same({}, got)
     end)
   end
+
+  it("are sent back as every service takes them", function()
+    local odd = call("open.the door" .. ("x"):rep(70), '{"a":', nil, nil)
+    odd.more = { 1 }
+    local server = support.serve { asks(odd, call("add", '{"a":1,"b":2}', "call_2", 1)),
+      sse { "ok" } }
+    local bot = bot_at(server, { tools = { tool(add) } })
+    assert.equal("ok", bot:chat("go"))
+    local sent = server:requests()[2].json.messages[2].tool_calls
+    assert.same({ id = "call_1", type = "function", ["function"] = { arguments = "{}",
+      name = ("open_the_door" .. ("x"):rep(70)):sub(1, 64) } }, sent[1])
+    assert.same(call("add", '{"a":1,"b":2}', "call_2", 1)["function"], sent[2]["function"])
+    local said = bot:get_messages()[2].tool_calls[1]
+    assert.equal('{"a":', said["function"].arguments)
+    assert.same({ 1 }, said.more)
+  end)
+
+  it("with fields and arguments of a program's own are sent so, too", function()
+    local server = support.serve { sse { "ok" } }
+    local messages = { { role = "user", content = "x" }, { role = "assistant", tool_calls = { {
+      id = "a", type = "function", index = 0, ["function"] = { name = "f", arguments = { x = 1 },
+      parsed = true } } } }, { role = "tool", tool_call_id = "a", content = "1" } }
+    assert.equal("ok", bot_at(server, { messages = messages }):chat("go"))
+    local sent = server:requests()[1].json.messages[2]
+    assert.equal("", sent.content)
+    assert.same({ { id = "a", type = "function", ["function"] = { name = "f",
+      arguments = '{"x":1}' } } }, sent.tool_calls)
+    assert.same({ x = 1 }, messages[2].tool_calls[1]["function"].arguments)
+  end)
 
   it("answer calls without an id under one that is made up", function()
     local nameless = call("add", '{"a":1,"b":2}')
@@ -151,7 +178,7 @@ describe("tools with a function", function()
   end)
 
   it("are run in as many rounds as it takes, and no more than max_tool_rounds", function()
-    local server = support.serve({ asks(ADD) }, { strict = false }) -- again and again, one id
+    local server = support.serve { asks(ADD) } -- again and again
     local count = 0
     local bot = bot_at(server, { max_tool_rounds = 3, tools = { tool(function()
       count = count + 1
@@ -171,7 +198,7 @@ describe("tools with a function", function()
   end)
 
   it("are run at most 8 times when nothing else was said", function()
-    local server = support.serve({ asks(ADD) }, { strict = false }) -- one id
+    local server = support.serve { asks(ADD) }
     local count = 0
     local _, reply = bot_at(server):chat("x", { tools = { tool(function()
       count = count + 1

@@ -492,6 +492,7 @@ static int64_t next_deadline(const struct http_request *r, const char **phase)
         /* an event may be among what the caller has not looked at */
         {"event", r->sse.in.len > r->examined ? 0 : r->last_event,
          l->event_timeout},
+        {"idle", r->grace_from, r->grace},
     };
     int64_t first = -1;
     for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++) {
@@ -553,7 +554,7 @@ static void start_attempt(struct http_request *r)
     r->waiting = false;
     r->attempts++;
     r->attempt_started = timers_now();
-    r->connected = r->last_byte = r->last_event = 0;
+    r->connected = r->last_byte = r->last_event = r->grace_from = 0;
     r->transfer = transfer_new(h->curl, h->share, r);
     if (r->transfer == NULL ||
         h->curl->multi_add_handle(h->multi, r->transfer->easy) != CURLM_OK) {
@@ -816,14 +817,29 @@ void http_event(struct http_request *r)
     r->last_event = timers_now();
 }
 
-void http_idle(struct http_request *r, double seconds)
+void http_grace(struct http_request *r, double seconds)
 {
-    double *limit = &r->options.limits.idle_timeout;
-    if (*limit > 0 && *limit <= seconds)
-        return;
-    *limit = seconds;
+    r->grace_from = timers_now();
+    r->grace = seconds;
     if (r->state == HTTP_RUNNING && http_usable(r->http))
         arm(r);
+}
+
+bool http_refuse(struct http_request *r, int status)
+{
+    int was = r->response.status;
+    if (r->http == NULL || !http_usable(r->http))
+        return false;
+    r->response.status = status;
+    if (!try_again(r)) {
+        r->response.status = was;
+        return false;
+    }
+    if (r->state != HTTP_RUNNING) { /* it was over */
+        r->state = HTTP_RUNNING;
+        r->http->active++;
+    }
+    return true;
 }
 
 void http_delete(struct http *h)
