@@ -438,6 +438,10 @@ describe("reasoning, refusal and logprobs", function()
     local result = batch.one { pieces = { stream { { refusal = "no" } } } }
     assert.equal("no", result.reply.message.refusal)
     assert.equal("no", result.bot:get_messages()[2].refusal)
+    local server = support.serve { support.sse { "why" } }
+    assert.equal("why", chatbot.new({ base_url = server.url, model = "m", timeout = 10,
+      messages = result.bot:get_messages() }):chat("Why?"))
+    assert.same({ role = "assistant", content = "no" }, server:requests()[1].json.messages[2])
   end)
 end)
 

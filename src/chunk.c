@@ -493,6 +493,23 @@ static bool is_error(lua_State *L)
     return error;
 }
 
+/* Lets the finish_reason tell what the error table at `err` does not.
+ * [-0, +0, m] */
+static void name_reason(lua_State *L, const struct reply *r, int env, int err)
+{
+    size_t n;
+    lua_getfield(L, env, "finish_reason");
+    const char *reason = lua_tolstring(L, -1, &n);
+    failure_clean(L, reason, n, &r->secret, false);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, err, "code");
+    lua_getfield(L, err, "message");
+    lua_pushfstring(L, "%s: finish_reason %s", lua_tostring(L, -1),
+                    lua_tostring(L, -2));
+    lua_setfield(L, err, "message");
+    lua_pop(L, 3);
+}
+
 /* Replaces the table on top by the error table for what it says; `env` has the
  * finish_reason when that was one of an error, else it is 0. */
 static bool api_error(lua_State *L, const struct reply *r, int env)
@@ -500,18 +517,11 @@ static bool api_error(lua_State *L, const struct reply *r, int env)
     failure_push(L, FAULT_API, "the server reported an error");
     lua_insert(L, -2);
     int err = lua_gettop(L) - 1;
-    if (env > 0) {
-        size_t n;
-        lua_getfield(L, env, "finish_reason");
-        const char *reason = lua_tolstring(L, -1, &n);
-        failure_clean(L, reason, n, &r->secret, false);
-        lua_pushfstring(L, "the answer ended with the finish_reason '%s'",
-                        lua_tostring(L, -1));
-        lua_setfield(L, err, "message");
-        lua_setfield(L, err, "code");
-        lua_pop(L, 1);
-    }
     failure_describe(L, err, &r->secret);
+    lua_getfield(L, err, "code");
+    if (env > 0 && lua_isnil(L, -1))
+        name_reason(L, r, env, err);
+    lua_pop(L, 1);
     failure_judge(L, err);
     return false;
 }

@@ -296,19 +296,33 @@ static void fit_calls(lua_State *L, bool extra)
 }
 
 /* Calls without a text are sent with an empty one: some services refuse a
- * message that has no content at all. [-1, +1, m] */
+ * message that has no content at all. A refusal is sent as the text that it is,
+ * because some do not know the field. [-1, +1, m] */
 static void with_content(lua_State *L)
 {
-    int message = lua_gettop(L);
-    push_field(L, message, "tool_calls");
-    push_field(L, message, "content");
-    bool missing = lua_istable(L, -2) && lua_isnil(L, -1);
-    lua_pop(L, 2);
-    if (!missing)
+    int top = lua_gettop(L);
+    push_field(L, top, "tool_calls");
+    push_field(L, top, "content");
+    push_field(L, top, "refusal");
+    bool calls = lua_istable(L, top + 1), none = lua_isnil(L, top + 2);
+    bool refusal = lua_type(L, top + 3) == LUA_TSTRING;
+    if (!refusal && !(calls && none)) {
+        lua_settop(L, top);
         return;
+    }
+    lua_pushvalue(L, top);
     copy_table(L);
-    lua_pushliteral(L, "");
-    lua_setfield(L, -2, "content");
+    lua_replace(L, top);
+    if (refusal && (none || lua_rawlen(L, top + 2) == 0))
+        lua_pushvalue(L, top + 3);
+    else if (none)
+        lua_pushliteral(L, "");
+    else
+        lua_pushvalue(L, top + 2);
+    lua_setfield(L, top, "content");
+    lua_pushnil(L);
+    lua_setfield(L, top, "refusal");
+    lua_settop(L, top);
 }
 
 /* Replaces the system message on top by one with the note behind its text.
