@@ -17,6 +17,7 @@ override BUILD := $(patsubst $(CURDIR)/%,%,$(BUILD))
 SPECS      ?= spec
 WRAP       ?=
 SECONDS    ?= 60
+DIR        ?=
 ARGS       ?=
 QUICK      ?=
 RECORD     ?=
@@ -65,7 +66,7 @@ else
   LIBS    ?= $(if $(filter Linux,$(shell uname -s)),-ldl)
 endif
 
-PARSING = bytes utf8 sse delta retry body redact url address markup
+PARSING = bytes utf8 think sse delta retry body redact url address markup
 SRC     = $(wildcard src/*.c)
 OBJ     = $(SRC:src/%.c=$(BUILD)/obj/%.o)
 CORE    = $(BUILD)/chatbot/core.so

@@ -622,7 +622,8 @@ describe("max_context_tokens", function()
 
   it("drops what belongs to an exchange with it", function()
     local messages = {
-      user(text("a")), { role = "assistant", content = text("A"), tool_calls = { { id = "1" } } },
+      user(text("a")), { role = "assistant", content = text("A"), tool_calls = { {
+        id = "1", type = "function", ["function"] = { name = "f", arguments = "{}" } } } },
       { role = "tool", content = text("t"), tool_call_id = "1" }, assistant(text("B")),
       user(text("c")), assistant(text("C")),
     }

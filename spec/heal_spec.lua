@@ -202,6 +202,16 @@ describe("a parameter that is refused", function()
     "response_format"), { response_format = { type = "text" } })
   never("the context's length", refusal("max_tokens is too large for the context", "max_tokens",
     400, "context_length_exceeded"), { max_tokens = 1e6 })
+  never("a value that is too large", refusal("max_tokens is too large: 9. At most 5.",
+    "max_tokens"), { max_tokens = 9 })
+  never("a value, by the code", refusal("'max_tokens' is wrong", "max_tokens", 400,
+    "invalid_value"), { max_tokens = 9 })
+  never("a value below the least one", refusal("'max_tokens' is wrong", "max_tokens", 400,
+    "integer_below_min_value"), { max_tokens = 0 })
+  never("a value above the greatest one", refusal("'top_p' is wrong", "top_p", 400,
+    "decimal_above_max_value"), { top_p = 2 })
+  never("a tool that must be called", refusal("'tool_choice' is not supported", "tool_choice"),
+    { tool_choice = "required" })
   never("part of another name", refusal("'my_temperature_x' is not supported"))
 
   it("heals a schema: first by words and a plain format, then by words alone", function()

@@ -883,7 +883,7 @@ describe("a reply's fields", function()
 
   local verdicts = {
     { "stop", "complete" }, { "length", "length" }, { "content_filter", "filtered" },
-    { "tool_calls", "tool_calls" }, { "function_call", "tool_calls" },
+    { "tool_calls", "complete" }, { "function_call", "complete" }, -- there are none
     { "eos", "complete" }, { "a new reason", "complete" },
   }
   for _, case in ipairs(verdicts) do

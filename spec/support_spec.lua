@@ -6,9 +6,10 @@ package.path = "./?.lua;./?/init.lua;" .. package.path
 local cqueues_socket = require "cqueues.socket"
 local errno = require "cqueues.errno"
 local socket = require "socket"
+local strict = require "spec.support.strict"
 local support = require "spec.support"
 
-local REQUEST = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+local REQUEST = "POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 
 local function connect(s)
   local client = assert(socket.connect("127.0.0.1", s.port))
@@ -426,6 +427,140 @@ describe("its TLS", function()
     assert.equal(56, status)
     assert.equal("x", out)
     assert.truthy(err:find("reset by peer", 1, true), err)
+  end)
+end)
+
+describe("the strict server", function()
+  after_each(function() pcall(support.close_all) end)
+
+  local USER = '{"role":"user","content":"x"}'
+  local function call(id, arguments, more)
+    return ('{"id":"%s","type":"function","function":{"name":"f","arguments":"%s"}%s}'):format(
+      id, arguments or "{}", more or "")
+  end
+  local function assistant(calls, more)
+    return ('{"role":"assistant","content":null,"tool_calls":[%s]%s}'):format(calls, more or "")
+  end
+  local function result(id)
+    return ('{"role":"tool","tool_call_id":"%s","content":""}'):format(id)
+  end
+  local function messages(...)
+    return ('{"model":"m","messages":[%s]}'):format(table.concat({ ... }, ","))
+  end
+  local function schema(text)
+    return ('{"messages":[%s],"tools":[{"type":"function","function":{"name":"f",'
+      .. '"parameters":%s}}]}'):format(USER, text)
+  end
+
+  local good = {
+    messages(USER),
+    messages('{"role":"system","content":[{"type":"text","text":"s"}]}', USER,
+      '{"role":"assistant","content":"y"}', USER, USER),
+    messages(USER, assistant(call("a") .. "," .. call("b", '{\\"x\\":[null]}')), result "b",
+      result "a", assistant(call("c")), result "c"),
+    schema '{"type":"object","properties":{"required":{"type":"string"}},"required":[]}',
+    schema '{"anyOf":[{"enum":[1]},true],"additionalProperties":false}',
+    '{"messages":[' .. USER .. '],"tools":[{"type":"web_search"}],"any":{"list":{}}}',
+  }
+  for i, body in ipairs(good) do
+    it("takes what everyone takes, " .. i, function()
+      assert.is_nil(strict.body(body))
+    end)
+  end
+
+  local bad = {
+    { "", "no value" }, { "[]", "must be an object" }, { "{}", "must be a list" },
+    { '{"messages":{}}', "must be a list" }, { messages(), "must be a list" },
+    { '{"a":1,"a":1}', "twice" }, { '{"a":"\\ud83d"}', "surrogate" },
+    { messages(USER) .. ",", "more than a value" },
+    { messages '{"role":"robot","content":"x"}', "the role robot" },
+    { messages '{"role":"user"}', "no content" },
+    { messages '{"role":"user","content":{}}', "neither text" },
+    { messages '{"role":"user","content":"x","extra":1}', "'extra' is unknown" },
+    { messages(USER, '{"role":"assistant","content":""}'), "without text or calls" },
+    { messages(USER, '{"role":"assistant","content":" \\n"}'), "without text or calls" },
+    { messages(USER, '{"role":"assistant","content":null}'), "without text or calls" },
+    { messages(USER, '{"role":"assistant","content":"y","refusal":"z"}'), "'refusal'" },
+    { messages(USER, '{"role":"assistant","content":"y","tool_calls":[]}'), "with a call in it" },
+    { messages(USER, '{"role":"assistant","tool_calls":[' .. call("a") .. "]}", result "a"),
+      "no content" },
+    { messages(USER, assistant(call(""))), "without an id" },
+    { messages(USER, assistant(call(("a"):rep(41)))), "more than 40" },
+    { messages(USER, assistant(call("a") .. "," .. call("a"))), "the id 'a' twice" },
+    { messages(USER, assistant(call("a")), result "a", assistant(call("a")), result "a"),
+      "the id 'a' twice" },
+    { messages(USER, assistant((call("a"):gsub('"f"', '"f.g"')))), "does not match" },
+    { messages(USER, assistant((call("a"):gsub('"f"', '"' .. ("f"):rep(65) .. '"')))),
+      "does not match" },
+    { messages(USER, assistant(call("a", ""))), "no JSON object" },
+    { messages(USER, assistant(call("a", "null"))), "no JSON object" },
+    { messages(USER, assistant(call("a", "[]"))), "no JSON object" },
+    { messages(USER, assistant(call("a", "{"))), "no JSON object" },
+    { messages(USER, assistant(call("a", "{}", ',"index":0'))), "'index' is unknown" },
+    { messages(USER, assistant(call("a"))), "'a' has no result" },
+    { messages(USER, assistant(call("a")), USER, result "a"), "directly behind" },
+    { messages(USER, assistant(call("a")), result "a", result "a"), "without a call" },
+    { messages(USER, result "a"), "without a call" },
+    { schema '[]', "a schema must be an object" },
+    { schema '{"properties":[]}', "properties: must be an object" },
+    { schema '{"properties":{"a":[]}}', "properties.a: a schema" },
+    { schema '{"required":{}}', "required: must be a list" },
+    { schema '{"properties":{"a":{"enum":{}}}}', "enum: must be a list" },
+    { schema '{"items":{"anyOf":{}}}', "anyOf: must be a list" },
+    { '{"messages":[' .. USER .. '],"tools":{}}', "must be a list" },
+    { '{"messages":[' .. USER .. '],"response_format":{"type":"json_schema","json_schema":'
+      .. '{"name":"a b","schema":{}}}}', "does not match" },
+  }
+  for _, case in ipairs(bad) do
+    it("refuses " .. case[1]:gsub("%c", "?"):sub(1, 200), function()
+      local problem = strict.body(case[1])
+      assert.truthy(problem and problem:find(case[2], 1, true), problem or "it does not")
+    end)
+  end
+
+  it("knows what some services want, and what only some take", function()
+    local thought = messages(USER, assistant(call("123456789"), ',"reasoning_content":""'),
+      result "123456789")
+    local bare = thought:gsub(',"reasoning_content":""', "")
+    assert.is_nil(strict.body(thought, "deepseek"))
+    assert.truthy(strict.body(thought))
+    assert.truthy(strict.body(bare, "deepseek"))
+    assert.is_nil(strict.body(bare, "mistral"))
+    assert.truthy(strict.body(messages(USER, assistant(call("a")), result "a"), "mistral"))
+  end)
+
+  local function post(body)
+    return ("POST /v1/chat/completions?x=1 HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s"):format(
+      #body, body)
+  end
+
+  it("answers with 400 what breaks a rule, and close_all raises", function()
+    local s = support.serve { support.raw "fine" }
+    assert.equal("fine", exchange(s, post(messages(USER))))
+    assert.truthy(exchange(s, post "{}"):find("^HTTP/1.1 400 .*refused: messages: must be"))
+    assert.truthy(exchange(s, post '{"\255":1}'):find("not UTF-8", 1, true))
+    assert.equal("fine", exchange(s, "POST /v1/embeddings HTTP/1.1\r\n\r\n"))
+    s:close()
+    local ok, problem = pcall(support.close_all)
+    assert.is_false(ok)
+    assert.truthy(problem:find("support_spec.lua:%d+"), problem)
+    support.close_all() -- it is said once
+  end)
+
+  it("looks at each request of a connection", function()
+    local s = support.serve { { "one", { expect_request = true }, "two" } }
+    assert.truthy(exchange(s, post(messages(USER)) .. post "{}"):find("^oneHTTP/1.1 400 "))
+    assert.same({ "messages: must be a list with a message in it" }, s:refused())
+    support.close_all()
+  end)
+
+  it("is as strict as it is told", function()
+    local lax = support.serve({ support.raw "fine" }, { strict = false })
+    assert.equal("fine", exchange(lax, post "{}"))
+    local mistral = support.serve({ support.raw "fine" }, { strict = "mistral" })
+    exchange(mistral, post(messages(USER, assistant(call("a")), result "a")))
+    assert.equal(1, #mistral:refused())
+    support.close_all()
   end)
 end)
 

@@ -2,6 +2,7 @@
 
 local bots = require "spec.support.bots"
 local chatbot = require "chatbot"
+local services = require "spec.support.strict".services
 local support = require "spec.support"
 
 local collect, bot_at = bots.collect, bots.at
@@ -136,6 +137,35 @@ describe("tools with a function", function()
     end)
   end
 
+  it("are sent back as every service takes them", function()
+    local odd = call("open.the door" .. ("x"):rep(70), '{"a":', nil, nil)
+    odd.more = { 1 }
+    local server = support.serve { asks(odd, call("add", '{"a":1,"b":2}', "call_2", 1)),
+      sse { "ok" } }
+    local bot = bot_at(server, { tools = { tool(add) } })
+    assert.equal("ok", bot:chat("go"))
+    local sent = server:requests()[2].json.messages[2].tool_calls
+    assert.same({ id = "call_1", type = "function", ["function"] = { arguments = "{}",
+      name = ("open_the_door" .. ("x"):rep(70)):sub(1, 64) } }, sent[1])
+    assert.same(call("add", '{"a":1,"b":2}', "call_2", 1)["function"], sent[2]["function"])
+    local said = bot:get_messages()[2].tool_calls[1]
+    assert.equal('{"a":', said["function"].arguments)
+    assert.same({ 1 }, said.more)
+  end)
+
+  it("with fields and arguments of a program's own are sent so, too", function()
+    local server = support.serve { sse { "ok" } }
+    local messages = { { role = "user", content = "x" }, { role = "assistant", tool_calls = { {
+      id = "a", type = "function", index = 0, ["function"] = { name = "f", arguments = { x = 1 },
+      parsed = true } } } }, { role = "tool", tool_call_id = "a", content = "1" } }
+    assert.equal("ok", bot_at(server, { messages = messages }):chat("go"))
+    local sent = server:requests()[1].json.messages[2]
+    assert.equal("", sent.content)
+    assert.same({ { id = "a", type = "function", ["function"] = { name = "f",
+      arguments = '{"x":1}' } } }, sent.tool_calls)
+    assert.same({ x = 1 }, messages[2].tool_calls[1]["function"].arguments)
+  end)
+
   it("answer calls without an id under one that is made up", function()
     local nameless = call("add", '{"a":1,"b":2}')
     nameless.id = ""
@@ -144,6 +174,7 @@ describe("tools with a function", function()
     local messages = server:requests()[2].json.messages
     assert.equal(messages[2].tool_calls[1].id, messages[3].tool_call_id)
     assert.truthy(messages[3].tool_call_id:find("^%w%w%w%w%w%w%w%w%w$"))
+    assert.equal("", messages[2].content)
   end)
 
   it("are run in as many rounds as it takes, and no more than max_tool_rounds", function()
@@ -459,8 +490,9 @@ describe("tools without a function", function()
   after_each(collect)
 
   it("come back to the caller, who answers and goes on", function()
-    local server = support.serve { asks(call("door", '{"open":true}', "a", 0),
-      call("door", '{"open":false}', "b", 1)), sse { "Done." } }
+    local server = support.serve({ asks(call("door", '{"open":true}', "a", 0),
+      call("door", '{"open":false}', "b", 1)), sse { "Done." } },
+      { strict = false }) -- the fork asks with its calls unanswered
     local bot = bot_at(server, { tools = { { name = "door" } } })
     local answer, reply = bot:chat("Open and close it.")
     assert.equal("", answer)
@@ -642,7 +674,8 @@ describe("tools at", function()
   for _, name in ipairs(names) do
     local model, events, expected, total = unpack(SERVICES[name], 1, 4)
     it(name .. " are merged, run and answered", function()
-      local server = support.serve { stream_of(unpack(events)), sse { "Done." } }
+      local server = support.serve({ stream_of(unpack(events)), sse { "Done." } },
+        { strict = services[name] and name })
       local bot, usage = bot_of(name, server, { tools = { tool(add) } }), nil
       local answer = bot:chat("Add.", { on_tool = function()
         usage = bot:get_usage().total_tokens
@@ -664,24 +697,27 @@ describe("tools at", function()
   end
 
   it("Gemini get their thought signature back, which others never see", function()
-    local server = support.serve { stream_of(unpack(SERVICES.gemini[2])), sse { "Done." } }
+    local server = support.serve({ stream_of(unpack(SERVICES.gemini[2])), sse { "Done." } },
+      { strict = "gemini" })
+    local other = support.serve { sse { "Yes." } }
     local bot = bot_of("gemini", server, { tools = { tool(add) } })
     bot:chat("Add.")
     local sent = server:requests()[2].json.messages[2].tool_calls
     assert.same({ google = { thought_signature = "SIG==" } }, sent[1].extra_content)
     assert.is_nil(sent[2].extra_content)
-    bot:set_model("m", { base_url = server.url, api_key = "k" })
-    bot:set_model("m", { provider = "groq", base_url = server.url, api_key = "k" })
-    bot:chat("And now?")
-    assert.is_nil(server:requests()[3].body:find("signature", 1, true))
+    bot:set_model("m", { base_url = other.url, api_key = "k" })
+    bot:set_model("m", { provider = "groq", base_url = other.url, api_key = "k" })
+    assert.equal("Yes.", bot:chat("And now?"))
+    assert.is_nil(other:requests()[1].body:find("signature", 1, true))
     assert.equal("SIG==",
       bot:get_messages()[2].tool_calls[1].extra_content.google.thought_signature)
   end)
 
   for _, name in ipairs { "deepseek", "moonshot" } do
     it(name .. " get a tool turn's reasoning back, which others never see", function()
-      local server = support.serve { stream_of(unpack(SERVICES[name][2])),
-        sse { { reasoning_content = "Easy." }, "Done." } }
+      local server = support.serve({ stream_of(unpack(SERVICES[name][2])),
+        sse { { reasoning_content = "Easy." }, "Done." } }, { strict = name })
+      local other = support.serve { sse { "Yes." } }
       local bot = bot_of(name, server, { tools = { tool(add) } })
       local _, reply = bot:chat("Add.")
       assert.equal("Easy.", reply.reasoning)
@@ -689,9 +725,9 @@ describe("tools at", function()
       assert.equal(name == "deepseek" and "I should add." or "Sum.",
         messages[2].reasoning_content)
       assert.is_nil(bot:get_messages()[4].reasoning_content) -- no tool turn
-      bot:set_model("m", { provider = "mistral", base_url = server.url, api_key = "k" })
-      bot:chat("And now?")
-      assert.is_nil(server:requests()[3].body:find("reasoning_content", 1, true))
+      bot:set_model("m", { provider = "mistral", base_url = other.url, api_key = "k" })
+      assert.equal("Yes.", bot:chat("And now?"))
+      assert.is_nil(other:requests()[1].body:find("reasoning_content", 1, true))
     end)
   end
 

@@ -172,12 +172,22 @@ end)
 
 local ERRORS = {
   { "an error object", 'data: {"error":{"message":"bad","type":"server_error","code":"c1",'
-    .. '"param":"p"}}\n\n', { find = "bad", type = "server_error", code = "c1", param = "p" } },
+    .. '"param":"p"}}\n\n', { find = "bad", type = "server_error", code = "c1", param = "p",
+      retryable = true } },
   { "an empty error object", 'data: {"error":{}}\n\n', {} },
   { "an error that is a text", 'data: {"error":"bad"}\n\n', { message = "bad" } },
+  { "an error that is true", 'data: {"error":true,"message":"bad"}\n\n', { message = "bad" } },
+  { "an error inside a response", 'data: {"type":"response.failed","response":{"error":{'
+    .. '"code":"server_is_overloaded","message":"bad"}}}\n\n',
+    { message = "bad", code = "server_is_overloaded", retryable = true } },
+  { "an overloaded service", 'event: error\ndata: {"type":"error","error":{"type":'
+    .. '"overloaded_error","message":"bad"}}\n\n',
+    { message = "bad", type = "overloaded_error", retryable = true } },
+  { "a quota that is used up", 'data: {"error":{"message":"bad","type":"insufficient_quota",'
+    .. '"code":429}}\n\n', { message = "bad", type = "insufficient_quota", code = 429 } },
   { "an error beside choices", 'data: {"id":"x","choices":[{"index":0,"delta":{"content":""},'
     .. '"finish_reason":"error"}],"error":{"code":502,"message":"bad"}}\n\n',
-    { message = "bad", code = 502 } },
+    { message = "bad", code = 502, retryable = true } },
   { "event: error", 'event: error\ndata: {"message":"bad","code":7}\n\n',
     { message = "bad", code = 7 } },
   { "event: error with an error object", 'event: error\ndata: {"error":{"message":"bad"}}\n\n',
@@ -187,14 +197,14 @@ local ERRORS = {
     { message = "bad" } },
   { "event: error with [DONE]", "event: error\ndata: [DONE]\n\n", {} },
   { "a line error:", 'error: {"code":500,"message":"bad","type":"server_error"}\n\n',
-    { message = "bad", code = 500, type = "server_error" } },
+    { message = "bad", code = 500, type = "server_error", retryable = true } },
   { "a line error: with an error object", 'error: {"error":{"message":"bad"}}\n\n',
     { message = "bad" } },
   { "finish_reason error", 'data: {"choices":[{"index":0,"delta":{"content":""},'
     .. '"finish_reason":"error"}]}\n\n', {} },
   { "finish_reason error with a reason beside it", 'data: {"choices":[{"index":0,"delta":{},'
     .. '"finish_reason":"error","error":{"code":503,"message":"bad"}}]}\n\n',
-    { message = "bad", code = 503 } },
+    { message = "bad", code = 503, retryable = true } },
   { "object error", 'data: {"object":"error","message":"bad","type":"BadRequestError",'
     .. '"param":null,"code":400}\n\n', { message = "bad", type = "BadRequestError", code = 400 } },
   { "an array with an error", 'data: [{"error":{"message":"bad","code":400}}]\n\n',
@@ -216,7 +226,7 @@ describe("in a stream with status 200", function()
         { pieces = { first, (row[2]:gsub("\n+$", "")) } },
       }
       for i, result in ipairs(batch.run(jobs)) do
-        local want = { kind = "api", status = 200, retryable = false }
+        local want = { kind = "api", status = 200, retryable = row[3].retryable or false }
         for name, value in pairs(row[3]) do want[name] = value end
         if i ~= 4 and i ~= 5 then want.partial = "ab" end
         check_failure(want, result, "job " .. i)

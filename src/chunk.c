@@ -1,20 +1,16 @@
 /*
  * chunk.c - see chunk.h.
- *
- * Tool calls arrive in fragments. While they do, env.tool_calls is the list of
- * calls in the order of their first fragment, env.tool_index maps the `index`
- * of the wire to a place in it, and env.tool_parts[place] collects the pieces
- * of the arguments.
  */
 #include "chunk.h"
 
 #include <string.h>
+#include <strings.h>
 
-#include "encoded.h"
+#include "calls.h"
 #include "failure.h"
 
 #define MAX_CHOICES 128
-#define MAX_TOOLS   1024
+#define MAX_COUNT   9007199254740992.0 /* 2^53 */
 
 static enum http_fault fault_of(enum bytes_status status)
 {
@@ -23,16 +19,68 @@ static enum http_fault fault_of(enum bytes_status status)
                                    : FAULT_MEMORY;
 }
 
-static enum http_fault add(struct reply_text *t, const char *s, size_t n)
+static enum http_fault append(struct reply_text *t, const char *s, size_t n)
 {
     return fault_of(utf8_feed(&t->utf8, s, n, &t->bytes));
 }
 
-/* Raises for the want of memory that reply.c makes of it. */
-static void no_memory(lua_State *L, struct reply *r)
+/* Adds `n` bytes to `t`, one of the texts of `r`; the answer's text may have
+ * the thoughts at its head. */
+static enum http_fault add(struct reply *r, struct reply_text *t, const char *s,
+                           size_t n)
 {
-    r->torn = true;
-    luaL_error(L, "not enough memory");
+    struct think_piece p;
+    enum http_fault fault = FAULT_NONE;
+    r->content = r->content || n > 0;
+    if (t != &r->text || r->think.state == THINK_OFF)
+        return append(t, s, n);
+    while (fault == FAULT_NONE && think_next(&r->think, &s, &n, &p))
+        fault = append(p.reasoning ? &r->reasoning : t, p.s, p.n);
+    return fault;
+}
+
+/* The event had a finish_reason, or a usage. Both together, or the first behind
+ * some of the answer, make the answer whole. Thoughts alone do not: servers
+ * with a finish_reason in every chunk begin with these. */
+static void note_end(struct reply *r, bool reason, bool usage)
+{
+    bool answer = r->text.bytes.len > 0 || r->text.utf8.len > 0 ||
+                  r->refusal.bytes.len > 0 || r->called;
+    r->reasoned = r->reasoned || reason;
+    if ((reason && answer) || (r->reasoned && usage)) {
+        r->finished = true;
+        r->doubtful = false;
+    }
+}
+
+/* Forgets what was read of a choice that is not ours after all. [-0, +0, m] */
+static void start_over(lua_State *L, struct reply *r, int env)
+{
+    static const char *const names[] = {
+        "tool_calls", "tool_index", "tool_parts", "logprobs", "finish_reason"};
+    struct reply_text *const texts[] = {&r->text, &r->reasoning, &r->refusal};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        texts[i]->bytes.len = texts[i]->utf8.len = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        lua_pushnil(L);
+        lua_setfield(L, env, names[i]);
+    }
+    r->reasoned = r->called = r->thoughts = r->doubtful = false;
+    r->choice = 0;
+}
+
+/* Whether the choice with this index is ours. That is the one with the index 0,
+ * or, as long as none has come, the first that did; nothing of that is handed
+ * out before it is at its end. [-0, +0, m] */
+static bool is_ours(lua_State *L, struct reply *r, int env, double index)
+{
+    if (index == 0 && r->doubtful)
+        start_over(L, r, env);
+    if (r->choice < 0) {
+        r->choice = index;
+        r->doubtful = index != 0;
+    }
+    return index == r->choice;
 }
 
 /* ---- the plain form ---- */
@@ -43,12 +91,12 @@ static enum http_fault add_escaped(struct reply *r, struct reply_text *t,
     if (d->s == NULL)
         return FAULT_NONE;
     if (!d->escaped)
-        return add(t, d->s, d->n);
+        return add(r, t, d->s, d->n);
     r->scratch.len = 0;
     enum bytes_status status = delta_unescape(d, &r->scratch);
     if (status != BYTES_OK)
         return fault_of(status);
-    return add(t, r->scratch.data, r->scratch.len);
+    return add(r, t, r->scratch.data, r->scratch.len);
 }
 
 static void set_escaped(lua_State *L, struct reply *r, int env,
@@ -71,13 +119,19 @@ enum http_fault chunk_plain(lua_State *L, struct reply *r, int env,
         set_escaped(L, r, env, "model", &d->model);
         r->named = d->id.n > 0 && d->model.n > 0;
     }
-    if (d->finish_reason.s != NULL && d->finish_reason.n > 0) {
-        set_escaped(L, r, env, "finish_reason", &d->finish_reason);
-        r->finished = true;
+    bool reason = d->finish_reason.n > 0;
+    if (d->content.s != NULL || d->reasoning.s != NULL || reason) {
+        if (r->choice != 0 && !is_ours(L, r, env, 0))
+            return FAULT_NONE;
     }
     enum http_fault fault = add_escaped(r, &r->text, &d->content);
     if (fault == FAULT_NONE)
         fault = add_escaped(r, &r->reasoning, &d->reasoning);
+    r->thoughts = r->thoughts || d->reasoning.n > 0;
+    if (reason) {
+        set_escaped(L, r, env, "finish_reason", &d->finish_reason);
+        note_end(r, true, false);
+    }
     return fault;
 }
 
@@ -103,28 +157,23 @@ static const char *get_text(lua_State *L, const char *name)
     return NULL;
 }
 
-/* env[to] = top[from], when that is of the given type. `once`: unless env has
- * it already. */
-static void keep(lua_State *L, int env, const char *from, const char *to,
-                 int type, bool once)
+/* env[name] = top[name], unless env has it already. [-0, +0, m] */
+static void keep(lua_State *L, int env, const char *name)
 {
-    lua_getfield(L, env, to);
+    lua_getfield(L, env, name);
     bool there = !lua_isnil(L, -1);
     lua_pop(L, 1);
-    lua_getfield(L, -1, from);
-    if (lua_type(L, -1) == type && !(there && once) &&
-        (type != LUA_TSTRING || lua_rawlen(L, -1) > 0))
-        lua_setfield(L, env, to);
-    else
-        lua_pop(L, 1);
+    if (!there && get_text(L, name))
+        lua_setfield(L, env, name);
 }
 
 /* Adds the string on top to `t`, and pops it. */
-static enum http_fault take_text(lua_State *L, struct reply_text *t)
+static enum http_fault take_text(lua_State *L, struct reply *r,
+                                 struct reply_text *t)
 {
     size_t n;
     const char *s = lua_tolstring(L, -1, &n);
-    enum http_fault fault = add(t, s, n);
+    enum http_fault fault = add(r, t, s, n);
     lua_pop(L, 1);
     return fault;
 }
@@ -135,18 +184,18 @@ static enum http_fault take_content(lua_State *L, struct reply *r,
 {
     enum http_fault fault = FAULT_NONE;
     if (lua_type(L, -1) == LUA_TSTRING)
-        return take_text(L, to);
+        return take_text(L, r, to);
     luaL_checkstack(L, 8, NULL);
     int n = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : 0;
     for (int i = 1; fault == FAULT_NONE && i <= n; i++) {
         lua_rawgeti(L, -1, i);
         if (lua_type(L, -1) == LUA_TSTRING) {
-            fault = take_text(L, to);
+            fault = take_text(L, r, to);
             continue;
         }
         if (lua_istable(L, -1)) {
             if (get_text(L, "text"))
-                fault = take_text(L, to);
+                fault = take_text(L, r, to);
             else if (to == &r->text && get_table(L, "thinking"))
                 fault = take_content(L, r, &r->reasoning);
         }
@@ -182,248 +231,169 @@ static void append_logprobs(lua_State *L, int env, const char *name)
     lua_settop(L, from);
 }
 
-/* ---- tool calls ---- */
+/* ---- usage ---- */
 
-/* Pushes env[name], made when it is not there. [-0, +1, m] */
-static void own_table(lua_State *L, int env, const char *name)
+/* Pushes a copy of the table on top without numbers that count nothing.
+ * [-0, +1, m] */
+static void push_counts(lua_State *L)
 {
-    lua_getfield(L, env, name);
-    if (lua_istable(L, -1))
-        return;
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, env, name);
-}
-
-/* The place of the call that the fragment on top belongs to; 0: to none. A
- * fragment without an index opens a call when it has a name. [-0, +0, m] */
-static int tool_place(lua_State *L, int env, bool has_name)
-{
-    int fragment = lua_gettop(L), place = 0;
-    own_table(L, env, "tool_calls");
-    int count = (int)lua_rawlen(L, -1);
-    own_table(L, env, "tool_index");
-    lua_getfield(L, fragment, "index");
-    double index = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
-    if (index >= MAX_TOOLS || count >= MAX_TOOLS) {
-        lua_settop(L, fragment);
-        return 0;
-    }
-    bool indexed = index >= 0 && index == (double)(int)index;
-    if (indexed) {
-        lua_rawgeti(L, fragment + 2, (int)index + 1);
-        place = (int)lua_tointeger(L, -1);
-        lua_pop(L, 1);
-    } else if (!has_name) {
-        place = count;
-        if (place == 0) {
-            lua_settop(L, fragment);
-            return 0;
-        }
-    }
-    if (place == 0) { /* a new call */
-        place = count + 1;
-        lua_newtable(L);
-        lua_pushliteral(L, "function");
-        lua_setfield(L, -2, "type");
-        lua_newtable(L);
-        lua_setfield(L, -2, "function");
-        lua_rawseti(L, fragment + 1, place);
-        own_table(L, env, "tool_parts");
-        lua_newtable(L);
-        lua_rawseti(L, -2, place);
-        if (indexed) {
-            lua_pushinteger(L, place);
-            lua_rawseti(L, fragment + 2, (int)index + 1);
-        }
-    }
-    lua_settop(L, fragment);
-    return place;
-}
-
-/* A name is set once, or replaced by one that it is the beginning of. Both are
- * on top: call.function, name. [-1, +0, m] */
-static void set_name(lua_State *L)
-{
-    size_t n, old;
-    const char *name = lua_tolstring(L, -1, &n);
-    lua_getfield(L, -2, "name");
-    const char *before = lua_tolstring(L, -1, &old);
-    bool replace =
-        before == NULL || (old < n && memcmp(before, name, old) == 0);
-    lua_pop(L, 1);
-    if (replace)
-        lua_setfield(L, -2, "name");
-    else
-        lua_pop(L, 1);
-}
-
-/* Whether the value on top is worth keeping as call[k]. [-0, +0, -] */
-static bool is_extra(lua_State *L, const char *k)
-{
-    if (lua_type(L, -1) == LUA_TSTRING)
-        return lua_rawlen(L, -1) > 0;
-    return strcmp(k, "id") != 0;
-}
-
-/* Merges the fragment on top. [-0, +0, m] */
-static void take_tool_call(lua_State *L, int env)
-{
-    int fragment = lua_gettop(L);
-    luaL_checkstack(L, 12, NULL);
-    bool has_function = get_table(L, "function");
-    bool has_name = has_function && get_text(L, "name") != NULL;
-    lua_settop(L, fragment);
-    int place = tool_place(L, env, has_name);
-    if (place == 0)
-        return;
-    lua_getfield(L, env, "tool_calls");
-    lua_rawgeti(L, -1, place);
-    int call = lua_gettop(L);
-    lua_pushnil(L);
-    while (lua_next(L, fragment)) { /* what else there is (extra_content) */
-        const char *k =
-            lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "index";
-        lua_getfield(L, call, k);
-        bool once = lua_isnil(L, -1) && strcmp(k, "index") != 0;
-        lua_pop(L, 1);
-        if (once && is_extra(L, k))
-            lua_setfield(L, call, k);
-        else
-            lua_pop(L, 1);
-    }
-    if (has_function) {
-        lua_getfield(L, fragment, "function");
-        if (get_text(L, "name")) {
-            lua_getfield(L, call, "function");
-            lua_insert(L, -2);
-            set_name(L);
-            lua_pop(L, 1);
-        }
-        lua_getfield(L, -1, "arguments");
-        if (lua_istable(L, -1) && !encoded_push(L, -1))
-            lua_pop(L, 1);
-        if (lua_type(L, -1) == LUA_TSTRING) {
-            lua_getfield(L, env, "tool_parts");
-            lua_rawgeti(L, -1, place);
-            lua_pushvalue(L, -3);
-            lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
-        }
-    }
-    lua_settop(L, fragment);
-}
-
-static void take_tool_calls(lua_State *L, int env)
-{
-    int n = (int)lua_rawlen(L, -1);
-    for (int i = 1; i <= n && i <= MAX_TOOLS; i++) {
-        lua_rawgeti(L, -1, i);
-        if (lua_istable(L, -1))
-            take_tool_call(L, env);
-        lua_pop(L, 1);
-    }
-}
-
-static bool is_utf8(lua_State *L, int i)
-{
-    size_t n;
-    const char *s = lua_tolstring(L, i, &n);
-    return utf8_invalid(s, n) == n;
-}
-
-/* Pushes the string on top with U+FFFD for what is not UTF-8. [-0, +1, m] */
-static void push_utf8(lua_State *L, struct reply *r)
-{
-    struct utf8 utf8 = {.len = 0};
-    size_t n;
-    const char *s = lua_tolstring(L, -1, &n);
-    r->scratch.len = 0;
-    if (utf8_feed(&utf8, s, n, &r->scratch) != BYTES_OK ||
-        utf8_finish(&utf8, &r->scratch) != BYTES_OK)
-        no_memory(L, r);
-    lua_pushlstring(L, r->scratch.data, r->scratch.len);
-}
-
-/* The call on top will be sent back, and JSON must be able to hold it: strings
- * become UTF-8; keys that are not, and infinite numbers, go. [-0, +0, m] */
-static void make_sendable(lua_State *L, struct reply *r)
-{
+    int from = lua_gettop(L);
     luaL_checkstack(L, 6, NULL);
+    lua_newtable(L);
     lua_pushnil(L);
-    while (lua_next(L, -2)) { /* table, key, value */
+    while (lua_next(L, from)) { /* from, to, key, value */
         double x = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
-        if (x - x != 0 || (lua_type(L, -2) == LUA_TSTRING && !is_utf8(L, -2))) {
+        if (x >= 0 && x <= MAX_COUNT) {
             lua_pushvalue(L, -2);
-            lua_pushnil(L);
-            lua_rawset(L, -5);
-        } else if (lua_istable(L, -1)) {
-            make_sendable(L, r);
-        } else if (lua_type(L, -1) == LUA_TSTRING && !is_utf8(L, -1)) {
-            push_utf8(L, r);
-            lua_pushvalue(L, -3); /* table, key, value, new, key */
             lua_insert(L, -2);
-            lua_rawset(L, -5);
+            if (lua_istable(L, -1)) {
+                push_counts(L);
+                lua_remove(L, -2);
+            }
+            lua_rawset(L, from + 1);
+        } else {
+            lua_pop(L, 1);
         }
-        lua_pop(L, 1);
     }
 }
 
-/* Joins the arguments and drops calls that never got a name. Pushes the list,
- * or nil when there is none. [-0, +1, m] */
-static void finish_tool_calls(lua_State *L, struct reply *r, int env)
+/* Pushes the number top[outer][inner], or top[inner] where `outer` is NULL.
+ * [-0, +(0|1), m] */
+static bool get_count(lua_State *L, const char *outer, const char *inner)
 {
     int top = lua_gettop(L);
-    lua_getfield(L, env, "tool_calls");
-    if (!lua_istable(L, -1))
-        return;
-    lua_newtable(L); /* top+1: calls, top+2: those with a name */
-    lua_getfield(L, env, "tool_parts");
-    int n = (int)lua_rawlen(L, top + 1), kept = 0;
-    for (int i = 1; i <= n; i++) {
-        struct utf8 utf8 = {.len = 0};
-        lua_rawgeti(L, top + 1, i);
-        lua_getfield(L, -1, "function"); /* call, function */
-        lua_getfield(L, -1, "name");
-        bool named = !lua_isnil(L, -1);
+    if (outer != NULL && !get_table(L, outer))
+        return false;
+    lua_getfield(L, -1, inner);
+    if (lua_type(L, -1) != LUA_TNUMBER) {
+        lua_settop(L, top);
+        return false;
+    }
+    if (outer != NULL)
+        lua_remove(L, top + 1);
+    return true;
+}
+
+/* env.usage = the table on top, if there is something in it: then true. What
+ * services call differently has one name there. [-1, +0, m] */
+static bool take_usage(lua_State *L, int env)
+{
+    static const char *const counts[] = {"prompt_tokens", "completion_tokens",
+                                         "total_tokens"};
+    static const struct {
+        const char *name, *outer, *inner;
+    } same[] = {
+        {"cached_tokens", "prompt_tokens_details", "cached_tokens"},
+        {"cached_tokens", NULL, "cached_tokens"},
+        {"cached_tokens", NULL, "prompt_cache_hit_tokens"},
+        {"cached_tokens", NULL, "num_cached_tokens"},
+        {"cached_tokens", NULL, "cache_read_input_tokens"},
+        {"reasoning_tokens", "completion_tokens_details", "reasoning_tokens"},
+        {"reasoning_tokens", NULL, "reasoning_tokens"},
+    };
+    push_counts(L);
+    lua_remove(L, -2);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        lua_getfield(L, -1, counts[i]);
+        bool number = lua_type(L, -1) == LUA_TNUMBER;
         lua_pop(L, 1);
-        lua_rawgeti(L, top + 3, i);
-        int parts = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : 0;
-        r->scratch.len = 0;
-        for (int k = 1; k <= parts; k++) {
-            size_t len;
-            lua_rawgeti(L, -1, k);
-            const char *s = lua_tolstring(L, -1, &len);
-            if (utf8_feed(&utf8, s, len, &r->scratch) != BYTES_OK)
-                no_memory(L, r);
-            lua_pop(L, 1);
+        if (!number) {
+            lua_pushnil(L);
+            lua_setfield(L, -2, counts[i]);
         }
-        if (utf8_finish(&utf8, &r->scratch) != BYTES_OK)
-            no_memory(L, r);
-        lua_pushlstring(L, r->scratch.len ? r->scratch.data : "",
-                        r->scratch.len);
-        lua_setfield(L, -3, "arguments");
+    }
+    const char *done = "";
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        if (strcmp(done, same[i].name) != 0 &&
+            get_count(L, same[i].outer, same[i].inner)) {
+            done = same[i].name;
+            lua_setfield(L, -2, done);
+        }
+    lua_pushnil(L);
+    bool some = lua_next(L, -2) != 0;
+    if (some) {
         lua_pop(L, 2);
-        make_sendable(L, r);
-        if (named)
-            lua_rawseti(L, top + 2, ++kept);
-        else
-            lua_pop(L, 1);
-    }
-    lua_settop(L, top + 2);
-    lua_remove(L, top + 1);
-    if (kept == 0) {
+        lua_setfield(L, env, "usage");
+    } else {
         lua_pop(L, 1);
-        lua_pushnil(L);
     }
-    static const char *const gone[] = {"tool_parts", "tool_index"};
-    for (int i = 0; i < 2; i++) {
-        lua_pushnil(L);
-        lua_setfield(L, env, gone[i]);
-    }
+    return some;
+}
+
+/* Takes the usage of the table on top, if it has one. [-0, +0, m] */
+static bool find_usage(lua_State *L, int env)
+{
+    return get_table(L, "usage") && take_usage(L, env);
 }
 
 /* ---- choices ---- */
+
+/* What a finish_reason says, in any case of letters: REPLY_ERROR for those of
+ * an answer that failed. */
+static enum reply_status meaning_of(const char *reason)
+{
+    static const struct {
+        const char *reason;
+        enum reply_status status;
+    } known[] = {
+        {"length", REPLY_LENGTH},
+        {"model_length", REPLY_LENGTH},
+        {"content_filter", REPLY_FILTERED},
+        {"safety", REPLY_FILTERED},
+        {"recitation", REPLY_FILTERED},
+        {"prohibited_content", REPLY_FILTERED},
+        {"blocklist", REPLY_FILTERED},
+        {"spii", REPLY_FILTERED},
+        {"sensitive", REPLY_FILTERED},
+        {"refusal", REPLY_FILTERED},
+        {"error", REPLY_ERROR},
+        {"network_error", REPLY_ERROR},
+        {"malformed_function_call", REPLY_ERROR},
+        {"engine_overloaded", REPLY_ERROR},
+    };
+    static const char *const long_ends[] = {"_tokens", "_exceeded"};
+    size_t n = strlen(reason);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcasecmp(reason, known[i].reason) == 0)
+            return known[i].status;
+    for (size_t i = 0; i < 2; i++) {
+        size_t len = strlen(long_ends[i]);
+        if (n > len && strcasecmp(reason + n - len, long_ends[i]) == 0)
+            return REPLY_LENGTH;
+    }
+    if (strncasecmp(reason, "function_call_filter", 20) == 0)
+        return REPLY_ERROR;
+    return REPLY_COMPLETE;
+}
+
+/* The text in the list reasoning_details of the table on top. [-0, +0, m] */
+static enum http_fault take_details(lua_State *L, struct reply *r)
+{
+    enum http_fault fault = FAULT_NONE;
+    if (!get_table(L, "reasoning_details"))
+        return fault;
+    int n = (int)lua_rawlen(L, -1);
+    for (int i = 1; fault == FAULT_NONE && i <= n; i++) {
+        lua_rawgeti(L, -1, i);
+        if (lua_istable(L, -1) &&
+            (get_text(L, "text") || get_text(L, "summary")))
+            fault = take_text(L, r, &r->reasoning);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return fault;
+}
+
+/* The thoughts in the table on top: under one of two names, or both, or in
+ * details that only count when nothing else has them. [-0, +0, m] */
+static enum http_fault take_reasoning(lua_State *L, struct reply *r)
+{
+    if (get_text(L, "reasoning_content") || get_text(L, "reasoning")) {
+        r->thoughts = true;
+        return take_text(L, r, &r->reasoning);
+    }
+    return r->thoughts ? FAULT_NONE : take_details(L, r);
+}
 
 /* The delta or message on top. [-0, +0, m] */
 static enum http_fault take_delta(lua_State *L, struct reply *r, int env)
@@ -431,25 +401,29 @@ static enum http_fault take_delta(lua_State *L, struct reply *r, int env)
     enum http_fault fault;
     lua_getfield(L, -1, "content");
     fault = take_content(L, r, &r->text);
-    if (fault == FAULT_NONE &&
-        (get_text(L, "reasoning_content") || get_text(L, "reasoning")))
-        fault = take_text(L, &r->reasoning);
+    if (fault == FAULT_NONE)
+        fault = take_reasoning(L, r);
     if (fault == FAULT_NONE && get_text(L, "refusal"))
-        fault = take_text(L, &r->refusal);
+        fault = take_text(L, r, &r->refusal);
     if (get_table(L, "tool_calls")) {
-        take_tool_calls(L, env);
+        if (calls_take(L, r, env))
+            r->content = true;
         r->kept += r->event_len;
         lua_pop(L, 1);
     }
     return r->kept > r->text.bytes.max ? FAULT_LIMIT : fault;
 }
 
-/* The choice on top; *error: its finish_reason is "error". [-0, +0, m] */
+/* The choice on top; *error: so its finish_reason says. A stream has deltas,
+ * beside which some servers repeat the message; a document has a message,
+ * beside which some put an empty delta. [-0, +0, m] */
 static enum http_fault take_choice(lua_State *L, struct reply *r, int env,
                                    bool *error)
 {
     enum http_fault fault = FAULT_NONE;
-    if (get_table(L, "delta") || get_table(L, "message")) {
+    bool whole = r->form == FORM_WHOLE;
+    if (get_table(L, whole ? "message" : "delta") ||
+        get_table(L, whole ? "delta" : "message")) {
         fault = take_delta(L, r, env);
         lua_pop(L, 1);
     }
@@ -463,20 +437,52 @@ static enum http_fault take_choice(lua_State *L, struct reply *r, int env,
             }
         lua_pop(L, 1);
     }
-    keep(L, env, "usage", "usage", LUA_TTABLE, false);
+    bool usage = find_usage(L, env);
     const char *reason = get_text(L, "finish_reason");
+    if (reason != NULL && strcmp(reason, "null") == 0) {
+        lua_pop(L, 1);
+        reason = NULL;
+    }
     if (reason != NULL) {
-        *error = strcmp(reason, "error") == 0;
-        r->finished = true;
+        *error = meaning_of(reason) == REPLY_ERROR;
         lua_setfield(L, env, "finish_reason");
     }
+    note_end(r, reason != NULL, usage);
     return fault;
+}
+
+/* The place of our choice in the list on top; 0: it is not there.
+ * [-0, +0, m] */
+static int our_choice(lua_State *L, struct reply *r, int env)
+{
+    int n = (int)lua_rawlen(L, -1), first = 0;
+    double other = 0;
+    for (int i = 1; i <= n && i <= MAX_CHOICES; i++) {
+        lua_rawgeti(L, -1, i);
+        bool choice = lua_istable(L, -1);
+        if (choice)
+            lua_getfield(L, -1, "index");
+        double index = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1)
+                       : i == 1                       ? 0
+                                                      : -1;
+        lua_pop(L, choice ? 2 : 1);
+        bool best = index == 0 && (r->choice <= 0 || r->doubtful);
+        if (choice && index >= 0 &&
+            (best || index == r->choice || first == 0)) {
+            first = i;
+            other = index;
+        }
+        if (best)
+            break;
+    }
+    return first > 0 && is_ours(L, r, env, other) ? first : 0;
 }
 
 static bool is_error(lua_State *L)
 {
     lua_getfield(L, -1, "error");
     bool error = lua_istable(L, -1) ||
+                 (lua_isboolean(L, -1) && lua_toboolean(L, -1)) ||
                  (lua_type(L, -1) == LUA_TSTRING && lua_rawlen(L, -1) > 0);
     lua_pop(L, 1);
     const char *object = get_text(L, "object");
@@ -487,12 +493,36 @@ static bool is_error(lua_State *L)
     return error;
 }
 
-/* Replaces the table on top by the error table for what it says. */
-static bool api_error(lua_State *L, const struct reply *r)
+/* Lets the finish_reason tell what the error table at `err` does not.
+ * [-0, +0, m] */
+static void name_reason(lua_State *L, const struct reply *r, int env, int err)
+{
+    size_t n;
+    lua_getfield(L, env, "finish_reason");
+    const char *reason = lua_tolstring(L, -1, &n);
+    failure_clean(L, reason, n, &r->secret, false);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, err, "code");
+    lua_getfield(L, err, "message");
+    lua_pushfstring(L, "%s: finish_reason %s", lua_tostring(L, -1),
+                    lua_tostring(L, -2));
+    lua_setfield(L, err, "message");
+    lua_pop(L, 3);
+}
+
+/* Replaces the table on top by the error table for what it says; `env` has the
+ * finish_reason when that was one of an error, else it is 0. */
+static bool api_error(lua_State *L, const struct reply *r, int env)
 {
     failure_push(L, FAULT_API, "the server reported an error");
     lua_insert(L, -2);
-    failure_describe(L, lua_gettop(L) - 1, &r->secret);
+    int err = lua_gettop(L) - 1;
+    failure_describe(L, err, &r->secret);
+    lua_getfield(L, err, "code");
+    if (env > 0 && lua_isnil(L, -1))
+        name_reason(L, r, env, err);
+    lua_pop(L, 1);
+    failure_judge(L, err);
     return false;
 }
 
@@ -506,37 +536,36 @@ bool chunk_merge(lua_State *L, struct reply *r, int env)
     bool listed = lua_istable(L, -1) && is_error(L);
     lua_pop(L, 1);
     if (listed || is_error(L))
-        return api_error(L, r);
-    keep(L, env, "id", "id", LUA_TSTRING, true);
-    keep(L, env, "model", "model", LUA_TSTRING, true);
+        return api_error(L, r, 0);
+    if (get_table(L, "response")) {
+        if (is_error(L)) {
+            lua_remove(L, chunk);
+            return api_error(L, r, 0);
+        }
+        lua_pop(L, 1);
+    }
+    keep(L, env, "id");
+    keep(L, env, "model");
+    bool usage = false;
     if (get_table(L, "x_groq")) {
-        keep(L, env, "usage", "usage", LUA_TTABLE, false);
+        usage = find_usage(L, env);
         lua_pop(L, 1);
     }
     if (get_table(L, "choices")) {
-        int n = (int)lua_rawlen(L, -1);
-        for (int i = 1; fault == FAULT_NONE && i <= n && i <= MAX_CHOICES;
-             i++) {
-            lua_rawgeti(L, -1, i);
-            if (lua_istable(L, -1)) {
-                lua_getfield(L, -1, "index");
-                bool ours = lua_type(L, -1) != LUA_TNUMBER
-                                ? i == 1
-                                : lua_tonumber(L, -1) == 0;
-                lua_pop(L, 1);
-                if (ours)
-                    fault = take_choice(L, r, env, &error);
-                if (error) { /* OpenRouter puts the reason beside it */
-                    lua_replace(L, chunk);
-                    lua_settop(L, chunk);
-                    return api_error(L, r);
-                }
+        int ours = our_choice(L, r, env);
+        if (ours > 0) {
+            lua_rawgeti(L, -1, ours);
+            fault = take_choice(L, r, env, &error);
+            if (error) { /* OpenRouter puts the reason beside it */
+                lua_replace(L, chunk);
+                lua_settop(L, chunk);
+                return api_error(L, r, env);
             }
-            lua_pop(L, 1);
         }
         lua_settop(L, chunk);
     }
-    keep(L, env, "usage", "usage", LUA_TTABLE, false);
+    usage = find_usage(L, env) || usage;
+    note_end(r, false, usage);
     lua_pop(L, 1);
     if (fault == FAULT_NONE)
         return true;
@@ -552,7 +581,7 @@ bool chunk_merge(lua_State *L, struct reply *r, int env)
 static void finish_text(lua_State *L, struct reply *r, struct reply_text *t)
 {
     if (utf8_finish(&t->utf8, &t->bytes) == BYTES_MEMORY)
-        no_memory(L, r);
+        reply_no_memory(L, r);
 }
 
 static void strip(struct bytes *b)
@@ -565,8 +594,19 @@ static void strip(struct bytes *b)
     bytes_consume(b, before);
 }
 
+void chunk_flush(struct reply *r)
+{
+    struct think_piece p;
+    r->doubtful = false;
+    if (think_end(&r->think, &p))
+        append(p.reasoning ? &r->reasoning : &r->text, p.s, p.n);
+    /* what is held of a started code point becomes U+FFFD, if there is room */
+    utf8_finish(&r->text.utf8, &r->text.bytes);
+}
+
 void chunk_finish(lua_State *L, struct reply *r, int env)
 {
+    chunk_flush(r);
     finish_text(L, r, &r->text);
     if (r->form == FORM_WHOLE && r->text.bytes.len > 0)
         strip(&r->text.bytes);
@@ -575,7 +615,7 @@ void chunk_finish(lua_State *L, struct reply *r, int env)
     lua_createtable(L, 0, 3);
     lua_pushliteral(L, "assistant");
     lua_setfield(L, -2, "role");
-    finish_tool_calls(L, r, env);
+    calls_finish(L, r, env);
     bool tools = lua_istable(L, -1);
     lua_pushvalue(L, -1);
     lua_setfield(L, env, "tool_calls");
@@ -604,24 +644,10 @@ void chunk_finish(lua_State *L, struct reply *r, int env)
 
 enum reply_status chunk_status(lua_State *L, int env)
 {
-    static const struct {
-        const char *reason;
-        enum reply_status status;
-    } known[] = {
-        {"length", REPLY_LENGTH},
-        {"max_tokens", REPLY_LENGTH},
-        {"model_length", REPLY_LENGTH},
-        {"tool_calls", REPLY_TOOL_CALLS},
-        {"function_call", REPLY_TOOL_CALLS},
-        {"content_filter", REPLY_FILTERED},
-        {"safety", REPLY_FILTERED},
-    };
-    enum reply_status status = REPLY_COMPLETE;
     lua_getfield(L, env, "finish_reason");
     const char *reason = lua_tostring(L, -1);
-    for (size_t i = 0; reason && i < sizeof known / sizeof *known; i++)
-        if (strcmp(reason, known[i].reason) == 0)
-            status = known[i].status;
+    enum reply_status status =
+        reason == NULL ? REPLY_COMPLETE : meaning_of(reason);
     lua_getfield(L, env, "tool_calls");
     if (lua_istable(L, -1) && status == REPLY_COMPLETE)
         status = REPLY_TOOL_CALLS;

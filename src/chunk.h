@@ -20,6 +20,9 @@ enum http_fault chunk_plain(lua_State *L, struct reply *r, int env,
  * been pushed (the chunk said so, or a limit was passed). [-1, +(0|1), m] */
 bool chunk_merge(lua_State *L, struct reply *r, int env);
 
+/* Adds to the texts what was held back of them, as far as there is room. */
+void chunk_flush(struct reply *r);
+
 /* Finishes texts and tool calls; pushes the assistant's message. [-0, +1, m] */
 void chunk_finish(lua_State *L, struct reply *r, int env);
 

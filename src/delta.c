@@ -338,10 +338,11 @@ static const char *finish_reason(struct scan *s, const char *p)
     struct delta_text *text = &s->d->finish_reason;
 
     p = text_or_null(p, s->last, text);
-    /* An escape could hide the word that must not be there. */
-    if (text->s != NULL && (text->escaped || IS(*text, "error")))
-        return NULL;
-    return p;
+    /* What others mean is not for here to know. */
+    if (text->s == NULL || text->n == 0 || IS(*text, "stop") ||
+        IS(*text, "length") || IS(*text, "tool_calls"))
+        return p;
+    return NULL;
 }
 
 static const char *delta_value(struct scan *s, const char *p);

@@ -47,7 +47,7 @@ enum delta_status { DELTA_PLAIN, DELTA_OTHER };
  * null), `usage`, `error`, `x_groq`, `timings` (only null), any other key with
  * a value that is a string, a number, true, false or null. `choices` must
  * be there. The choice: `index` (only 0), `delta` (an object or null),
- * `finish_reason` (string without escapes or null, not "error"), `logprobs`,
+ * `finish_reason` ("stop", "length", "tool_calls", "" or null), `logprobs`,
  * `usage`, `message`, `error` (only null), any other key with a scalar. The
  * delta: `content` (string or null), `role` (string or null),
  * `reasoning_content` and `reasoning` (string or null, at most one a string);

@@ -169,8 +169,7 @@ void ending_badly(lua_State *L, struct reply *r, int env)
             lua_setfield(L, err, "status");
         }
     }
-    /* what is held of a started code point becomes U+FFFD, if there is room */
-    utf8_finish(&r->text.utf8, &r->text.bytes);
+    chunk_flush(r);
     ending_set_text(L, err, "partial", &r->text.bytes);
     lua_setfield(L, env, "err");
     ending_drop(r, false);

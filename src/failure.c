@@ -16,11 +16,13 @@
 #include "failure.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "bytes.h"
 #include "json.h"
+#include "retry.h"
 #include "utf8.h"
 
 #define DEPTH   8     /* of the tables that are looked through */
@@ -428,4 +430,68 @@ bool failure_describe(lua_State *L, int err, const struct redact *secret)
     struct telling t = {.err = err, .secret = secret};
     visit(L, &t, 0, false);
     return t.rank != NOTHING;
+}
+
+/* The status that a word stands for, or the digits of one. */
+static int status_of(const char *word)
+{
+    static const struct {
+        const char *word;
+        int status;
+    } known[] = {
+        {"rate_limit_exceeded", 429},
+        {"rate_limit_error", 429},
+        {"too_many_requests", 429},
+        {"server_error", 500},
+        {"internal_server_error", 500},
+        {"internal_error", 500},
+        {"api_error", 500},
+        {"network_error", 502},
+        {"service_unavailable", 503},
+        {"service_unavailable_error", 503},
+        {"server_is_overloaded", 503},
+        {"engine_overloaded", 503},
+        {"engine_overloaded_error", 503},
+        {"overloaded", 529},
+        {"overloaded_error", 529},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcasecmp(word, known[i].word) == 0)
+            return known[i].status;
+    char *end;
+    long status = strtol(word, &end, 10);
+    bool worth = status == 408 || status == 409 || status == 429 ||
+                 (status >= 500 && status < 600);
+    return *end == '\0' && worth ? (int)status : 0;
+}
+
+int failure_stands_for(lua_State *L, int err)
+{
+    static const char *const names[] = {"code", "type"};
+    int status = 0;
+    luaL_checkstack(L, 4, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        lua_getfield(L, err, names[i]);
+        lua_pushvalue(L, -1); /* a number becomes text */
+        const char *word = lua_tostring(L, -1);
+        if (word != NULL) {
+            lua_pushfstring(L, "\"%s\"", word);
+            const char *quoted = lua_tostring(L, -1);
+            if (retry_quota(quoted, strlen(quoted))) {
+                lua_pop(L, 3);
+                return 0;
+            }
+            if (status == 0)
+                status = status_of(word);
+            lua_pop(L, 1);
+        }
+        lua_pop(L, 2);
+    }
+    return status;
+}
+
+void failure_judge(lua_State *L, int err)
+{
+    lua_pushboolean(L, failure_stands_for(L, err) != 0);
+    lua_setfield(L, err, "retryable");
 }

@@ -564,6 +564,7 @@ static int64_t next_deadline(const struct http_request *r, const char **phase)
         /* an event may be among what the caller has not looked at */
         {"event", r->sse.in.len > r->examined ? 0 : r->last_event,
          l->event_timeout},
+        {"idle", r->grace_from, r->grace},
     };
     int64_t first = -1;
     for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++) {
@@ -625,7 +626,7 @@ static void start_attempt(struct http_request *r)
     r->waiting = false;
     r->attempts++;
     r->attempt_started = timers_now();
-    r->connected = r->last_byte = r->last_event = 0;
+    r->connected = r->last_byte = r->last_event = r->grace_from = 0;
     h->choosing = true;
     r->transfer = transfer_new(&h->shared, r, r->fresh || h->suspects > 0);
     if (r->transfer == NULL ||
@@ -913,14 +914,29 @@ void http_event(struct http_request *r)
     r->last_event = timers_now();
 }
 
-void http_idle(struct http_request *r, double seconds)
+void http_grace(struct http_request *r, double seconds)
 {
-    double *limit = &r->options.limits.idle_timeout;
-    if (*limit > 0 && *limit <= seconds)
-        return;
-    *limit = seconds;
+    r->grace_from = timers_now();
+    r->grace = seconds;
     if (r->state == HTTP_RUNNING && http_usable(r->http))
         arm(r);
+}
+
+bool http_refuse(struct http_request *r, int status)
+{
+    int was = r->response.status;
+    if (r->http == NULL || !http_usable(r->http))
+        return false;
+    r->response.status = status;
+    if (!try_again(r)) {
+        r->response.status = was;
+        return false;
+    }
+    if (r->state != HTTP_RUNNING) { /* it was over */
+        r->state = HTTP_RUNNING;
+        r->http->active++;
+    }
+    return true;
 }
 
 void http_delete(struct http *h)

@@ -133,6 +133,8 @@ struct http_request {
     size_t examined;    /* bytes in `sse` that the caller has seen */
     int64_t started, attempt_started, connected; /* 0: not yet */
     int64_t last_byte, last_event, paused_at;
+    int64_t grace_from; /* http_grace, and its seconds */
+    double grace;
     bool queued; /* waits for its turn: http_set_concurrent */
     struct http_request *prev, *next; /* all requests */
     struct http_request *queue_prev, *queue_next;
@@ -191,8 +193,14 @@ void http_drained(struct http_request *r);
 /* The caller has taken out an event with data: starts the event clock anew. */
 void http_event(struct http_request *r);
 
-/* Lowers the idle timeout to `seconds` from now on. */
-void http_idle(struct http_request *r, double seconds);
+/* The request is over in `seconds`, whatever still arrives, as if it had been
+ * idle. */
+void http_grace(struct http_request *r, double seconds);
+
+/* What has come with a 2xx is as good as this status: true when the request is
+ * tried again for it, as it would be after that status before any byte of a
+ * body. Then what was read of it counts no longer. */
+bool http_refuse(struct http_request *r, int status);
 
 /* Between these, which may be nested, http_step does nothing: what the requests
  * have received stays where it is, whoever is called meanwhile. An http_delete

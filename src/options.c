@@ -41,6 +41,7 @@ static const struct option {
     {"project", TEXT, FOR_BOT},
     {"max_context_tokens", COUNT, FOR_BOT},
     {"keep_partial", FLAG, FOR_BOT},
+    {"think_tags", FLAG, FOR_BOT},
     {"http_version", VERSION, FOR_BOT},
     {"ca_file", TEXT, FOR_BOT},
     {"proxy", TEXT, FOR_BOT},

@@ -104,6 +104,7 @@ static const struct field_rule fields[] = {
     {"json_schema", FLAG},
     {"reasoning_back", FLAG},
     {"extra_content", FLAG},
+    {"think_tags", FLAG},
     {"rename", MAP},
     {"models", MODELS},
     {NULL, TEXT},

@@ -139,6 +139,7 @@ static void push_event_error(lua_State *L, struct reply *r, const char *s,
             lua_setfield(L, err, "message");
     }
     lua_settop(L, err);
+    failure_judge(L, err);
 }
 
 /* Keeps the event for `raw`, and to know the next one by it. Without memory
@@ -178,13 +179,15 @@ static void decode_event(lua_State *L, struct reply *r, int env, const char *s,
     lua_settop(L, top);
 }
 
-/* Decodes what delta.c does not know, and merges it. [-0, +(0|1), m] */
+/* Decodes what delta.c does not know, and merges it; what is no object says
+ * nothing. [-0, +(0|1), m] */
 static bool take_other(lua_State *L, struct reply *r, int env, const char *s,
                        size_t n, bool last)
 {
-    if (!json_decode(L, s, n) || !lua_istable(L, -1)) {
+    bool json = json_decode(L, s, n);
+    if (!json || !lua_istable(L, -1)) {
         lua_pop(L, 1);
-        if (last) /* cut: the verdict is that of the stream */
+        if (json || last) /* cut: the verdict is that of the stream */
             return true;
         failure_excerpt(L, s, n, &r->secret, false);
         failure_push(L, FAULT_PROTOCOL,
@@ -204,6 +207,7 @@ static bool take_json(lua_State *L, struct reply *r, int env, const char *s,
 {
     struct delta d;
     bool was = r->finished;
+    r->content = false;
     size_t same = r->shape.text;
     bool plain = delta_same(&r->shape, r->last.data, s, n, &d);
     if (!plain) {
@@ -227,9 +231,34 @@ static bool take_json(lua_State *L, struct reply *r, int env, const char *s,
             return false;
         }
     }
-    if (r->finished && !was && !last)
-        http_idle(r->request, GRACE);
+    if (r->finished && (!was || r->content) && !last)
+        http_grace(r->request, GRACE);
     keep_last(r, s, n, same);
+    return true;
+}
+
+/* Whether the event is one that only keeps the connection alive. */
+static bool is_idle(const struct sse_event *ev)
+{
+    static const char *const names[] = {"ping", "keepalive", "keep-alive",
+                                        "keep_alive", "heartbeat"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (ev->type_len == strlen(names[i]) &&
+            memcmp(ev->type, names[i], ev->type_len) == 0)
+            return true;
+    return false;
+}
+
+/* Whether the data is [DONE], with or without white space around it. */
+static bool is_done(const char *s, size_t n)
+{
+    while (n > 0 && strchr(" \t\r\n", *s) != NULL && *s != '\0')
+        s++, n--;
+    if (n < 6 || memcmp(s, "[DONE]", 6) != 0)
+        return false;
+    for (s += 6, n -= 6; n > 0; s++, n--)
+        if (strchr(" \t\r\n", *s) == NULL || *s == '\0')
+            return false;
     return true;
 }
 
@@ -242,10 +271,10 @@ static bool take_event(lua_State *L, struct reply *r, int env,
         push_event_error(L, r, ev->data, ev->data_len);
         return false;
     }
-    if (ev->data_len == 0)
+    if (ev->data_len == 0 || is_idle(ev))
         return true;
     http_event(r->request);
-    if (ev->data_len == 6 && memcmp(ev->data, "[DONE]", 6) == 0) {
+    if (is_done(ev->data, ev->data_len)) {
         r->finished = r->ended = true;
         return true;
     }
@@ -330,6 +359,7 @@ static bool take_document(lua_State *L, struct reply *r, int env)
     if (failure_describe(L, err, &r->secret)) {
         lua_pushliteral(L, "api");
         lua_setfield(L, err, "kind");
+        failure_judge(L, err);
     }
     return false;
 }
@@ -371,6 +401,9 @@ static bool find_form(lua_State *L, struct reply *r)
     size_t n = request->sse.in.len, i = 0;
     const char *type = request->response.content_type;
     bool stream_type = strncasecmp(type, "text/event-stream", 17) == 0;
+    bool running = request->state == HTTP_RUNNING;
+    if (n < 3 && memcmp(s, "\xEF\xBB\xBF", n) == 0 && running)
+        return true; /* a BOM, in pieces */
     if (n >= 3 && memcmp(s, "\xEF\xBB\xBF", 3) == 0)
         i = 3;
     if (i < r->blanks)
@@ -391,7 +424,7 @@ static bool find_form(lua_State *L, struct reply *r)
         r->form = FORM_STREAM;
         request->whole = false;
     } else {
-        if (n - i < EXCERPT && request->state == HTTP_RUNNING)
+        if (n - i < EXCERPT && running)
             return true; /* more to show, or to go by */
         failure_redact(L, type, strlen(type), &r->secret, false);
         type = *type != '\0' ? lua_tostring(L, -1) : "(no content type)";
@@ -428,7 +461,8 @@ static void judge(lua_State *L, struct reply *r, int env)
 {
     struct http_request *request = r->request;
     int status = request->response.status;
-    if (r->finished && request->state != HTTP_CLOSED) {
+    if (request->state != HTTP_CLOSED &&
+        (r->finished || (r->reasoned && request->state == HTTP_DONE))) {
         ending_well(L, r, env);
         return;
     }
@@ -447,6 +481,25 @@ static void judge(lua_State *L, struct reply *r, int env)
     }
     tell_stopped(L, request);
     ending_badly(L, r, env);
+}
+
+/* Whether the failure on top, which an answer told before its first text, is
+ * tried again, as the status would be that it stands for. The table goes then.
+ * [-(0|1), +0, m] */
+static bool tried_again(lua_State *L, struct reply *r)
+{
+    struct http_request *request = r->request;
+    int err = lua_gettop(L);
+    lua_getfield(L, err, "kind");
+    bool api = strcmp(lua_tostring(L, -1), http_fault_name(FAULT_API)) == 0;
+    lua_settop(L, err);
+    if (!api || r->fetch || r->text.bytes.len > 0)
+        return false;
+    int status = failure_stands_for(L, err);
+    if (status == 0 || !http_refuse(request, status))
+        return false;
+    lua_settop(L, err - 1);
+    return true;
 }
 
 /* Takes what has arrived, up to the end. [-0, +0, m] */
@@ -468,7 +521,9 @@ void reading_pump(lua_State *L, struct reply *r, int env, int64_t until)
         else if (good && r->form == FORM_WHOLE && over)
             good = take_document(L, r, env);
     }
-    if (!good)
+    if (!good && tried_again(L, r))
+        reply_forget(L, env - 1);
+    else if (!good)
         ending_badly(L, r, env);
     else if (r->ended)
         ending_well(L, r, env);

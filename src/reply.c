@@ -74,17 +74,25 @@ void reply_forget(lua_State *L, int i)
         "logprobs",   "tool_calls", "tool_index", "tool_parts",
         "request_id", "raw",        "text"};
     drop_texts(r);
-    r->text = r->reasoning = r->refusal = (struct reply_text){.utf8.len = 0};
+    r->text.utf8 = r->reasoning.utf8 = r->refusal.utf8 =
+        (struct utf8){.len = 0};
     r->form = FORM_UNKNOWN;
     r->more = false;
     r->finished = r->ended = r->named = r->held = false;
+    r->reasoned = r->called = r->content = r->thoughts = false;
+    r->doubtful = false;
     r->kept = r->blanks = 0;
     compat_getenv(L, i);
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         lua_pushnil(L);
         lua_setfield(L, -2, names[k]);
     }
-    lua_pop(L, 1);
+    lua_getfield(L, -1, "think_tags");
+    lua_getfield(L, -2, "several");
+    r->think =
+        (struct think){.state = lua_toboolean(L, -2) ? THINK_HEAD : THINK_OFF};
+    r->choice = lua_toboolean(L, -1) ? 0 : -1;
+    lua_pop(L, 3);
 }
 
 bool reply_start(lua_State *L, int i, struct http *http, struct http_options *o,
@@ -233,7 +241,7 @@ static int push_new_reasoning(lua_State *L)
 /* Hands new reasoning to on_reasoning, when there is such an option. */
 static void tell_reasoning(lua_State *L, struct reply *r, int i, int env)
 {
-    if (r->reasoning.bytes.len == r->reasoning_given)
+    if (r->reasoning.bytes.len == r->reasoning_given || r->doubtful)
         return;
     lua_getfield(L, env, "on_reasoning");
     if (lua_isfunction(L, -1)) {
@@ -291,6 +299,12 @@ static int pump(lua_State *L)
     if (r->status == REPLY_STREAMING && r->request != NULL)
         reading_pump(L, r, UNTIL, *until);
     return 0;
+}
+
+void reply_no_memory(lua_State *L, struct reply *r)
+{
+    r->torn = true;
+    luaL_error(L, "not enough memory");
 }
 
 /* Memory ran out while a reply was read: an event may be lost, and what is left
@@ -416,7 +430,7 @@ enum reply_state reply_advance(lua_State *L, int i, int64_t until)
     compat_getenv(L, i);
     int env = lua_gettop(L);
     advance(L, r, until);
-    if (r->text.bytes.len > r->given) {
+    if (r->text.bytes.len > r->given && !r->doubtful) {
         guarded(L, i, push_new_text, 0);
         if (!lua_isnil(L, -1)) {
             lua_getfield(L, env, "on_text");

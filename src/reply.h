@@ -6,10 +6,11 @@
  *   messages      the conversation;  pending: the prompt in it, see history.h
  *   [REPLY_BODY]  the large body that is being sent, which keeps its strings
  *   hold          the Lua side goes on where the request has ended well
- *   on_text, on_event, wait, verbose, keep_partial, max_context_tokens: options
+ *   on_text, on_event, wait, verbose, keep_partial, max_context_tokens,
+ *   think_tags    options;  several: more than one answer was asked for
  *   text          all of it, once the answer is whole
  *   id, model, finish_reason, usage, logprobs, tool_calls, message, err, raw
- * and what chunk.c keeps while tool calls arrive.
+ * and what calls.h keeps while tool calls arrive.
  */
 #ifndef CHATBOT_REPLY_H
 #define CHATBOT_REPLY_H
@@ -18,6 +19,7 @@
 #include "bytes.h"
 #include "delta.h"
 #include "redact.h"
+#include "think.h"
 #include "utf8.h"
 
 #define REPLY_BODY 1
@@ -51,7 +53,12 @@ struct reply {
     enum reply_form form;
     bool fetch;    /* any JSON document, no conversation */
     bool document; /* with `fetch`: any document, as it is */
-    bool finished; /* finish_reason or [DONE] was seen: complete */
+    bool finished; /* finish_reason, as it counts, or [DONE]: complete */
+    bool reasoned; /* a finish_reason was seen, which may not count */
+    bool called;   /* a tool call has begun */
+    bool doubtful; /* there may be a better choice: nothing is handed out */
+    bool content;  /* the event that was read last has brought something */
+    bool thoughts; /* they have a field of their own */
     bool ended;    /* [DONE] was seen: nothing after it counts */
     bool eventful; /* there is an on_event */
     bool listed;   /* reply_dispatch advances it */
@@ -64,9 +71,11 @@ struct reply {
     bool held;     /* whole, but not over: _release, _reject or a new launch */
     enum reply_status verdict; /* of what is held */
     struct reply_text text, reasoning, refusal;
-    bool committed; /* a message of ours is in the conversation */
-    size_t blanks;  /* bytes at the head that tell nothing of the form */
-    size_t given;   /* bytes of `text` that were handed out */
+    struct think think; /* filters `text` */
+    double choice;      /* the index of that which is read; -1: not known */
+    bool committed;     /* a message of ours is in the conversation */
+    size_t blanks;      /* bytes at the head that tell nothing of the form */
+    size_t given;       /* bytes of `text` that were handed out */
     size_t reasoning_given;
     struct bytes scratch;     /* an unescaped piece */
     struct bytes last;        /* the last event, for `raw` */
@@ -112,6 +121,10 @@ int reply_guard(lua_State *L, int i, lua_CFunction f, int n, int results);
 /* Does what can be done without waiting, until `until` on the clock of
  * timers_now, and says what came of it. Calls on_text. [-0, +(0|1), e] */
 enum reply_state reply_advance(lua_State *L, int i, int64_t until);
+
+/* Raises for the want of memory while a reply is read, which then ends for it.
+ * [-0, +0, e] */
+void reply_no_memory(lua_State *L, struct reply *r);
 
 /* The time at which a reply_advance that begins now has to end. [-0, +0, m] */
 int64_t reply_deadline(lua_State *L);

@@ -303,14 +303,6 @@ local function advance_calls(reply, env, pass)
   return true
 end
 
--- Gives calls an id where the server has given none: the answer needs it. Nine
--- letters and digits are what the strictest service takes.
-local function name_calls(env)
-  for i, call in ipairs(env.tool_calls or {}) do
-    call.id = call.id or ("c%05d%03d"):format(#env.messages % 1e5, i % 1e3)
-  end
-end
-
 -- Whether the calls of a reply that has ended are ours to run.
 local function is_ours(reply, env)
   local handlers, calls = env.plan.handlers, env.tool_calls
@@ -324,13 +316,20 @@ end
 
 -- ---- the end of a reply ----------------------------------------------------
 
+-- Without the thoughts that some servers leave before an answer.
+local function without_thoughts(text)
+  local first = text:match("^%s*<think>()")
+  local _, last = text:find("</think>", first or 1, true)
+  return first and last and text:sub(last + 1) or text
+end
+
 -- The decoded answer, or nil and what is wrong; models like to put JSON between
 -- ``` fences.
 local function parsed(reply)
   if reply.text == "" and reply.refusal then
     return nil, "the model refused: " .. reply.refusal
   end
-  local value, problem = core.json_decode(unfenced(reply.text))
+  local value, problem = core.json_decode(unfenced(without_thoughts(reply.text)))
   if type(value) == "table" then return value end
   if reply:_env().finish_reason == "length" then
     return nil, "the answer was cut before its JSON was complete"
@@ -348,7 +347,6 @@ local tended = setmetatable({}, { __mode = "k" }) -- replies with an on_text
 function M.finish(reply, pass)
   local env = reply:_env()
   if reply.status ~= "streaming" then return nil, "done" end
-  name_calls(env)
   if is_ours(reply, env) then
     if not env.job and not env.running then env.round = (env.round or 0) + 1 end
     if not advance_calls(reply, env, pass) then return nil, "wait" end
@@ -407,6 +405,25 @@ local twins = { max_tokens = "max_completion_tokens", max_completion_tokens = "m
 local hopeless = { context_length_exceeded = true, exceed_context_size_error = true,
   invalid_api_key = true, model_not_found = true, content_filter = true }
 
+-- A value that is out of range is the program's error: without the limit that it set, the
+-- request would mean something else.
+local function is_bad_value(err)
+  for _, code in ipairs { err.code or "", err.type or "" } do
+    code = tostring(code)
+    if code == "invalid_value" or code:find("_below_m[ai][xn]%a*_value$")
+      or code:find("_above_m[ai][xn]%a*_value$") then
+      return true
+    end
+  end
+  local message = (err.message or ""):lower()
+  return message:find("too large", 1, true) ~= nil or message:find("too small", 1, true) ~= nil
+end
+
+-- A tool that must be called is what the program wants.
+local function is_forced(name, call)
+  return name == "tool_choice" and call[name] ~= "auto" and call[name] ~= "none"
+end
+
 -- Whether the message names the parameter: a plain word only as a name, that is,
 -- in quotes or after a colon.
 local function names(message, name)
@@ -427,7 +444,9 @@ local function culprit(bot, err, call, plan, route)
   local sent = {}
   for name in pairs(defaults) do sent[name] = sends(bot, call, name, route) or nil end
   for name in pairs(call) do
-    if not essential[name] and not defaults[name] then sent[name] = true end
+    if not essential[name] and not defaults[name] and not is_forced(name, call) then
+      sent[name] = true
+    end
   end
   if plan.structured and not plan.base.response_format and call.response_format then
     sent.response_format = true
@@ -458,7 +477,7 @@ end
 local function heal(bot, reply, err, plan)
   local env, renv = bot:_env(), reply:_env()
   if plan.strict or (err.status ~= 400 and err.status ~= 422) or hopeless[err.code]
-    or hopeless[err.type] then
+    or hopeless[err.type] or is_bad_value(err) then
     return false
   end
   local route, call = renv.route or env.route, renv.call or {}

@@ -18,6 +18,7 @@
 --   json_object      false: response_format is not taken as { type = "json_object" }
 --   json_schema      false: nor as { type = "json_schema", ... }
 --   reasoning_back   true: the reasoning of a turn with tool calls is sent back
+--   think_tags       true: thoughts may stand in <think> tags before an answer
 --   extra_content    true: as is what a tool call has beside the function
 --   rename           body field -> the name that this service has for it
 --   models           further rules for models: { prefix = {...}, rename = {...},
@@ -96,6 +97,7 @@ return {
     stream_options = false,
     json_object = false,
     rename = { max_completion_tokens = "max_tokens" },
+    think_tags = true,
   },
   {
     name = "openai",
@@ -124,11 +126,13 @@ return {
     name = "together",
     base_url = "https://api.together.xyz/v1",
     api_key_env = { "TOGETHER_API_KEY" },
+    think_tags = true,
   },
   {
     name = "fireworks",
     base_url = "https://api.fireworks.ai/inference/v1",
     api_key_env = { "FIREWORKS_API_KEY" },
+    think_tags = true,
   },
   {
     name = "cerebras",

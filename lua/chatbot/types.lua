@@ -51,6 +51,8 @@
 ---@field prompt_tokens? integer
 ---@field completion_tokens? integer
 ---@field total_tokens? integer
+---@field cached_tokens? integer of the prompt's, whatever the service calls them
+---@field reasoning_tokens? integer of the answer's
 ---@field [string] any
 
 ---@class chatbot.Logprobs
@@ -113,6 +115,7 @@
 ---@field max_context_tokens? integer forget the oldest exchanges when an answer's total passes it
 ---@field on_trim? fun(messages: chatbot.Message[]) is told what max_context_tokens took out
 ---@field keep_partial? boolean keep the text of an answer that failed as a message
+---@field think_tags? boolean <think> tags before an answer hold reasoning
 ---@field http_version? "1.1"|"2" default "1.1"
 ---@field ca_file? string CA certificates, in PEM
 ---@field proxy? string URL of a proxy; default from the environment; never for loopback
@@ -195,6 +198,7 @@
 ---@field json_object? boolean false: response_format is not taken as {type = "json_object"}
 ---@field json_schema? boolean false: nor as {type = "json_schema"}
 ---@field reasoning_back? boolean the reasoning of a turn with tool calls is sent back
+---@field think_tags? boolean thoughts may stand in <think> tags before an answer
 ---@field extra_content? boolean so is the extra_content of a tool call
 ---@field rename? table<string, string> field of the body -> the name this service has for it
 ---@field models? chatbot.ModelRule[] further rules for some models

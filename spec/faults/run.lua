@@ -248,10 +248,12 @@ local function check_servers(job)
       end
     end
     for _, event in ipairs(server:events()) do
-      if event.what == "server error" or event.what == "bad step" then
+      if event.what == "server error" or event.what == "bad step"
+        or event.what == "refused" then
         problems[#problems + 1] = event.what .. ": " .. tostring(event.message)
       end
     end
+    server:refused() -- it has been told
   end
 end
 

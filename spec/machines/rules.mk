@@ -75,6 +75,10 @@ STEPS ?= 10000
 walk: core  ## a conversation against a model of it; STEPS=10000 SEED=n
 	@$(call WITH,$(BUILD)) $(LUA) $(MACHINE)/walk.lua $(STEPS) $(SEED)
 
+replay: core  ## recorded answers of services against an own reading; DIR=folder
+	@$(call WITH,$(BUILD)) SEED='$(SEED)' \
+	  $(LUA) $(MACHINE)/replay.lua '$(DIR)' $(ARGS)
+
 fuzz: $(FUZZERS)  ## fuzz the parsing layer for SECONDS seconds each
 	@$(LUA) spec/c/seeds/make.lua build/c/seeds
 	@$(MACHINE)/fuzz.sh $(SECONDS) $(FUZZERS)
@@ -103,4 +107,5 @@ $(BUILD)/threads: $(MACHINE)/threads.c $(OBJ)
 	$(Q)$(CC) $(C_FLAGS) $(LUA_CFLAGS) -pthread -o $@ $< $(OBJ) $(LUA_LIBS) \
 	  $(LIBS)
 
-.PHONY: asan apicheck gc valgrind oom tsan soak chaos walk fuzz machines-quick
+.PHONY: asan apicheck gc valgrind oom tsan soak chaos walk replay fuzz \
+  machines-quick

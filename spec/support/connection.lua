@@ -2,7 +2,7 @@
 --
 -- Reading goes on for the whole life of a connection, beside the steps, so that
 -- requests and the client's leaving are seen at once, whatever is being played.
--- A listener is a table {scripts, played, tls, context, events, requests,
+-- A listener is a table {scripts, played, strict, tls, context, events, requests,
 -- connections, changed}; each thing that happens is recorded in `events`, and
 -- `changed` wakes whoever waits. Runs in a coroutine of cqueues.
 
@@ -11,6 +11,7 @@ local errno = require "cqueues.errno"
 local luasocket = require "socket"
 local json = require "cjson"
 local request_parser = require("request").parser
+local strict = require "strict"
 local wire = require "wire"
 
 local connection = {}
@@ -49,11 +50,13 @@ local function parser(conn)
   return request_parser(function()
     record(conn, "head")
   end, function(request)
+    local listener = conn.listener
     request.conn, request.at = conn.n, cqueues.monotime()
+    if listener.strict then request.refused = strict.request(request, listener.strict) end
     conn.requests[#conn.requests + 1] = request
-    local all = conn.listener.requests
-    all[#all + 1] = request
+    listener.requests[#listener.requests + 1] = request
     record(conn, "request", { n = #conn.requests })
+    if request.refused then record(conn, "refused", { message = request.refused }) end
   end)
 end
 
@@ -148,7 +151,7 @@ local function send_pieces(conn, step, bytes)
 end
 
 local play = {} -- what a step names -> the function that plays it
-local play_steps
+local play_step, play_steps
 
 function play.send(conn, step)
   local list = type(step.send) == "table" and step.send or { step.send }
@@ -197,12 +200,25 @@ function play.wait_close(conn, step)
   if not seen then record(conn, "still open") end
 end
 
+-- The next request is the one that is answered now. False, and the connection is closed
+-- behind an answer that says why, when no strict service would take it.
+local function take_request(conn)
+  conn.answered = conn.answered + 1
+  local problem = conn.requests[conn.answered].refused
+  if not problem then return true end
+  for _, step in ipairs(wire.http(400, {}, { error = { message = "refused: " .. problem } },
+    { framing = "close" })) do
+    play_step(conn, step)
+  end
+  return false
+end
+
 function play.expect_request(conn, step)
   local seconds = type(step.expect_request) == "number" and step.expect_request or nil
   wait_until(conn.listener, seconds, function()
     return conn.gone or conn.closed or #conn.requests > conn.answered
   end)
-  if #conn.requests > conn.answered then conn.answered = conn.answered + 1 end
+  if #conn.requests > conn.answered then take_request(conn) end
 end
 
 function play.lua(conn, step)
@@ -221,7 +237,7 @@ local ACTIONS = {
   "wait_close", "expect_request", "lua",
 }
 
-local function play_step(conn, step)
+function play_step(conn, step)
   for _, action in ipairs(ACTIONS) do
     if step[action] then return play[action](conn, step) end
   end
@@ -296,8 +312,7 @@ local function serve_connection(conn)
     if conn.closed then return end
     start_reading(conn)
     if not await_request(conn) then break end
-    conn.answered = conn.answered + 1
-    play_steps(conn, after)
+    if take_request(conn) then play_steps(conn, after) end
     -- kept alive: a further request takes the next script
     if conn.closed or not await_request(conn) then break end
   end

@@ -39,6 +39,13 @@
 --   opts.accept  "never": connected by the kernel and never served;
 --                "full": SYNs are dropped, so that connecting hangs
 --   opts.host    default "127.0.0.1"; opts.port  default: any that is free
+--   opts.strict  false, or a name of strict.services; see "refused" below
+--
+-- A POST to .../chat/completions that the strictest service would not take
+-- (spec/support/strict.lua has the rules) is answered with 400 instead of its script, the
+-- event "refused" (message) is recorded, and close_all raises, so that the test fails
+-- whatever it expects. A spec that is about a service with wishes of its own names it; one
+-- that sends what no service would take says `strict = false`.
 --
 -- s.url, s.port, s.origin                "http://127.0.0.1:PORT/v1", PORT, without /v1
 -- s:requests()    so far: {method, target, version, line, headers = {{name, value}, ...},
@@ -47,14 +54,16 @@
 -- s:events()      so far: {what, conn, at, ...}; `what` is one of "accepted", "tls",
 --                 "tls failed" (message), "head", "request" (n), "sent" (n, total),
 --                 "half closed", "peer closed" (how = "fin" | "rst"), "closed",
---                 "still open", "bad request", "bad step", "server error"
+--                 "still open", "bad request", "bad step", "server error", "refused"
 -- s:history(conn) the names of the events, "peer closed" with its `how`
 -- s:wait(n, seconds, what, pump)  until n events `what` (default "request") were seen;
 --                 `pump` is called in between. Returns whether they were.
+-- s:refused()     messages of the events "refused"; close_all does not raise for these
 -- s:connections() {conn, sent, received, tls, gone, closed, requests}, live counts
 -- s:script(scripts)               new scripts from the next connection or request on
 -- s:close()
--- support.close_all()             every listener, at the end of a test
+-- support.close_all()             every listener, at the end of a test; raises when a
+--                                 request was refused
 -- support.dead_port()             a port on which nothing listens
 --
 -- BYTES (spec/support/wire.lua has the options): support.http, sse, json_completion,
@@ -163,12 +172,13 @@ local Listener = {}
 Listener.__index = Listener
 
 ---@param scripts table one script for each connection; the last one repeats
----@param opts? {tls: string?, accept: string?, host: string?, port: integer?}
+---@param opts? {tls: string?, accept: string?, host: string?, port: integer?, strict: any}
 function support.serve(scripts, opts)
   opts = opts or {}
   local answer = ask {
     op = "serve", scripts = prepared(scripts), tls = opts.tls, accept = opts.accept,
     host = opts.host, port = opts.port,
+    strict = opts.strict == nil and "strictest" or opts.strict,
   }
   local host = opts.host or "127.0.0.1"
   if host:find(":", 1, true) then host = "[" .. host .. "]" end
@@ -176,6 +186,8 @@ function support.serve(scripts, opts)
   self.origin = (opts.tls and "https://" or "http://") .. host .. ":" .. answer.port
   self.url = self.origin .. "/v1"
   self._requests, self._events = {}, {}
+  local caller = debug.getinfo(2, "Sl")
+  self._made = caller.short_src .. ":" .. caller.currentline
   open[self] = true
   return self
 end
@@ -184,6 +196,8 @@ local function append_new(list, new)
   for _, item in ipairs(new) do list[#list + 1] = item end
   return list
 end
+
+local refused = {} -- what close_all has to say: {listener, message}
 
 function Listener:requests()
   if self.closed then return self._requests end
@@ -198,7 +212,22 @@ end
 function Listener:events()
   if self.closed then return self._events end
   local answer = ask { op = "events", id = self.id, seen = #self._events }
+  for _, event in ipairs(answer.events) do
+    if event.what == "refused" then refused[#refused + 1] = { self, event.message } end
+  end
   return append_new(self._events, answer.events)
+end
+
+--- What was refused so far, for a spec that is about it.
+---@return string[]
+function Listener:refused()
+  self:events()
+  local out, others = {}, {}
+  for _, item in ipairs(refused) do
+    if item[1] == self then out[#out + 1] = item[2] else others[#others + 1] = item end
+  end
+  refused = others
+  return out
 end
 
 --- The names of the events, of one connection or of all, for a glance or an assert.
@@ -252,6 +281,13 @@ end
 
 function support.close_all()
   while next(open) do next(open):close() end
+  if #refused == 0 then return end
+  local list = {}
+  for i, item in ipairs(refused) do
+    list[i] = ("%s (the server of %s)"):format(item[2], item[1]._made)
+  end
+  refused = {}
+  error("requests that a strict service refuses:\n" .. table.concat(list, "\n"), 0)
 end
 
 --- A port of 127.0.0.1 on which nothing listens.

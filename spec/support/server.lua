@@ -37,6 +37,7 @@ local function open_listener(options)
   last_id = last_id + 1
   local listener = {
     id = last_id, scripts = options.scripts, played = 0, tls = options.tls,
+    strict = options.strict,
     events = {}, requests = {}, connections = {}, changed = condition.new(),
   }
   if listener.tls and listener.tls ~= "stall" then
