@@ -1158,7 +1158,8 @@ describe("the fields of a reply", function()
     for _, name in ipairs { "on_event", "on_reasoning" } do
       local server = support.serve { sse({ { reasoning_content = "Hm." }, "Hel", "lo" }) }
       local count = 0
-      local reply = assert(bot_at(server, { [name] = function() count = count + 1 end }):stream("hi"))
+      local bot = bot_at(server, { [name] = function() count = count + 1 end })
+      local reply = assert(bot:stream("hi"))
       while chatbot.poll(1) > 0 do assert(reply) end
       assert.truthy(count > 0)
       assert.equal("Hello", (reply:poll()))
