@@ -347,7 +347,7 @@ static int distance(const char *a, const char *b)
     int row[LONGEST + 1], n = (int)strnlen(b, LONGEST);
     for (int k = 0; k <= n; k++)
         row[k] = k;
-    for (int i = 0; a[i] != '\0' && i < LONGEST; i++) {
+    for (int i = 0; i < LONGEST && a[i] != '\0'; i++) {
         int diagonal = row[0];
         row[0] = i + 1;
         for (int k = 0; k < n; k++) {
