@@ -29,11 +29,11 @@ static enum http_fault append(struct reply_text *t, const char *s, size_t n)
 static enum http_fault add(struct reply *r, struct reply_text *t, const char *s,
                            size_t n)
 {
+    r->content = r->content || n > 0;
+    if (r->think.state == THINK_OFF || t != &r->text)
+        return append(t, s, n);
     struct think_piece p;
     enum http_fault fault = FAULT_NONE;
-    r->content = r->content || n > 0;
-    if (t != &r->text || r->think.state == THINK_OFF)
-        return append(t, s, n);
     while (fault == FAULT_NONE && think_next(&r->think, &s, &n, &p))
         fault = append(p.reasoning ? &r->reasoning : t, p.s, p.n);
     return fault;

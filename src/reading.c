@@ -237,29 +237,32 @@ static bool take_json(lua_State *L, struct reply *r, int env, const char *s,
     return true;
 }
 
-/* Whether the event is one that only keeps the connection alive. */
-static bool is_idle(const struct sse_event *ev)
+/* Whether the type of an event is one that only keeps the connection alive. */
+static bool is_idle(const char *type, size_t n)
 {
     static const char *const names[] = {"ping", "keepalive", "keep-alive",
                                         "keep_alive", "heartbeat"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (ev->type_len == strlen(names[i]) &&
-            memcmp(ev->type, names[i], ev->type_len) == 0)
+        if (n == strlen(names[i]) && memcmp(type, names[i], n) == 0)
             return true;
     return false;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 /* Whether the data is [DONE], with or without white space around it. */
 static bool is_done(const char *s, size_t n)
 {
-    while (n > 0 && strchr(" \t\r\n", *s) != NULL && *s != '\0')
-        s++, n--;
+    for (; n > 0 && is_blank(*s); n--)
+        s++;
     if (n < 6 || memcmp(s, "[DONE]", 6) != 0)
         return false;
-    for (s += 6, n -= 6; n > 0; s++, n--)
-        if (strchr(" \t\r\n", *s) == NULL || *s == '\0')
-            return false;
-    return true;
+    for (s += 6, n -= 6; n > 0 && is_blank(*s); n--)
+        s++;
+    return n == 0;
 }
 
 /* False: an error table is pushed. [-0, +(0|1), m] */
@@ -271,10 +274,11 @@ static bool take_event(lua_State *L, struct reply *r, int env,
         push_event_error(L, r, ev->data, ev->data_len);
         return false;
     }
-    if (ev->data_len == 0 || is_idle(ev))
+    if (ev->data_len == 0 ||
+        (ev->type_len > 0 && is_idle(ev->type, ev->type_len)))
         return true;
     http_event(r->request);
-    if (is_done(ev->data, ev->data_len)) {
+    if (*ev->data != '{' && is_done(ev->data, ev->data_len)) {
         r->finished = r->ended = true;
         return true;
     }
