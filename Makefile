@@ -18,6 +18,7 @@ SPECS      ?= spec
 WRAP       ?=
 SECONDS    ?= 60
 DIR        ?=
+STEPS      ?= 10000
 ARGS       ?=
 QUICK      ?=
 RECORD     ?=

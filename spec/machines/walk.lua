@@ -79,7 +79,8 @@ local PLAY = [==[
 local server, served
 local function serve()
   if server then server:close() end
-  server, served = support.serve { { lua = PLAY } }, 0
+  -- what is sent is not judged: empty answers and cut calls are still sent as they are
+  server, served = support.serve({ { lua = PLAY } }, { strict = false }), 0
   chatbot.register("alpha", { base_url = server.url, reasoning_back = true })
   chatbot.register("beta", { base_url = server.url, stream_options = false })
 end
