@@ -321,9 +321,7 @@ static void push_utf8(lua_State *L, struct reply *r)
     lua_pushlstring(L, r->scratch.data, r->scratch.len);
 }
 
-/* The call on top will be sent back, and JSON must be able to hold it: strings
- * become UTF-8; keys that are not, and infinite numbers, go. [-0, +0, m] */
-static void make_sendable(lua_State *L, struct reply *r)
+void calls_make_sendable(lua_State *L, struct reply *r)
 {
     luaL_checkstack(L, 6, NULL);
     lua_pushnil(L);
@@ -334,7 +332,7 @@ static void make_sendable(lua_State *L, struct reply *r)
             lua_pushnil(L);
             lua_rawset(L, -5);
         } else if (lua_istable(L, -1)) {
-            make_sendable(L, r);
+            calls_make_sendable(L, r);
         } else if (lua_type(L, -1) == LUA_TSTRING && !is_utf8(L, -1)) {
             push_utf8(L, r);
             lua_pushvalue(L, -3); /* table, key, value, new, key */
@@ -345,9 +343,8 @@ static void make_sendable(lua_State *L, struct reply *r)
     }
 }
 
-/* Pushes the arguments, of which the pieces are on top; what stands for none is
- * an empty object. [-0, +1, m] */
-static void push_arguments(lua_State *L, struct reply *r)
+/* Joins the pieces in the list on top in the scratch. [-0, +0, m] */
+static void join(lua_State *L, struct reply *r)
 {
     struct utf8 utf8 = {.len = 0};
     int n = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : 0;
@@ -362,6 +359,20 @@ static void push_arguments(lua_State *L, struct reply *r)
     }
     if (utf8_finish(&utf8, &r->scratch) != BYTES_OK)
         reply_no_memory(L, r);
+}
+
+void calls_push_joined(lua_State *L, struct reply *r)
+{
+    join(L, r);
+    lua_pushlstring(L, r->scratch.len > 0 ? r->scratch.data : "",
+                    r->scratch.len);
+}
+
+/* Pushes the arguments, of which the pieces are on top; what stands for none is
+ * an empty object. [-0, +1, m] */
+static void push_arguments(lua_State *L, struct reply *r)
+{
+    join(L, r);
     const char *s = r->scratch.data;
     size_t len = r->scratch.len;
     if (len > 0)
@@ -473,7 +484,7 @@ void calls_finish(lua_State *L, struct reply *r, int env)
         push_arguments(L, r);
         lua_setfield(L, -3, "arguments");
         lua_pop(L, 2);
-        make_sendable(L, r);
+        calls_make_sendable(L, r);
         if (named)
             lua_rawseti(L, top + 2, ++kept);
         else

@@ -125,7 +125,8 @@ static void set_messages(lua_State *L, int messages, int from, int arg)
     const char *wrong = history_check(L, from);
     if (wrong != NULL)
         binding_argerror(L, arg, wrong);
-    history_assign(L, messages, from);
+    binding_argcheck(L, history_assign(L, messages, from), arg,
+                     "a message is nested too deeply");
 }
 
 /* Gives a new bot's environment the weak table for its reply, so that a lost
@@ -548,7 +549,8 @@ static int chatbot_clone(lua_State *L)
     lua_setfield(L, 4, "options");
     lua_newtable(L); /* 7 */
     lua_getfield(L, 2, "messages");
-    history_assign(L, 7, 8);
+    if (!history_assign(L, 7, 8))
+        luaL_error(L, "a message is nested too deeply to be copied");
     lua_settop(L, 7);
     lua_setfield(L, 4, "messages");
     for (int i = 0; i < 3; i++) {

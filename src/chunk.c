@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "calls.h"
+#include "details.h"
 #include "failure.h"
 
 #define MAX_CHOICES 128
@@ -411,6 +412,13 @@ static enum http_fault take_delta(lua_State *L, struct reply *r, int env)
         r->kept += r->event_len;
         lua_pop(L, 1);
     }
+    if (r->details && get_table(L, "reasoning_details")) {
+        details_take(L, env);
+        r->kept += r->event_len;
+        lua_pop(L, 1);
+    }
+    if (get_table(L, "extra_content"))
+        lua_setfield(L, env, "extra_content");
     return r->kept > r->text.bytes.max ? FAULT_LIMIT : fault;
 }
 
@@ -604,6 +612,33 @@ void chunk_flush(struct reply *r)
     utf8_finish(&r->text.utf8, &r->text.bytes);
 }
 
+/* Names the provider in the message on top when there is something in it that
+ * is given back to that one alone. [-0, +0, m] */
+static void name_owner(lua_State *L, int env)
+{
+    static const char *const private[] = {"reasoning_content",
+                                          "reasoning_details", "extra_content"};
+    int message = lua_gettop(L);
+    bool owned = false;
+    for (size_t i = 0; i < sizeof private / sizeof *private; i++)
+        lua_getfield(L, message, private[i]);
+    lua_getfield(L, message, "tool_calls");
+    int n = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : 0;
+    for (int i = 1; i <= n && !owned; i++) {
+        lua_rawgeti(L, message + 4, i);
+        lua_getfield(L, -1, "extra_content");
+        owned = !lua_isnil(L, -1);
+        lua_pop(L, 2);
+    }
+    for (int i = 1; i <= 3; i++)
+        owned = owned || !lua_isnil(L, message + i);
+    lua_settop(L, message);
+    if (owned) {
+        lua_getfield(L, env, "provider");
+        lua_setfield(L, message, "provider");
+    }
+}
+
 void chunk_finish(lua_State *L, struct reply *r, int env)
 {
     chunk_flush(r);
@@ -638,6 +673,13 @@ void chunk_finish(lua_State *L, struct reply *r, int env)
         lua_pushlstring(L, r->reasoning.bytes.data, r->reasoning.bytes.len);
         lua_setfield(L, -2, "reasoning_content");
     }
+    details_finish(L, r, env);
+    lua_setfield(L, -2, "reasoning_details");
+    lua_getfield(L, env, "extra_content");
+    if (lua_istable(L, -1))
+        calls_make_sendable(L, r);
+    lua_setfield(L, -2, "extra_content");
+    name_owner(L, env);
     lua_pushvalue(L, -1);
     lua_setfield(L, env, "message");
 }

@@ -5,7 +5,10 @@
 
 #include <string.h>
 
-#define OVERHEAD 16 /* bytes that a message is counted for beside its text */
+#include "json.h"
+
+#define MAX_DEPTH 64 /* of tables in a message, as in JSON */
+#define OVERHEAD  16 /* bytes that a message is counted for beside its text */
 
 static int length(lua_State *L, int list)
 {
@@ -118,31 +121,105 @@ const char *history_check(lua_State *L, int i)
     return NULL;
 }
 
-void history_assign(lua_State *L, int list, int from)
+/* Replaces the value on top by a copy, when it is a table: of all that is in
+ * it, and one of each table, however often it is met. `seen` maps tables to
+ * copies. False when they are nested too deeply. [-1, +1, m] */
+static bool copy_deep(lua_State *L, int seen, int depth)
+{
+    if (!lua_istable(L, -1))
+        return true;
+    luaL_checkstack(L, 6, NULL);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, seen);
+    if (lua_istable(L, -1)) {
+        lua_remove(L, -2);
+        return true;
+    }
+    lua_pop(L, 1);
+    if (depth == 0)
+        return false;
+    lua_newtable(L); /* from, to */
+    if (json_is_array(L, -2))
+        json_array(L);
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, seen);
+    lua_pushnil(L);
+    while (lua_next(L, -3)) { /* from, to, key, value */
+        if (!copy_deep(L, seen, depth - 1))
+            return false;
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, -4);
+    }
+    lua_remove(L, -2);
+    return true;
+}
+
+bool history_assign(lua_State *L, int list, int from)
 {
     list = lua_absindex(L, list);
     from = lua_absindex(L, from);
-    int n = length(L, from);
+    int n = length(L, from), top = lua_gettop(L);
     lua_newtable(L); /* first the copies, since `from` may be `list` */
-    int copies = lua_gettop(L);
+    lua_newtable(L); /* those that were made */
     for (int i = 1; i <= n; i++) {
-        lua_newtable(L);
         lua_rawgeti(L, from, i);
-        lua_pushnil(L);
-        while (lua_next(L, -2)) { /* copy, message, key, value */
-            lua_pushvalue(L, -2);
-            lua_insert(L, -2);
-            lua_rawset(L, -5);
+        if (!copy_deep(L, top + 2, MAX_DEPTH)) {
+            lua_settop(L, top);
+            return false;
         }
-        lua_pop(L, 1);
-        lua_rawseti(L, copies, i);
+        lua_rawseti(L, top + 1, i);
     }
     remove_range(L, list, 1, length(L, list));
     for (int i = 1; i <= n; i++) {
-        lua_rawgeti(L, copies, i);
+        lua_rawgeti(L, top + 1, i);
         lua_rawseti(L, list, i);
     }
-    lua_pop(L, 1);
+    lua_settop(L, top);
+    return true;
+}
+
+/* Whether the answer on top has a text and no other fields than all have. */
+static bool is_plain_answer(lua_State *L)
+{
+    bool text = false, other = false;
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        size_t n = 0;
+        const char *key =
+            lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+        const char *s =
+            lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
+        if (strcmp(key, "content") == 0)
+            text = s == NULL || strspn(s, " \t\r\n") < n;
+        else if (strcmp(key, "role") != 0 && strcmp(key, "name") != 0)
+            other = true;
+        lua_pop(L, 1);
+    }
+    return text && !other;
+}
+
+bool history_plain(lua_State *L, int list)
+{
+    int n = length(L, list), top = lua_gettop(L);
+    bool plain = true;
+    luaL_checkstack(L, 6, NULL);
+    for (int i = 1; plain && i <= n; i++) {
+        lua_rawgeti(L, list, i);
+        if (lua_istable(L, -1)) {
+            lua_pushliteral(L, "role");
+            lua_rawget(L, -2);
+            const char *role = lua_tostring(L, -1);
+            lua_pop(L, 1);
+            if (role != NULL && strcmp(role, "assistant") == 0)
+                plain = is_plain_answer(L);
+            else
+                plain = role == NULL || strcmp(role, "tool") != 0;
+        }
+        lua_settop(L, top);
+    }
+    return plain;
 }
 
 void history_system(lua_State *L, int list)

@@ -28,13 +28,20 @@ void history_undo(lua_State *L, int list, int pending, bool tail);
 /* Appends the message on top: [-1, +0, m] */
 void history_append(lua_State *L, int list);
 
-/* Makes `list` hold copies of the messages in the list at `from`, and nothing
- * else; `from` must have passed history_check. [-0, +0, m] */
-void history_assign(lua_State *L, int list, int from);
+/* Makes `list` hold copies of the messages in the list at `from`, which share
+ * nothing with them that can be changed, and nothing else; `from` must have
+ * passed history_check. False, and nothing changed, when tables are nested too
+ * deeply to be sent. [-0, +0, m] */
+bool history_assign(lua_State *L, int list, int from);
 
 /* What is wrong with the list at `i`: NULL, or a text pushed. [-0, +(0|1), m]
  */
 const char *history_check(lua_State *L, int i);
+
+/* Whether all messages of the list are sent as they are to any service: no
+ * calls, no results, no empty answers, nothing that one provider has added.
+ * What is no message counts as plain. Reads raw. [-0, +0, m] */
+bool history_plain(lua_State *L, int list);
 
 /* Puts the system message with the text on top to the front, instead of one
  * that is there. [-1, +0, m] */

@@ -7,6 +7,7 @@
 
 #include "binding.h"
 #include "failure.h"
+#include "history.h"
 #include "options.h"
 #include "provider.h"
 #include "reply.h"
@@ -175,6 +176,8 @@ static void fill_reply(lua_State *L, const struct stack *s)
     lua_setfield(L, s->renv, "several");
     lua_pushboolean(L, provider_has(L, s->route, "reasoning_back"));
     lua_setfield(L, s->renv, "reasoning_back");
+    lua_pushboolean(L, provider_has(L, s->route, "reasoning_details"));
+    lua_setfield(L, s->renv, "details_back");
     lua_getfield(L, s->route, "provider");
     lua_setfield(L, s->renv, "provider");
     lua_getfield(L, s->route, "model");
@@ -238,6 +241,14 @@ static void push_sources(lua_State *L, struct stack *s)
     s->source.max_request = (double)options_bytes(
         L, top + 5, top + 4, "max_request_bytes", 64 << 20);
     lua_settop(L, top + 7);
+    if (!fetch && !history_plain(L, top + 6)) {
+        lua_getfield(L, s->bot, "_turns");
+        lua_pushvalue(L, s->bot);
+        lua_pushvalue(L, top + 6);
+        lua_pushvalue(L, s->route);
+        lua_call(L, 3, 1);
+        lua_replace(L, top + 6);
+    }
     lua_getfield(L, s->env, "known");
     lua_pushnil(L);
     s->source.known = top + 8;

@@ -70,9 +70,9 @@ void reply_forget(lua_State *L, int i)
 {
     struct reply *r = lua_touserdata(L, i);
     static const char *const names[] = {
-        "id",         "model",      "usage",      "finish_reason",
-        "logprobs",   "tool_calls", "tool_index", "tool_parts",
-        "request_id", "raw",        "text"};
+        "id",         "model",      "usage",        "finish_reason", "logprobs",
+        "tool_calls", "tool_index", "tool_parts",   "request_id",    "raw",
+        "text",       "details",    "detail_index", "extra_content"};
     drop_texts(r);
     r->text.utf8 = r->reasoning.utf8 = r->refusal.utf8 =
         (struct utf8){.len = 0};
@@ -80,13 +80,16 @@ void reply_forget(lua_State *L, int i)
     r->more = false;
     r->finished = r->ended = r->named = r->held = false;
     r->reasoned = r->called = r->content = r->thoughts = false;
-    r->doubtful = false;
+    r->doubtful = r->begun = false;
     r->kept = r->blanks = 0;
     compat_getenv(L, i);
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         lua_pushnil(L);
         lua_setfield(L, -2, names[k]);
     }
+    lua_getfield(L, -1, "details_back");
+    r->details = lua_toboolean(L, -1);
+    lua_pop(L, 1);
     lua_getfield(L, -1, "think_tags");
     lua_getfield(L, -2, "several");
     r->think =
@@ -158,15 +161,21 @@ static void guarded(lua_State *L, int i, lua_CFunction f, int n)
 
 /* ---- advancing ---- */
 
-/* Calls the function on top with the text below it; an error in it ends the
- * reply. [-1, +0, e] */
-static void call_on_text(lua_State *L, int i)
+/* Calls the function below its `n` arguments; an error in it ends the reply.
+ * [-(n + 1), +0, e] */
+static void call(lua_State *L, int i, int n)
 {
-    lua_pushvalue(L, -2);
-    if (lua_pcall(L, 1, 0, 0) != 0) {
+    if (lua_pcall(L, n, 0, 0) != 0) {
         reply_close(L, i);
         lua_error(L);
     }
+}
+
+/* Calls the function on top with the text below it. [-1, +0, e] */
+static void call_on_text(lua_State *L, int i)
+{
+    lua_pushvalue(L, -2);
+    call(L, i, 1);
 }
 
 /* Prints usage or the whole reply, as the method _report does it. [-0, +0, e]
@@ -238,7 +247,9 @@ static int push_new_reasoning(lua_State *L)
     return push_new(L, &r->reasoning.bytes, &r->reasoning_given);
 }
 
-/* Hands new reasoning to on_reasoning, when there is such an option. */
+/* Hands new reasoning to on_reasoning, when there is such an option, and says
+ * whether it is the first of a request: another model's may have come before.
+ * [-0, +0, e] */
 static void tell_reasoning(lua_State *L, struct reply *r, int i, int env)
 {
     if (r->reasoning.bytes.len == r->reasoning_given || r->doubtful)
@@ -246,9 +257,11 @@ static void tell_reasoning(lua_State *L, struct reply *r, int i, int env)
     lua_getfield(L, env, "on_reasoning");
     if (lua_isfunction(L, -1)) {
         guarded(L, i, push_new_reasoning, 0);
-        lua_insert(L, -2); /* text, function */
-        if (!lua_isnil(L, -2))
-            call_on_text(L, i);
+        if (!lua_isnil(L, -1)) {
+            lua_pushboolean(L, !r->begun);
+            r->begun = true;
+            call(L, i, 2);
+        }
     }
     lua_settop(L, env);
 }

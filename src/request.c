@@ -18,11 +18,7 @@
 #include "provider.h"
 #include "url.h"
 
-#define LARGE    ((size_t)256 * 1024) /* bytes of a body that is not joined */
-#define MAX_NAME 64                   /* bytes of a function's name */
-
-static const char NAME_BYTES[] = "abcdefghijklmnopqrstuvwxyz_-"
-                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+#define LARGE ((size_t)256 * 1024) /* bytes of a body that is not joined */
 
 /* ---- body ---- */
 
@@ -118,213 +114,6 @@ static void copy_table(lua_State *L)
     lua_remove(L, -2);
 }
 
-/* Replaces the table on top by a copy without this field, if it has it. Whether
- * it had. [-1, +1, m] */
-static bool without(lua_State *L, const char *name)
-{
-    push_field(L, lua_gettop(L), name);
-    bool there = !lua_isnil(L, -1);
-    lua_pop(L, 1);
-    if (there) {
-        copy_table(L);
-        lua_pushnil(L);
-        lua_setfield(L, -2, name);
-    }
-    return there;
-}
-
-/* Whether the table at `i` has no other fields than these, of which the last is
- * NULL. [-0, +0, m] */
-static bool has_only(lua_State *L, int i, const char *const *names)
-{
-    lua_pushnil(L);
-    while (lua_next(L, i)) {
-        const char *const *name = names;
-        const char *key =
-            lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-        while (*name != NULL && strcmp(*name, key) != 0)
-            name++;
-        if (*name == NULL) {
-            lua_pop(L, 2);
-            return false;
-        }
-        lua_pop(L, 1);
-    }
-    return true;
-}
-
-/* Whether the value on top is the text of a JSON object. [-0, +0, m] */
-static bool is_object(lua_State *L)
-{
-    size_t n;
-    if (lua_type(L, -1) != LUA_TSTRING)
-        return false;
-    const char *s = lua_tolstring(L, -1, &n);
-    if (s[strspn(s, " \t\r\n")] != '{')
-        return false;
-    bool object = json_decode(L, s, n);
-    lua_pop(L, 1);
-    return object;
-}
-
-/* Replaces the name on top by one that every service takes; models invent
- * others. [-1, +1, m] */
-static void fit_name(lua_State *L)
-{
-    size_t n;
-    const char *s = lua_tolstring(L, -1, &n);
-    char name[MAX_NAME];
-    bool same = n > 0 && n <= MAX_NAME;
-    if (n > MAX_NAME)
-        n = MAX_NAME;
-    for (size_t i = 0; i < n; i++) {
-        name[i] = s[i];
-        if (strchr(NAME_BYTES, s[i]) == NULL || s[i] == '\0') {
-            name[i] = '_';
-            same = false;
-        }
-    }
-    if (same)
-        return;
-    if (n > 0)
-        lua_pushlstring(L, name, n);
-    else
-        lua_pushliteral(L, "_");
-    lua_remove(L, -2);
-}
-
-/* Replaces the function of a call on top by one with the two fields that every
- * service knows, and an object for arguments, unless it is so. True when it
- * was replaced. [-1, +1, m] */
-static bool fit_function(lua_State *L)
-{
-    static const char *const known[] = {"name", "arguments", NULL};
-    int from = lua_gettop(L);
-    push_field(L, from, "arguments");
-    if (lua_istable(L, -1) && !encoded_push(L, -1))
-        lua_pop(L, 1);
-    bool object = is_object(L), as_it_is = object && lua_gettop(L) == from + 1;
-    int arguments = lua_gettop(L), name = arguments + 1;
-    push_field(L, from, "name");
-    if (lua_type(L, name) == LUA_TSTRING) {
-        lua_pushvalue(L, name);
-        fit_name(L);
-        as_it_is = as_it_is && lua_rawequal(L, -1, name);
-        lua_replace(L, name);
-    }
-    if (as_it_is && has_only(L, from, known)) {
-        lua_settop(L, from);
-        return false;
-    }
-    lua_createtable(L, 0, 2);
-    lua_pushvalue(L, name);
-    lua_setfield(L, -2, "name");
-    if (object)
-        lua_pushvalue(L, arguments);
-    else
-        lua_pushliteral(L, "{}");
-    lua_setfield(L, -2, "arguments");
-    lua_replace(L, from);
-    lua_settop(L, from);
-    return true;
-}
-
-/* Replaces the call of a function on top by one that this service takes, unless
- * it is so. True when it was replaced. [-1, +1, m] */
-static bool fit_call(lua_State *L, bool extra)
-{
-    static const char *const known[] = {"id", "type", "function",
-                                        "extra_content", NULL};
-    int from = lua_gettop(L);
-    push_field(L, from, "function");
-    if (!lua_istable(L, -1)) {
-        lua_settop(L, from);
-        return false;
-    }
-    bool changed = fit_function(L), odd = !has_only(L, from, known);
-    push_field(L, from, "extra_content");
-    odd = odd || (!extra && !lua_isnil(L, -1));
-    if (!changed && !odd) {
-        lua_settop(L, from);
-        return false;
-    }
-    lua_createtable(L, 0, 4);
-    lua_pushvalue(L, from + 1);
-    lua_setfield(L, -2, "function");
-    for (int i = 0; i < 2; i++) {
-        push_field(L, from, known[i]);
-        lua_setfield(L, -2, known[i]);
-    }
-    if (extra) {
-        lua_pushvalue(L, from + 2);
-        lua_setfield(L, -2, "extra_content");
-    }
-    lua_replace(L, from);
-    lua_settop(L, from);
-    return true;
-}
-
-/* Makes the tool calls of the message on top what this service takes.
- * [-1, +1, m] */
-static void fit_calls(lua_State *L, bool extra)
-{
-    int message = lua_gettop(L);
-    bool changed = false;
-    luaL_checkstack(L, 16, NULL);
-    push_field(L, message, "tool_calls");
-    int n = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : 0;
-    for (int i = 1; i <= n; i++) {
-        lua_rawgeti(L, message + 1, i);
-        if (lua_istable(L, -1) && fit_call(L, extra)) {
-            if (!changed) { /* the message and its list are the user's */
-                lua_pushvalue(L, message);
-                copy_table(L);
-                lua_replace(L, message);
-                lua_pushvalue(L, message + 1);
-                copy_table(L);
-                lua_pushvalue(L, -1);
-                lua_setfield(L, message, "tool_calls");
-                lua_replace(L, message + 1);
-                changed = true;
-            }
-            lua_rawseti(L, message + 1, i);
-        } else {
-            lua_pop(L, 1);
-        }
-    }
-    lua_settop(L, message);
-}
-
-/* Calls without a text are sent with an empty one: some services refuse a
- * message that has no content at all. A refusal is sent as the text that it is,
- * because some do not know the field. [-1, +1, m] */
-static void with_content(lua_State *L)
-{
-    int top = lua_gettop(L);
-    push_field(L, top, "tool_calls");
-    push_field(L, top, "content");
-    push_field(L, top, "refusal");
-    bool calls = lua_istable(L, top + 1), none = lua_isnil(L, top + 2);
-    bool refusal = lua_type(L, top + 3) == LUA_TSTRING;
-    if (!refusal && !(calls && none)) {
-        lua_settop(L, top);
-        return;
-    }
-    lua_pushvalue(L, top);
-    copy_table(L);
-    lua_replace(L, top);
-    if (refusal && (none || lua_rawlen(L, top + 2) == 0))
-        lua_pushvalue(L, top + 3);
-    else if (none)
-        lua_pushliteral(L, "");
-    else
-        lua_pushvalue(L, top + 2);
-    lua_setfield(L, top, "content");
-    lua_pushnil(L);
-    lua_setfield(L, top, "refusal");
-    lua_settop(L, top);
-}
-
 /* Replaces the system message on top by one with the note behind its text.
  * [-1, +1, m] */
 static void with_note(lua_State *L, const struct request_source *s)
@@ -345,24 +134,6 @@ static bool is_system(lua_State *L, int message)
                 (strcmp(role, "system") == 0 || strcmp(role, "developer") == 0);
     lua_pop(L, 1);
     return same;
-}
-
-/* What a service takes in a message that others refuse. */
-struct taste {
-    bool reasoning, extra;
-};
-
-/* Replaces the message on top by what this service is to get of it, which is
- * the message itself where nothing differs. [-1, +1, m] */
-static void fit(lua_State *L, const struct request_source *s,
-                const struct taste *t, bool note)
-{
-    if (note)
-        with_note(L, s);
-    if (!t->reasoning)
-        without(L, "reasoning_content");
-    with_content(L);
-    fit_calls(L, t->extra);
 }
 
 /* Pushes message `i`, or for 0 the note as a message. [-0, +1, m] */
@@ -399,8 +170,6 @@ static bool note_apart(lua_State *L, const struct request_source *s)
 static bool add_messages(lua_State *L, const struct maker *m)
 {
     const struct request_source *s = m->s;
-    struct taste taste = {provider_has(L, s->route, "reasoning_back"),
-                          provider_has(L, s->route, "extra_content")};
     bool note = lua_isstring(L, s->note), apart = note_apart(L, s);
     int n = (int)lua_rawlen(L, s->messages), first = apart ? 0 : 1;
     if (!add_literal(L, m, "\"messages\":["))
@@ -414,7 +183,8 @@ static bool add_messages(lua_State *L, const struct maker *m)
             failure_push(L, FAULT_CONFIG, "message %d is no table", i);
             return false;
         }
-        fit(L, s, &taste, note && !apart && i == 1);
+        if (note && !apart && i == 1)
+            with_note(L, s);
         if (!add(L, m, i + 1, NULL))
             return false;
         lua_settop(L, top);

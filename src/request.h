@@ -16,7 +16,7 @@ struct request_source {
     int options;   /* of the bot: a table */
     int call;      /* of the call: a table or nil */
     int route;     /* see provider.h */
-    int messages;  /* the conversation */
+    int messages;  /* the conversation, as it is to be sent */
     int known;     /* what encoded.h knew the last time, a table or nil */
     int known_now; /* nil, where it puts what it knows now */
     int note;      /* a string that is sent with the system message, or nil */

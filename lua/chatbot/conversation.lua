@@ -8,8 +8,26 @@ local M = {}
 -- The first one raises when this is no bot.
 local env_of, busy, get = core.chatbot._env, core.chatbot._busy, core.chatbot._get
 
+-- The place for the result of a call: behind those of the same message. Nil and why not.
+local function place_for(messages, id)
+  for i = #messages, 1, -1 do
+    local calls = messages[i].tool_calls
+    for _, call in ipairs(type(calls) == "table" and calls or {}) do
+      if call.id == id then
+        local place = i + 1
+        while messages[place] and messages[place].role == "tool" do
+          if messages[place].tool_call_id == id then return nil, "has been answered" end
+          place = place + 1
+        end
+        return place
+      end
+    end
+  end
+  return nil, "is not in the conversation"
+end
+
 ---Answers a call of a tool that the caller runs; then bot:chat() goes on.
----@param id string of the call
+---@param id string of a call that has no result yet
 ---@param value any a string as it is, anything else as JSON
 ---@return chatbot.Chatbot?
 ---@return chatbot.Error? err busy
@@ -21,7 +39,9 @@ function M:tool_result(id, value)
   local content, problem = require("chatbot.ask").content(value)
   if not content then core.misuse(3, "the result cannot be sent: " .. problem) end
   local messages = self:get_messages()
-  messages[#messages + 1] = { role = "tool", tool_call_id = id, content = content }
+  local place, why = place_for(messages, id)
+  if not place then core.misuse(2, ("the call '%s' %s"):format(id, why)) end
+  table.insert(messages, place, { role = "tool", tool_call_id = id, content = content })
   return self
 end
 

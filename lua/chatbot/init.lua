@@ -286,6 +286,15 @@ function Chatbot:chat(prompt, opts)
   return answer, reply
 end
 
+-- Called by launch.c for a conversation that is more than texts: what is sent for it.
+function Chatbot:_turns(messages, route)
+  local env = self:_env()
+  local list, known = require("chatbot.turns").fit(messages, route.spec, route.provider,
+    env.arguments or {})
+  env.arguments = known
+  return list
+end
+
 -- Called by reply.c when a reply fails before its first text: true when it has
 -- been asked again.
 function Chatbot:_failed(reply, err)

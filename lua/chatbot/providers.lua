@@ -18,6 +18,8 @@
 --   json_object      false: response_format is not taken as { type = "json_object" }
 --   json_schema      false: nor as { type = "json_schema", ... }
 --   reasoning_back   true: the reasoning of a turn with tool calls is sent back
+--   reasoning_details true: so are the reasoning_details of an answer, as they came
+--   short_ids        true: the ids of calls must be nine letters and digits
 --   think_tags       true: thoughts may stand in <think> tags before an answer
 --   extra_content    true: as is what a tool call has beside the function
 --   rename           body field -> the name that this service has for it
@@ -43,6 +45,7 @@ return {
     match = { "grok" },
     base_url = "https://api.x.ai/v1",
     api_key_env = { "XAI_API_KEY" },
+    reasoning_back = true,
   },
   {
     name = "plamo",
@@ -70,6 +73,7 @@ return {
     api_key_env = { "MISTRAL_API_KEY" },
     stream_options = false,
     rename = { max_completion_tokens = "max_tokens", seed = "random_seed" },
+    short_ids = true,
   },
   {
     name = "deepseek",
@@ -121,6 +125,7 @@ return {
     name = "openrouter",
     base_url = "https://openrouter.ai/api/v1",
     api_key_env = { "OPENROUTER_API_KEY" },
+    reasoning_details = true,
   },
   {
     name = "together",
@@ -148,6 +153,7 @@ return {
     name = "zai",
     base_url = "https://api.z.ai/api/paas/v4",
     api_key_env = { "ZHIPU_API_KEY" },
+    reasoning_back = true,
   },
   {
     name = "nvidia",
@@ -177,6 +183,7 @@ return {
     name = "ollama",
     base_url = "http://localhost:11434/v1",
     loading_wait = true,
+    reasoning_back = true,
   },
   {
     name = "llamaserver",
@@ -184,6 +191,7 @@ return {
     api_key_env = { "LLAMA_API_KEY" },
     api_key_optional = true,
     loading_wait = true,
+    reasoning_back = true,
   },
   {
     name = "vllm",

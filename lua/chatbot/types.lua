@@ -13,6 +13,7 @@
 ---@field tool_calls? chatbot.ToolCall[] of an assistant
 ---@field tool_call_id? string of a tool: the call that this answers
 ---@field refusal? string of an assistant
+---@field provider? string whose reasoning_content, reasoning_details or extra_content is here
 ---@field [string] any
 
 ---A part of a message's content: `{type = "text", text = ...}` or
@@ -198,6 +199,8 @@
 ---@field json_object? boolean false: response_format is not taken as {type = "json_object"}
 ---@field json_schema? boolean false: nor as {type = "json_schema"}
 ---@field reasoning_back? boolean the reasoning of a turn with tool calls is sent back
+---@field reasoning_details? boolean so are the reasoning_details of an answer
+---@field short_ids? boolean ids of tool calls must be nine letters and digits
 ---@field think_tags? boolean thoughts may stand in <think> tags before an answer
 ---@field extra_content? boolean so is the extra_content of a tool call
 ---@field rename? table<string, string> field of the body -> the name this service has for it

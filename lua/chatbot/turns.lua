@@ -1,0 +1,220 @@
+-- turns.lua - a conversation as it is sent: what the strictest service takes, made of what
+-- get_messages() shows.
+--
+-- Each call has one result, directly behind it; ids are unique, and of the form that the
+-- service wants; arguments are objects, names are names; nothing is empty. What one provider
+-- adds for itself goes back to it and to nobody else. The conversation is not changed: what
+-- differs is a copy. A conversation of texts alone does not come here (see launch.c).
+--
+-- Tables of the user's are read raw: no metamethod runs while a request is made.
+
+local core = require "chatbot.core"
+
+local M = {}
+
+local ID_MAX = 40 -- characters; OpenAI
+local SHORT = "^" .. ("%w"):rep(9) .. "$" -- Mistral
+local NAME_MAX = 64
+
+-- Fields of messages that are ours or one provider's, and are written anew.
+local OURS = { refusal = true, provider = true, reasoning = true, reasoning_content = true,
+  reasoning_details = true, extra_content = true, tool_calls = true }
+
+local len = rawlen or function(list) return #list end -- luacheck: globals rawlen
+
+local function has_text(content)
+  if type(content) == "string" then return content:find("%S") ~= nil end
+  return type(content) == "table" and next(content) ~= nil
+end
+
+
+-- Ids --------------------------------------------------------------------------
+
+-- Nine letters and digits that a text determines.
+local function hash(text)
+  local a, b = 5381, 0
+  for i = 1, #text do
+    local byte = text:byte(i)
+    a = (a * 33 + byte) % 16777213
+    b = (b * 65599 + byte) % 16777199
+  end
+  local value, out = a * 16777216 + b, {}
+  for i = 1, 9 do
+    local digit = value % 36
+    out[i] = string.char(digit < 10 and 48 + digit or 87 + digit)
+    value = (value - digit) / 36
+  end
+  return table.concat(out)
+end
+
+-- The id under which a call is sent. The same conversation gives the same ids, so that what
+-- a service has cached of it still fits.
+local function new_id(self, id, place)
+  id = type(id) == "string" and id or ""
+  local good = id ~= "" and (self.short and id:find(SHORT) or not self.short and #id <= ID_MAX)
+  local to, tries = good and id or hash(id ~= "" and id or "call " .. place), 0
+  while self.ids[to] do
+    tries = tries + 1
+    to = hash(id .. "#" .. tries)
+  end
+  self.ids[to] = true
+  return to
+end
+
+
+-- Calls ------------------------------------------------------------------------
+
+local function fit_name(name)
+  name = name:gsub("[^%w_-]", "_"):sub(1, NAME_MAX)
+  return name ~= "" and name or "_"
+end
+
+-- The text of an object; and whether it was none.
+local function fit_arguments(self, arguments)
+  if type(arguments) == "table" then arguments = core.json_encode(arguments) end
+  if type(arguments) ~= "string" then return "{}", arguments ~= nil end
+  local known = self.known[arguments]
+  if known == nil then
+    known = arguments:find("^%s*{") ~= nil and core.json_decode(arguments) ~= nil
+  end
+  self.known_now[arguments] = known
+  if known then return arguments end
+  return "{}", arguments:find("%S") ~= nil and arguments ~= "null"
+end
+
+-- A call as it is sent, or nil when it is none; and whether its arguments were cut.
+local function fit_call(self, call, own, place)
+  if type(call) ~= "table" then return nil end
+  local fn, kind = rawget(call, "function"), rawget(call, "type")
+  local name = type(fn) == "table" and rawget(fn, "name")
+  if type(name) ~= "string" then
+    if kind == nil or kind == "function" then return nil end
+    local other = {} -- of a kind that we do not know
+    for key, value in next, call do other[key] = value end
+    other.id = new_id(self, rawget(call, "id"), place)
+    return other
+  end
+  local arguments, cut = fit_arguments(self, rawget(fn, "arguments"))
+  return {
+    id = new_id(self, rawget(call, "id"), place), type = "function",
+    ["function"] = { name = fit_name(name), arguments = arguments },
+    extra_content = own and self.spec.extra_content and rawget(call, "extra_content") or nil,
+  }, cut
+end
+
+-- The first result for a call behind message `i`, before the next calls.
+local function find_result(self, i, id)
+  for k = i + 1, self.count do
+    local message = self.messages[k]
+    if type(message) == "table" then
+      local role = rawget(message, "role")
+      if role == "assistant" and rawget(message, "tool_calls") then return nil end
+      if role == "tool" and not self.used[k] and rawget(message, "tool_call_id") == id then
+        self.used[k] = true
+        return message
+      end
+    end
+  end
+end
+
+local function fit_result(result, id, cut)
+  local content = result and rawget(result, "content")
+  if not result then
+    content = cut and "error: the call was cut before it was complete, and was not run"
+      or "error: the call was not run"
+  end
+  return { role = "tool", tool_call_id = id, content = content or "" }
+end
+
+
+-- Messages ---------------------------------------------------------------------
+
+local function add(self, message) self.out[#self.out + 1] = message end
+
+-- A prompt that stands behind another one, since what was answered is not sent.
+local function join(self, message)
+  local last = self.out[#self.out]
+  local before, after = rawget(last, "content"), rawget(message, "content")
+  local joined = {}
+  for key, value in next, last do joined[key] = value end
+  if type(before) == "string" and type(after) == "string" then
+    joined.content = before .. "\n\n" .. after
+  else
+    joined.content = {}
+    for _, content in ipairs { before, after } do
+      local parts = type(content) == "table" and content or { { type = "text", text = content } }
+      for k = 1, len(parts) do joined.content[#joined.content + 1] = parts[k] end
+    end
+  end
+  self.out[#self.out] = joined
+end
+
+local function add_assistant(self, message, i)
+  local provider = rawget(message, "provider")
+  local own = provider == nil or provider == self.provider
+  local sent, calls, results = {}, core.array {}, {}
+  for key, value in next, message do
+    if not OURS[key] then sent[key] = value end
+  end
+  local list = rawget(message, "tool_calls")
+  for k = 1, type(list) == "table" and len(list) or 0 do
+    local call, cut = fit_call(self, list[k], own, i .. "." .. k)
+    if call then
+      calls[#calls + 1] = call
+      results[#results + 1] = fit_result(find_result(self, i, rawget(list[k], "id")), call.id, cut)
+    end
+  end
+  local refusal = rawget(message, "refusal")
+  if not has_text(sent.content) and type(refusal) == "string" and has_text(refusal) then
+    sent.content = refusal -- not all know the field
+  end
+  if not calls[1] and not has_text(sent.content) then
+    self.gap = true
+    return
+  end
+  if calls[1] then
+    sent.tool_calls = calls
+    if sent.content == nil then sent.content = "" end -- some want the field in any case
+    if self.spec.reasoning_back then
+      sent.reasoning_content = own and rawget(message, "reasoning_content") or ""
+    end
+  end
+  if own and self.spec.reasoning_details then
+    sent.reasoning_details = rawget(message, "reasoning_details")
+  end
+  if own and self.spec.extra_content then
+    sent.extra_content = rawget(message, "extra_content")
+  end
+  add(self, sent)
+  for _, result in ipairs(results) do add(self, result) end
+  self.gap = false
+end
+
+---@param messages chatbot.Message[]
+---@param spec table the provider's data
+---@param provider string its name
+---@param known table<string, boolean> arguments that were looked at, and whether they are good
+---@return chatbot.Message[] list to send
+---@return table<string, boolean> known what is to be given the next time
+function M.fit(messages, spec, provider, known)
+  local self = { messages = messages, count = len(messages), spec = spec, provider = provider,
+    short = spec.short_ids, known = known, known_now = {}, ids = {}, used = {}, out = {},
+    gap = false }
+  for i = 1, self.count do
+    local message = messages[i]
+    local role = type(message) == "table" and rawget(message, "role")
+    if role == "assistant" then
+      add_assistant(self, message, i)
+    elseif role == "user" and self.gap and self.out[1]
+      and rawget(self.out[#self.out], "role") == "user" then
+      join(self, message)
+      self.gap = false
+    elseif role ~= "tool" then -- a result without a call is not sent
+      add(self, message)
+      self.gap = false
+    end
+  end
+  return self.out, self.known_now
+end
+
+return M
