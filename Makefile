@@ -17,6 +17,7 @@ override BUILD := $(patsubst $(CURDIR)/%,%,$(BUILD))
 SPECS      ?= spec
 WRAP       ?=
 SECONDS    ?= 60
+STEPS      ?= 10000
 DIR        ?=
 STEPS      ?= 10000
 ARGS       ?=

@@ -70,7 +70,6 @@ chaos: $(HARD_BUILD)/lua5.4  ## callbacks, finalizers that do anything; SECONDS=
 	@$(MACHINE)/chaos.sh $(SECONDS) \
 	  $(or $(SEED),$$(( $$(date +%s) % 1000000 ))) $(EACH) $(LIBASAN) $(CHAOS)
 
-
 walk: core  ## a conversation against a model of it; STEPS=10000 SEED=n
 	@$(call WITH,$(BUILD)) $(LUA) $(MACHINE)/walk.lua $(STEPS) $(SEED)
 

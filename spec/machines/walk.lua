@@ -38,7 +38,8 @@ local PLAY = [==[
   for _, message in ipairs(body.messages) do
     if message.role == "user" then
       prompt, rounds = message.content, 0
-      if type(prompt) == "table" then prompt = prompt[1].text end
+      if type(prompt) == "table" then prompt = prompt[#prompt].text end
+      prompt = prompt:match(".*\n\n(.*)") or prompt -- one may stand behind another
     elseif message.role == "assistant" and prompt and message.tool_calls then
       rounds = rounds + 1
     end
@@ -80,7 +81,7 @@ local server, served
 local function serve()
   if server then server:close() end
   -- what is sent is not judged: empty answers and cut calls are still sent as they are
-  server, served = support.serve({ { lua = PLAY } }, { strict = false }), 0
+  server, served = support.serve { { lua = PLAY } }, 0
   chatbot.register("alpha", { base_url = server.url, reasoning_back = true })
   chatbot.register("beta", { base_url = server.url, stream_options = false })
 end
