@@ -38,7 +38,9 @@ local PLAY = [==[
   for _, message in ipairs(body.messages) do
     if message.role == "user" then
       prompt, rounds = message.content, 0
-      if type(prompt) == "table" then prompt = prompt[#prompt].text end
+      for _, part in ipairs(type(prompt) == "table" and prompt or {}) do
+        prompt = part.text or prompt
+      end
       prompt = prompt:match(".*\n\n(.*)") or prompt -- one may stand behind another
     elseif message.role == "assistant" and prompt and message.tool_calls then
       rounds = rounds + 1
@@ -77,13 +79,18 @@ local PLAY = [==[
     every = answer.every }))
 ]==]
 
-local server, served
+-- Three services, each with wishes of its own, which judge what they are sent.
+local servers, served = {}, nil
 local function serve()
-  if server then server:close() end
-  -- what is sent is not judged: empty answers and cut calls are still sent as they are
-  server, served = support.serve { { lua = PLAY } }, 0
-  chatbot.register("alpha", { base_url = server.url, reasoning_back = true })
-  chatbot.register("beta", { base_url = server.url, stream_options = false })
+  for _, server in pairs(servers) do server:close() end
+  served = 0
+  for name, strict in pairs { alpha = "deepseek", beta = "mistral", gamma = "strictest" } do
+    servers[name] = support.serve({ { lua = PLAY } }, { strict = strict })
+  end
+  chatbot.register("alpha", { base_url = servers.alpha.url, reasoning_back = true })
+  chatbot.register("beta", { base_url = servers.beta.url, stream_options = false,
+    short_ids = true })
+  chatbot.register("gamma", { base_url = servers.gamma.url })
 end
 
 
@@ -604,7 +611,7 @@ end)
 local file = os.tmpname()
 kind(3, "save and load", function()
   assert(chatbot.save(bot, file))
-  bot = assert(chatbot.load(file, { base_url = server.url, max_retries = 0, timeout = 20,
+  bot = assert(chatbot.load(file, { base_url = servers.gamma.url, max_retries = 0, timeout = 20,
     keep_partial = keep }))
   outcome(model)
 end)
@@ -647,7 +654,7 @@ end)
 
 kind(4, "set_model", function()
   keep = chance(40)
-  bot:set_model(pick { "alpha:m1", "beta:m2", "alpha:m3" }, { keep_partial = keep })
+  bot:set_model(pick { "alpha:m1", "beta:m2", "gamma:m3" }, { keep_partial = keep })
   outcome(model)
 end)
 
@@ -748,6 +755,6 @@ for n = 1, STEPS do
   end
 end
 os.remove(file)
-server:close()
+for _, server in pairs(servers) do server:close() end
 print(("%.1f s under %s"):format(support.now() - started, support.interpreter()))
 print(("walk: %d steps, 0 differences"):format(STEPS))
