@@ -175,3 +175,36 @@ describe("a tool that yields", function()
     assert.equal("clouds", result(server))
   end)
 end)
+
+describe("a tool that waits for its own reply", function()
+  after_each(collect)
+
+  it("is told that it cannot, wherever it runs", function()
+    local ways = {
+      result = function(reply) return reply:result() end,
+      chunks = function(reply) return (reply:chunks())() end, -- without a loop that closes it
+      wait = function(reply) while reply.status == "streaming" do reply:wait(1) end end,
+    }
+    for name, way in pairs(ways) do
+      for _, host in ipairs { function(fn) fn() end, function(fn)
+        local thread = coroutine.create(fn)
+        local limit = support.now() + 10
+        repeat
+          assert(coroutine.resume(thread))
+          assert(support.now() < limit, name)
+          chatbot.poll(0.01)
+        until coroutine.status(thread) == "dead"
+      end } do
+        local server, reply = serve(), nil
+        host(function()
+          reply = assert(bot_at(server, tool(function()
+            way(reply)
+            return "not reached"
+          end)):stream("hi"))
+          assert.equal("Done.", reply:result())
+        end)
+        assert.truthy(result(server):find("cannot wait", 1, true), result(server))
+      end
+    end
+  end)
+end)

@@ -260,8 +260,11 @@ static int end_gc(lua_State *L)
     struct end *end = lua_touserdata(L, 1);
     struct engine *e = current(L);
     end->reached = true;
+#if LUA_VERSION_NUM > 501 /* LuaJIT may have freed what it gave no finalizer   \
+                           */
     if (e != NULL && e->http != NULL && !http_foreign(e->http))
         http_give_back(e->http, end->drop);
+#endif
     if (e != NULL) {
         http_delete(e->http);
         e->http = NULL;

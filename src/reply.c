@@ -610,6 +610,24 @@ static bool held_up(lua_State *L, const struct reply *r)
     return waits;
 }
 
+/* Whether this coroutine is in a tool of the reply at 1. [-0, +0, m] */
+static bool is_tool(lua_State *L, const struct reply *r)
+{
+    if (!r->held)
+        return false;
+    compat_getenv(L, 1);
+    lua_getfield(L, -1, "runner");
+    bool same = lua_isthread(L, -1) && lua_tothread(L, -1) == L;
+    lua_pop(L, 2);
+    return same;
+}
+
+static int reply_in_tool(lua_State *L)
+{
+    lua_pushboolean(L, is_tool(L, check(L)));
+    return 1;
+}
+
 /* reply:wait([seconds]): blocks until something has changed. */
 static int reply_wait(lua_State *L)
 {
@@ -618,6 +636,9 @@ static int reply_wait(lua_State *L)
     lua_settop(L, 1);
     if (us != 0 && r->busy)
         refuse_to_wait(L);
+    if (us != 0 && is_tool(L, r))
+        return luaL_error(L, "a tool cannot wait for the reply that it is "
+                             "called for");
     if (r->request != NULL) { /* what has come already is no wait */
         reply_step(L, 1, r->request->changed ? 0 : us);
     } else if (held_up(L, r)) { /* nothing tells when the tool is done */
@@ -957,6 +978,7 @@ void reply_open(lua_State *L)
         {"_reject", reply_reject},
         {"_release", reply_release},
         {"_is_held", reply_is_held},
+        {"_in_tool", reply_in_tool},
         {NULL, NULL},
     };
     lua_newtable(L); /* the list of replies with an on_text */

@@ -18,6 +18,7 @@ local unfenced = require("chatbot.text").unfenced
 local M = {}
 
 local unpack = table.unpack or unpack
+local running = coroutine.running
 
 local HELD = 0.01 -- seconds between two looks at a tool that waits
 
@@ -206,7 +207,7 @@ local function await(reply, env, start)
     result = result or pack(...)
     core.remind(0)
   end)
-  env.asleep = function() return not result end
+  env.asleep, env.runner = function() return not result end, nil
   while not result and reply.status == "streaming" do
     if env.job then coroutine.yield() else reply:_pause() end
   end
@@ -214,7 +215,9 @@ local function await(reply, env, start)
   return unpack(result or {}, 1, result and result.n or 0)
 end
 
+-- `env.runner` is the coroutine that is in a tool: it cannot wait for the reply, see reply.c.
 local function handled(reply, env, handler, args, call)
+  env.runner = running()
   local value, reason = handler(args, call)
   if type(value) == "function" then return await(reply, env, value) end
   return value, reason
@@ -226,6 +229,7 @@ local function run(reply, env, call)
   local name = call["function"].name
   local args, problem = arguments_of(call)
   local event = { name = name, id = call.id, arguments = args, done = false }
+  env.runner = running()
   if on_tool then on_tool(event) end
   local content
   if handler == nil then
@@ -243,7 +247,9 @@ local function run(reply, env, call)
     end
   end
   event.done, event.error = true, not content and problem or nil
+  env.runner = running()
   if on_tool then on_tool(event) end
+  env.runner = nil
   return content or core.repair("error: " .. problem)
 end
 

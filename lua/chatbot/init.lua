@@ -143,6 +143,7 @@ local c_poll, c_waiter = Reply._poll, Reply._waiter
 -- Lets the host go on until there may be more of the reply.
 function Reply:_pause()
   local wait = self:_waiter()
+  if self:_in_tool() then self:wait() end -- which raises
   if wait then
     owned(self, wait)
   elseif yieldable() then
