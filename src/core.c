@@ -200,10 +200,12 @@ static int core_misuse(lua_State *L)
                             luaL_checkstring(L, 2));
 }
 
+/* json_encode(value [, schema]) -> text, or nil and what is wrong; `schema`:
+ * the value is a JSON schema. */
 static int core_json_encode(lua_State *L)
 {
     luaL_checkany(L, 1);
-    if (encoded_push(L, 1))
+    if (lua_toboolean(L, 2) ? encoded_push_schema(L, 1) : encoded_push(L, 1))
         return 1;
     lua_pushnil(L);
     lua_insert(L, -2);

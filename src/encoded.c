@@ -16,6 +16,7 @@
 
 #include "binding.h"
 #include "json.h"
+#include "schema.h"
 #include "utf8.h"
 
 #define LONG       1024               /* bytes of a string not to be copied */
@@ -255,7 +256,47 @@ static enum encoded_status add_number(lua_State *L, const struct walk *w)
 
 /* ---- tables ---- */
 
-static enum encoded_status add_value(lua_State *L, struct walk *w);
+static enum encoded_status add_value(lua_State *L, struct walk *w,
+                                     enum schema_place place);
+
+/* Whether the value on top is this string. [-0, +0, -] */
+static bool is_text(lua_State *L, const char *text)
+{
+    return lua_type(L, -1) == LUA_TSTRING &&
+           strcmp(lua_tostring(L, -1), text) == 0;
+}
+
+/* Whether the type on top, of a schema, is that of arrays. [-0, +0, -] */
+static bool is_array_type(lua_State *L)
+{
+    if (!lua_istable(L, -1))
+        return is_text(L, "array");
+    bool array = false, object = false;
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        array = array || is_text(L, "array");
+        object = object || is_text(L, "object");
+        lua_pop(L, 1);
+    }
+    return array && !object;
+}
+
+/* The same of the schema on top. [-0, +0, -] */
+static bool is_array_schema(lua_State *L)
+{
+    bool array = false;
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        lua_insert(L, -2); /* table, value, key */
+        if (is_text(L, "type")) {
+            lua_insert(L, -2);
+            array = is_array_type(L);
+            lua_insert(L, -2);
+        }
+        lua_remove(L, -2);
+    }
+    return array;
+}
 
 /* The length of the list on top, whose places are all taken; one that is marked
  * may have gaps, of null. -1: it is no such list, and a message is pushed.
@@ -281,7 +322,8 @@ static int list_length(lua_State *L, const struct walk *w, bool marked)
 }
 
 /* Adds the list on top. [-0, +?, m] */
-static enum encoded_status add_list(lua_State *L, struct walk *w, bool marked)
+static enum encoded_status add_list(lua_State *L, struct walk *w, bool marked,
+                                    enum schema_place place)
 {
     struct level *level = &w->levels[w->depth];
     int n = list_length(L, w, marked);
@@ -289,13 +331,14 @@ static enum encoded_status add_list(lua_State *L, struct walk *w, bool marked)
         return ENCODED_REFUSED;
     w->depth++;
     level->key = 0;
+    place = schema_inside(place, NULL);
     enum encoded_status status = add(w, "[");
     for (int i = 1; status == ENCODED_OK && i <= n; i++) {
         level->index = i;
         lua_rawgeti(L, -1, i);
         status = i > 1 ? add(w, ",") : ENCODED_OK;
         if (status == ENCODED_OK)
-            status = add_value(L, w);
+            status = add_value(L, w, place);
         if (status == ENCODED_OK)
             lua_pop(L, 1);
     }
@@ -304,11 +347,14 @@ static enum encoded_status add_list(lua_State *L, struct walk *w, bool marked)
 }
 
 /* Adds the table on top, which has names or nothing. [-0, +?, m] */
-static enum encoded_status add_object(lua_State *L, struct walk *w)
+static enum encoded_status add_object(lua_State *L, struct walk *w,
+                                      enum schema_place place)
 {
     struct level *level = &w->levels[w->depth];
     enum encoded_status status = ENCODED_OK;
     const char *before = "{";
+    if (place == SCHEMA_ONE && is_array_schema(L))
+        place = SCHEMA_ARRAY;
     lua_pushnil(L);
     while (lua_next(L, -2)) {
         int key = lua_gettop(L) - 1;
@@ -324,7 +370,8 @@ static enum encoded_status add_object(lua_State *L, struct walk *w)
         if (status == ENCODED_OK)
             status = add(w, ":");
         if (status == ENCODED_OK)
-            status = add_value(L, w);
+            status =
+                add_value(L, w, schema_inside(place, lua_tostring(L, key)));
         w->depth--;
         if (status != ENCODED_OK)
             return status;
@@ -334,8 +381,19 @@ static enum encoded_status add_object(lua_State *L, struct walk *w)
     return add(w, *before == '{' ? "{}" : "}");
 }
 
+/* [-0, +0, -] */
+static bool is_empty(lua_State *L)
+{
+    lua_pushnil(L);
+    if (!lua_next(L, -2))
+        return true;
+    lua_pop(L, 2);
+    return false;
+}
+
 /* Adds the table on top. [-0, +?, m] */
-static enum encoded_status add_table(lua_State *L, struct walk *w)
+static enum encoded_status add_table(lua_State *L, struct walk *w,
+                                     enum schema_place place)
 {
     const void *table = lua_topointer(L, -1);
     luaL_checkstack(L, 6, "JSON"); /* a key, a value, and what looks at them */
@@ -346,13 +404,16 @@ static enum encoded_status add_table(lua_State *L, struct walk *w)
         return refuse(L, w, 0, "is nested too deeply", "");
     w->levels[w->depth].table = table;
     bool marked = json_is_array(L, -1);
-    return marked || lua_rawlen(L, -1) > 0 ? add_list(L, w, marked)
-                                           : add_object(L, w);
+    if (marked || lua_rawlen(L, -1) > 0)
+        return add_list(L, w, marked, place);
+    return schema_is_list(place) && is_empty(L) ? add(w, "[]")
+                                                : add_object(L, w, place);
 }
 
 /* Adds the value on top. After a failure there may be more on the stack, and on
  * top of it a message where something was refused. [-0, +?, m] */
-static enum encoded_status add_value(lua_State *L, struct walk *w)
+static enum encoded_status add_value(lua_State *L, struct walk *w,
+                                     enum schema_place place)
 {
     if (w->values++ == MAX_VALUES)
         return refuse(L, w, 0, "has too many values", "");
@@ -364,7 +425,7 @@ static enum encoded_status add_value(lua_State *L, struct walk *w)
     case LUA_TBOOLEAN:
         return add(w, lua_toboolean(L, -1) ? "true" : "false");
     case LUA_TTABLE:
-        return is_beyond(w, 1) ? ENCODED_LIMIT : add_table(L, w);
+        return is_beyond(w, 1) ? ENCODED_LIMIT : add_table(L, w, place);
     case LUA_TNIL:
         return add(w, "null");
     default:
@@ -374,7 +435,9 @@ static enum encoded_status add_value(lua_State *L, struct walk *w)
     }
 }
 
-enum encoded_status encoded_value(lua_State *L, int i, int place,
+/* As encoded_value. */
+static enum encoded_status encode(lua_State *L, int i, int place,
+                                  enum schema_place schema,
                                   const struct encoded_to *to)
 {
     struct walk w;
@@ -386,7 +449,7 @@ enum encoded_status encoded_value(lua_State *L, int i, int place,
     w.values = w.depth = 0;
     luaL_checkstack(L, 6, "JSON");
     lua_pushvalue(L, i);
-    enum encoded_status status = add_value(L, &w);
+    enum encoded_status status = add_value(L, &w, schema);
     if (status == ENCODED_REFUSED) {
         lua_replace(L, top + 1);
         top++;
@@ -395,6 +458,18 @@ enum encoded_status encoded_value(lua_State *L, int i, int place,
     if (status == ENCODED_OK && place > 0 && w.first > 0)
         remember(L, &w, kept + 1);
     return status;
+}
+
+enum encoded_status encoded_value(lua_State *L, int i, int place,
+                                  const struct encoded_to *to)
+{
+    return encode(L, i, place, SCHEMA_DATA, to);
+}
+
+enum encoded_status encoded_field(lua_State *L, int i, const char *name,
+                                  const struct encoded_to *to)
+{
+    return encode(L, i, 0, schema_inside(SCHEMA_BODY, name), to);
 }
 
 /* ---- bodies ---- */
@@ -421,7 +496,8 @@ struct body *encoded_body(lua_State *L)
     return body;
 }
 
-bool encoded_push(lua_State *L, int i)
+/* As encoded_push. */
+static bool push(lua_State *L, int i, enum schema_place schema)
 {
     int top = lua_gettop(L);
     i = lua_absindex(L, i);
@@ -429,7 +505,7 @@ bool encoded_push(lua_State *L, int i)
         return false;
     struct body *body = encoded_body(L);
     struct encoded_to to = {body, MAX_TEXT, ENCODED_AS_IT_IS, 0, 0, 0};
-    enum encoded_status status = encoded_value(L, i, 0, &to);
+    enum encoded_status status = encode(L, i, 0, schema, &to);
     if (status == ENCODED_OK)
         lua_pushlstring(L, body->text.data, body->text.len);
     else if (status == ENCODED_LIMIT)
@@ -439,4 +515,14 @@ bool encoded_push(lua_State *L, int i)
     body_free(body);
     lua_replace(L, top + 1);
     return status == ENCODED_OK;
+}
+
+bool encoded_push(lua_State *L, int i)
+{
+    return push(L, i, SCHEMA_DATA);
+}
+
+bool encoded_push_schema(lua_State *L, int i)
+{
+    return push(L, i, SCHEMA_ONE);
 }

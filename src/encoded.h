@@ -6,7 +6,8 @@
  * places, gaps, keys of other types) is refused, as are functions, what is no
  * number in JSON, tables in themselves, and too much of all: nothing is left
  * out or changed. Numbers read back as what they were. Metamethods are not
- * called: what counts is what is in the table.
+ * called: what counts is what is in the table. In a JSON schema an empty table
+ * is a list where nothing else may stand, see schema.h.
  *
  * While a value is written, no Lua can run, not even a finalizer, so what is
  * read cannot change meanwhile.
@@ -53,6 +54,10 @@ struct encoded_to {
 enum encoded_status encoded_value(lua_State *L, int i, int place,
                                   const struct encoded_to *to);
 
+/* The same for the value of the body's field of this name. [-0, +(0|1), m] */
+enum encoded_status encoded_field(lua_State *L, int i, const char *name,
+                                  const struct encoded_to *to);
+
 /* Pushes a userdata that is an empty body, and whose own table may keep what
  * that needs. [-0, +1, m] */
 struct body *encoded_body(lua_State *L);
@@ -60,5 +65,8 @@ struct body *encoded_body(lua_State *L);
 /* Pushes the JSON text of the value at `i` and returns true, or pushes a
  * message and returns false. Strings are taken as they are. [-0, +1, m] */
 bool encoded_push(lua_State *L, int i);
+
+/* The same for a JSON schema. [-0, +1, m] */
+bool encoded_push_schema(lua_State *L, int i);
 
 #endif

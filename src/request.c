@@ -45,7 +45,8 @@ static bool add(lua_State *L, const struct maker *m, int place,
                 const char *name)
 {
     char max[32];
-    switch (encoded_value(L, -1, place, &m->to)) {
+    switch (name == NULL ? encoded_value(L, -1, place, &m->to)
+                         : encoded_field(L, -1, name, &m->to)) {
     case ENCODED_OK:
         lua_pop(L, 1);
         return true;
