@@ -3,6 +3,7 @@
 -- Most cases run in a process of their own, whose environment has no key and
 -- no address of a provider but those that the case gives.
 
+local bots = require "spec.support.bots"
 local json = require "cjson"
 local support = require "spec.support"
 
@@ -530,7 +531,7 @@ describe("the environment of OpenAI", function()
 
   it("gives address, organization and project", function()
     local server = answering()
-    local bots = child([[
+    local found = child([[
       local bot = chatbot.new { model = "gpt-4.1", timeout = 10 }
       assert(bot:chat("x"))
       out(bot:get_provider().base_url)
@@ -547,8 +548,8 @@ describe("the environment of OpenAI", function()
     ]], { OPENAI_BASE_URL = server.origin .. "/from/env/", OPENAI_API_KEY = "sk-env-0123",
       OPENAI_ORG_ID = "org-env", OPENAI_PROJECT_ID = "proj-env", XAI_API_KEY = "sk-xai-0123" },
       { server.url })
-    assert.equal(server.origin .. "/from/env", bots[1])
-    assert.equal(server.origin .. "/from/env/", bots[2])
+    assert.equal(server.origin .. "/from/env", found[1])
+    assert.equal(server.origin .. "/from/env/", found[2])
     local requests = server:requests()
     assert.equal("/from/env/chat/completions", requests[1].target)
     assert.equal("Bearer sk-env-0123", requests[1].named.authorization)
@@ -896,7 +897,8 @@ describe("register", function()
         { "a", { headers = { "x" } } }, { "a", { headers = { x = 1 } } },
         { "a", { stream_options = "no" } }, { "a", { rename = { max_tokens = true } } },
         { "a", { rename = { "x" } } }, { "a", { models = { "x" } } }, { "a", { auth_header = {} } },
-        { "a", { models = { { prefix = "x" } } } }, { "a", { models = { { omit = "x" } } } },
+        { "a", { models = { { prefix = "x" } } } }, { "a", { models = { { since = { "1" } } } } },
+        { "a", { models = { { own = 1 } } } }, { "a", { models = { { omit = "x" } } } },
         { "a", { models = { { rename = "x" } } } }, { "a", { models = { { nonsense = {} } } } },
         { "a", { api_key_optional = 1 } }, { "xai", { base_url = "x" } },
       } do
@@ -908,4 +910,118 @@ describe("register", function()
     ]]
     assert.same({}, found)
   end)
+end)
+
+describe("a rule for models", function()
+  after_each(collect)
+
+  -- Whether the temperature is sent for each of these models, asked for as the option
+  -- `provider` says, at our server.
+  local function temperatures(names, more)
+    local server = answering()
+    child(([[
+      for _, model in ipairs { %s } do
+        %s
+        chatbot.register(opts.provider or "anthropic", { base_url = arg[1] })
+        assert(chatbot.new(opts):chat("x"))
+      end
+    ]]):format('"' .. table.concat(names, '", "') .. '"', more), {}, { server.url })
+    local got = {}
+    for i, request in ipairs(server:requests()) do
+      got[names[i]] = request.json.temperature ~= nil
+    end
+    return got
+  end
+
+  local KEEP = { "claude-3-5-sonnet-20241022", "claude-3-7-sonnet-latest", "claude-3-opus-20240229",
+    "claude-2.1", "claude-v1", "claude-opus-4", "claude-opus-4-0", "claude-opus-4-20250514",
+    "claude-opus-4-1-20250805", "claude-opus-4-5", "claude-opus-4-6", "claude-opus-4.6",
+    "claude-sonnet-4-5-20250929", "claude-sonnet-4-6", "claude-sonnet-4-9", "claude-haiku-4-5",
+    "claude-4.5-haiku-20251001", "claude-4.6-opus", "claude-sonnet-4@20250514",
+    "us.anthropic.claude-opus-4-1-20250805-v1", "claude-opus-latest", "claude-3-haiku-48k",
+    "claude-distill-70b" }
+  local OMIT = { "claude-opus-4-7", "claude-opus-4-7-20260101", "claude-opus-4.7",
+    "claude-opus-4.8", "claude-opus-4-10", "claude-opus-5", "claude-opus-5-20270101",
+    "claude-opus-10", "claude-sonnet-5", "claude-sonnet-5.1", "claude-haiku-5", "Claude-Opus-4-7",
+    "claude-fable-5", "claude-4.7-opus-20260416", "us.anthropic.claude-opus-4-7-v1",
+    "anthropic/claude-opus-4.7", "claude-sonnet-5@20270101", "claude-opus-4-7-fast" }
+
+  local function expect(sent, names, more)
+    for name, got in pairs(temperatures(names, more)) do assert.equal(sent, got, name) end
+  end
+
+  for _, name in ipairs { "anthropic", "openrouter", "github", "vllm" } do
+    it("tells by the version which Claude takes a temperature: " .. name, function()
+      local more = ("local opts = { provider = %q, model = model, api_key = 'k' }"):format(name)
+      expect(true, KEEP, more)
+      expect(false, OMIT, more)
+    end)
+  end
+
+  it("is off where the provider's rules are none, and at an unknown server", function()
+    expect(true, OMIT, [[local opts = { provider = "anthropic", model = model, api_key = "k" }
+      chatbot.register("anthropic", { models = {} })]])
+    expect(true, OMIT, "local opts = { model = model, base_url = arg[1] }")
+    expect(false, OMIT, "local opts = { model = model, base_url = arg[1], provider = 'vllm' }")
+  end)
+
+  it("is for the models for which all of its conditions hold", function()
+    local more = [[
+      local opts = { provider = "a", model = model }
+      chatbot.register("a", { models = { { prefix = { "x-", "y-" }, match = { "big" },
+        since = { big = "2", large = "3.1" }, omit = { "temperature" } },
+        { omit = { "temperature" } } } })
+    ]]
+    expect(false, { "x-big-2", "y-big.2.5", "Y-very-big-large-3-1", "x-big-10" }, more)
+    expect(true, { "z-big-2", "x-small-2", "x-big", "x-big-1", "x-big-1.9", "x-large-4",
+      "x-big-2024", "x-big-2b" }, more)
+  end)
+end)
+
+describe("the models of a server", function()
+  after_each(bots.collect)
+
+  local JSON = { { "Content-Type", "application/json" } }
+
+  local function models(answer)
+    local server = support.serve { support.http(200, JSON, support.encode(answer)) }
+    return bots.at(server):models()
+  end
+
+  for _, case in ipairs {
+    { "data with ids", { object = "list", data = { { id = "b" }, { id = "a" } } }, { "a", "b" } },
+    { "a list", support.array { { id = "b", name = "B" }, { id = "a/c" } }, { "a/c", "b" } },
+    { "names of URLs", { data = { { id = "models/gemini-2.5-pro" } } }, { "gemini-2.5-pro" } },
+    { "models with names", { models = { { name = "llama3.2:1b" }, { name = "a", model = "a" } } },
+      { "a", "llama3.2:1b" } },
+    { "both", { models = { { name = "x" } }, data = { { id = "a" } } }, { "a" } },
+    { "texts", support.array { "b", "a" }, { "a", "b" } },
+    { "texts in data", { data = { "b", "models/a" } }, { "a", "b" } },
+    { "some that are none", { data = { { id = "a" }, { id = 1 }, 7, { id = "b" } } },
+      { "a", "b" } },
+    { "none", { object = "list", data = support.array {} }, {} },
+    { "null", { object = "list" }, {} },
+  } do
+    it("are found in " .. case[1], function()
+      assert.same({ case[3] }, { models(case[2]) })
+    end)
+  end
+
+  for name, answer in pairs {
+    ["an object without"] = { status = "ok" },
+    ["an object with an error"] = { error = { message = "no" } },
+    ["a list of something else"] = support.array { { what = 1 } },
+    ["data of something else"] = { data = { { what = 1 } } },
+    ["data that is a text"] = { data = "a" },
+    ["data that is an object"] = { data = { a = { id = "a" } } },
+    ["a list of lists"] = support.array { { { id = "a" } } },
+  } do
+    it("are not in " .. name, function()
+      local names, err = models(answer)
+      assert.is_nil(names)
+      assert.equal("protocol", err.kind)
+      assert.equal("the answer is no list of models", err.message)
+      assert.equal("openai", err.provider)
+    end)
+  end
 end)

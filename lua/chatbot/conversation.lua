@@ -85,6 +85,27 @@ function M:get_usage()
     total_tokens = totals.total_tokens or 0 }
 end
 
+-- The name of a model in a list of them: services write an object with an id, Ollama one
+-- with a name, some a text, and Gemini what stands in its URLs.
+local function name_of(model)
+  if type(model) == "table" then model = model.id or model.name end
+  return type(model) == "string" and model:gsub("^models/", "") or nil
+end
+
+-- The names in what a server has answered, nil when it is no list of models. An empty list
+-- may be null.
+local function names_in(answer)
+  local list = answer.data or answer.models or answer.object == "list" and {} or answer
+  if type(list) ~= "table" then return nil end
+  local names = {}
+  for place, model in pairs(list) do
+    if type(place) == "number" then names[#names + 1] = name_of(model) end
+  end
+  table.sort(names)
+  if not names[1] and (list == answer or next(list) ~= nil) then return nil end
+  return names
+end
+
 ---The names of the models that the server has.
 ---@async
 ---@param opts? table timeouts
@@ -93,17 +114,15 @@ end
 function M:models(opts)
   local reply, err = get(self, "/models", opts)
   if not reply then return nil, err end
-  local list
-  list, err = reply:result()
-  if not list then return nil, err end
-  local names = {}
-  for _, model in ipairs(type(list.data) == "table" and list.data or {}) do
-    if type(model) == "table" and type(model.id) == "string" then
-      names[#names + 1] = model.id
-    end
-  end
-  table.sort(names)
-  return names
+  local answer
+  answer, err = reply:result()
+  if not answer then return nil, err end
+  local names = names_in(answer)
+  if names then return names end
+  local route = reply:_env().route
+  err = core.failure("protocol", "the answer is no list of models")
+  err.provider, err.model = route.provider, route.model
+  return nil, err
 end
 
 core.ours()

@@ -23,8 +23,18 @@
 --   think_tags       true: thoughts may stand in <think> tags before an answer
 --   extra_content    true: as is what a tool call has beside the function
 --   rename           body field -> the name that this service has for it
---   models           further rules for models: { prefix = {...}, rename = {...},
---                    omit = {...} }; omit: the service refuses a default of ours
+--   models           rules for some models, see below
+--
+-- Fields of a rule. It is for the models for which all of the first three hold that
+-- are given, one at least:
+--   prefix           the name starts with one of these
+--   match            the name contains one of these
+--   since            word -> version: the name has the word, and behind it this version
+--                    or a later one ({ claude = "4.7" }: "claude-opus-4-8", "claude-5")
+--   own              true: only where the server is known to be the provider's, not at
+--                    a base_url without `provider`
+--   rename           as above
+--   omit             fields with a default of ours which these models refuse
 
 local openai_reasoning = {
   prefix = { "o1", "o3", "o4", "gpt-5" },
@@ -32,7 +42,14 @@ local openai_reasoning = {
   omit = { "temperature" },
 }
 
-return {
+-- From these versions on Claude refuses the temperature, also where a gateway asks it.
+-- What stands behind an unknown address may well take it; it is learned there.
+local claude = {
+  { match = { "opus" }, since = { claude = "4.7" }, own = true, omit = { "temperature" } },
+  { since = { claude = "5" }, own = true, omit = { "temperature" } },
+}
+
+local providers = {
   {
     name = "gemini",
     match = { "gemini" },
@@ -65,6 +82,8 @@ return {
     match = { "claude" },
     base_url = "https://api.anthropic.com/v1",
     api_key_env = { "ANTHROPIC_API_KEY" },
+    json_object = false, -- response_format is ignored
+    json_schema = false,
   },
   {
     name = "mistral",
@@ -200,3 +219,10 @@ return {
     api_key_optional = true,
   },
 }
+
+for _, provider in ipairs(providers) do
+  provider.models = provider.models or {}
+  for _, rule in ipairs(claude) do provider.models[#provider.models + 1] = rule end
+end
+
+return providers
