@@ -21,6 +21,13 @@ local function refusal(message, param, status, code)
     type = "invalid_request_error" } })
 end
 
+-- OpenRouter quotes the service that it has asked.
+local function refusal_of_upstream(message)
+  return http(400, {}, { error = { message = "Provider returned error", code = 400,
+    metadata = { provider_name = "Other", raw = support.encode { type = "error",
+      error = { type = "invalid_request_error", message = message } } } } })
+end
+
 local NO_TEMPERATURE = refusal("Unsupported value: 'temperature' does not support 0 with this "
   .. "model. Only the default (1) value is supported.", "temperature", 400, "unsupported_value")
 
@@ -32,6 +39,9 @@ local CASES = {
   { "openai, max_tokens", refusal("Unsupported parameter: 'max_tokens' is not supported with "
     .. "this model. Use 'max_completion_tokens' instead.", "max_tokens", 400,
     "unsupported_parameter"), { max_tokens = 5 }, { max_tokens = "max_completion_tokens" } },
+  { "azure, with a word about the value", refusal("Unsupported parameter: 'max_tokens'. Use "
+    .. "'max_completion_tokens' for the maximum of tokens."), { max_tokens = 5 },
+    { max_tokens = "max_completion_tokens" } },
   { "mistral, 422 that names a place", http(422, {}, { object = "error", message = { detail = {
     { type = "extra_forbidden", loc = { "body", "max_completion_tokens" },
       msg = "Extra inputs are not permitted", input = 5 } } },
@@ -69,6 +79,37 @@ local CASES = {
     { store = true }, { store = "dropped" } },
   { "llama-server", refusal("logprobs is not supported with tools + stream"),
     { logprobs = true }, { logprobs = "dropped" } },
+  { "xai, parameter and a word", refusal("Model grok-4 does not support parameter stop."),
+    { stop = "x" }, { stop = "dropped" } },
+  { "gemini, a capital letter", http(400, {}, support.array { support.encode { error = {
+    code = 400, message = "Logprobs is not enabled for models/gemini-2.5-pro",
+    status = "INVALID_ARGUMENT" } } }), { logprobs = true }, { logprobs = "dropped" } },
+  { "openai, a place inside", refusal("Unsupported parameter.", "stream_options.include_usage",
+    400, "unsupported_parameter"), {}, { stream_options = "dropped" } },
+  { "openrouter, what another service said", refusal_of_upstream("`temperature` is deprecated "
+    .. "for this model."), {}, { temperature = "dropped" } },
+  { "openrouter, a plain word", refusal_of_upstream('Unknown parameter: "seed"'),
+    { seed = 1 }, { seed = "dropped" } },
+  { "litellm, JSON in JSON in JSON", refusal('litellm.BadRequestError: BedrockException - '
+    .. support.encode { message = "The model returned: " .. support.encode { type = "error",
+    error = { message = support.encode { text = 'unknown field "stop"' } } } }, nil, 400, "400"),
+    { stop = "x" }, { stop = "dropped" } },
+  { "openrouter, inside of an answer", http(200, {}, { error = { code = 400,
+    message = "temperature is deprecated for this model." } }), {},
+    { temperature = "dropped" } },
+  { "openrouter, inside of a stream", sse { { error = { code = 400,
+    message = "Unsupported parameter: seed" } } }, { seed = 1 }, { seed = "dropped" } },
+  { "a default of ours that is too small", refusal("`temperature` must be strictly positive",
+    nil, 422), {}, { temperature = "dropped" } },
+  { "a default of ours that is out of range", refusal("Temperature should be in (0.0, 2.0)"),
+    {}, { temperature = "dropped" } },
+  { "anthropic, one of two", refusal("`temperature` and `top_p` cannot both be specified for "
+    .. "this model. Please use only one."), { top_p = 0.5 }, { temperature = "dropped" } },
+  { "anthropic, one of two that are given", refusal("temperature and top_p cannot both be "
+    .. "specified for this model."), { top_p = 0.5, temperature = 1 },
+    { temperature = "dropped" } },
+  { "mistral, by our temperature", refusal("top_p must be 1 when using greedy sampling."),
+    { top_p = 0.5 }, { temperature = "dropped" } },
   { "ollama", refusal('json: cannot unmarshal: "reasoning_effort" value is not supported'),
     { reasoning_effort = "low" }, { reasoning_effort = "dropped" } },
 }
@@ -182,12 +223,12 @@ describe("a parameter that is refused", function()
     end
   end)
 
-  local function never(name, answer, opts)
+  local function never(name, answer, opts, kind)
     it("is not what is wrong: " .. name, function()
       local server = support.serve { answer, sse { "no" } }
       local text, err = bot_at(server):chat("x", opts)
       assert.is_nil(text)
-      assert.equal("http", err.kind)
+      assert.equal(kind or "http", err.kind)
       assert.equal(1, #server:requests())
     end)
   end
@@ -210,6 +251,36 @@ describe("a parameter that is refused", function()
     "integer_below_min_value"), { max_tokens = 0 })
   never("a value above the greatest one", refusal("'top_p' is wrong", "top_p", 400,
     "decimal_above_max_value"), { top_p = 2 })
+  for _, case in ipairs {
+    { "max_tokens", 0, "Invalid 'max_tokens': integer below minimum value, expected >= 1" },
+    { "max_tokens", 9, "Invalid max_tokens value, the valid range of max_tokens is [1, 8]" },
+    { "max_tokens", 9, "Range of max_tokens should be [1, 8]" },
+    { "max_tokens", 9, "max_tokens (current value: 9) must be between 0 and 8" },
+    { "max_tokens", 9, "`max_tokens` must be less than or equal to `8`" },
+    { "max_tokens", 9, "max_tokens: 9 > 8, which is the maximum allowed number of output tokens" },
+    { "max_tokens", 9, "The max_tokens of 9 exceeds the limit of the model" },
+    { "max_tokens", "9", "Invalid type for 'max_tokens': expected an integer, got a string" },
+    { "max_tokens", 9.5, "json: cannot unmarshal number into Go struct field .max_tokens" },
+    { "max_tokens", 9, "max_tokens参数非法。请检查文档。" },
+    { "temperature", 3, "temperature: Input should be less than or equal to 1" },
+    { "temperature", 3, "3 is greater than the maximum of 2 - 'temperature'" },
+    { "top_k", -2, "top_k must be non-negative, got -2" },
+    { "temperature", 3, "temperature must be in the range [0.0, 2.0]." },
+    { "top_p", 0, "`top_p` must be > 0.0 and < 1.0" },
+    { "top_p", 0, "top_p must be in (0, 1], got 0" },
+    { "n", 200, "Invalid 'n': must be at most 128" },
+    { "stop", { "a" }, "Invalid 'stop': array too long. Expected an array with maximum length 4" },
+    { "reasoning_effort", "huge", "`reasoning_effort` must be one of `low`, `high`" },
+  } do
+    never("a value, in these words: " .. case[3], refusal(case[3]), { [case[1]] = case[2] })
+  end
+  never("a value, inside of an answer", http(200, {}, { error = { code = 400,
+    message = "max_tokens is too large: 9" } }), { max_tokens = 9 }, "api")
+  for _, choice in ipairs { "any", "none", { type = "function",
+    ["function"] = { name = "f" } } } do
+    never("what is to be called: " .. tostring(choice), refusal("'tool_choice' is not supported",
+      "tool_choice"), { tool_choice = choice })
+  end
   never("a tool that must be called", refusal("'tool_choice' is not supported", "tool_choice"),
     { tool_choice = "required" })
   never("part of another name", refusal("'my_temperature_x' is not supported"))
@@ -291,5 +362,104 @@ describe("a parameter that is refused", function()
     assert.equal(6, #bot:get_messages())
     assert.equal("r", fields(server, 3).messages[3].content)
     assert.is_nil(fields(server, 4).temperature)
+  end)
+
+  it("that is a default of ours is left out, and not what the program gives then", function()
+    local server = support.serve { refusal("`temperature` must be strictly positive", nil, 422),
+      sse { "Yes." } }
+    local bot = bot_at(server)
+    bot:chat("x")
+    assert.is_nil(fields(server, 2).temperature)
+    local _, reply = bot:chat("y", { temperature = 0.5 })
+    assert.equal(0.5, fields(server, 3).temperature)
+    assert.is_nil(reply.adjusted)
+    bot:chat("z")
+    assert.is_nil(fields(server, 4).temperature)
+  end)
+
+  it("that is a default of the bot is the program's value", function()
+    local server = support.serve { refusal("temperature must be at most 2"), sse { "Yes." } }
+    local text, err = bot_at(server, { temperature = 3 }):chat("x")
+    assert.is_nil(text)
+    assert.equal(400, err.status)
+    assert.equal(1, #server:requests())
+  end)
+
+  it("beside another one is left out beside that only", function()
+    local server = support.serve { refusal("`temperature` and `top_p` cannot both be specified"),
+      sse { "Yes." } }
+    local bot = bot_at(server)
+    bot:chat("x", { top_p = 0.5 })
+    assert.same({ nil, 0.5 }, { fields(server, 2).temperature, fields(server, 2).top_p })
+    local _, reply = bot:chat("y")
+    assert.equal(0, fields(server, 3).temperature)
+    assert.is_nil(reply.adjusted)
+    reply = select(2, bot:fork():chat("y", { top_p = 0.1 }))
+    assert.is_nil(fields(server, 4).temperature)
+    assert.equal(0.1, fields(server, 4).top_p)
+    assert.same({ temperature = "dropped" }, reply.adjusted)
+  end)
+end)
+
+describe("tools that are refused to a model that thinks", function()
+  after_each(collect)
+
+  local TOOLS = { { name = "f" } }
+  local NO_THOUGHT = refusal("Function tools with reasoning_effort are not supported for m in "
+    .. "/v1/chat/completions. Please use /v1/responses instead.", "reasoning_effort")
+
+  for _, given in ipairs { "nothing", "low" } do
+    local effort = given ~= "nothing" and given or nil
+    it("are sent with none, where the program said " .. given, function()
+      local server = support.serve { NO_THOUGHT, sse { "Yes." } }
+      local bot = bot_at(server)
+      local text, reply = bot:chat("x", { tools = TOOLS, reasoning_effort = effort })
+      assert.equal("Yes.", text)
+      assert.equal(effort, fields(server, 1).reasoning_effort)
+      assert.equal("none", fields(server, 2).reasoning_effort)
+      assert.same({ reasoning_effort = "none" }, reply.adjusted)
+      reply = select(2, bot:chat("y", { tools = TOOLS }))
+      assert.equal("none", fields(server, 3).reasoning_effort)
+      assert.same({ reasoning_effort = "none" }, reply.adjusted)
+      reply = select(2, bot:chat("y", { tools = TOOLS, reasoning_effort = "none" }))
+      assert.is_nil(reply.adjusted) -- it is what the program said
+      reply = select(2, bot:chat("y", { reasoning_effort = "high" })) -- without tools
+      assert.equal("high", fields(server, 5).reasoning_effort)
+      assert.is_nil(reply.adjusted)
+      bot:chat("y")
+      assert.is_nil(fields(server, 6).reasoning_effort)
+    end)
+  end
+
+  it("are told of in words alone, too", function()
+    local server = support.serve { refusal("litellm.BadRequestError: OpenAIException - Function "
+      .. "tools with reasoning_effort are not supported for m."), sse { "Yes." } }
+    assert.equal("Yes.", bot_at(server):chat("x", { tools = TOOLS }))
+    assert.equal("none", fields(server, 2).reasoning_effort)
+  end)
+
+  it("are the program's with strict = true", function()
+    local server = support.serve { NO_THOUGHT, sse { "no" } }
+    assert.is_nil((bot_at(server):chat("x", { tools = TOOLS, strict = true })))
+    assert.equal(1, #server:requests())
+  end)
+
+  it("are an error where that does not help, and nothing is remembered", function()
+    local server = support.serve { NO_THOUGHT, refusal("Unsupported value: 'reasoning_effort' "
+      .. "does not support 'none' with this model.", "reasoning_effort", 400,
+      "unsupported_value"), sse { "Yes." } }
+    local bot = bot_at(server)
+    assert.is_nil((bot:chat("x", { tools = TOOLS })))
+    assert.equal(2, #server:requests())
+    bot:chat("x", { tools = TOOLS })
+    assert.is_nil(fields(server, 3).reasoning_effort)
+  end)
+
+  it("are not to blame where the server does not know the field", function()
+    local server = support.serve { refusal("Unrecognized request argument supplied: "
+      .. "reasoning_effort"), sse { "Yes." } }
+    local _, reply = bot_at(server):chat("x", { tools = TOOLS, reasoning_effort = "low" })
+    assert.is_nil(fields(server, 2).reasoning_effort)
+    assert.same({ reasoning_effort = "dropped" }, reply.adjusted)
   end)
 end)

@@ -109,6 +109,44 @@ describe("a structured answer", function()
     end)
   end
 
+  it("is asked for in words where the service ignores the format: anthropic", function()
+    local server = support.serve { sse { OSLO } }
+    local bot = bot_of("anthropic", server, { system = "Be brief." })
+    for i, opts in ipairs { { schema = SCHEMA }, { json = true } } do
+      local _, reply = bot:chat("Oslo?", opts)
+      assert.equal("Oslo", reply.parsed.city)
+      local sent = server:requests()[i].json
+      assert.is_nil(sent.response_format)
+      assert.truthy(sent.messages[1].content:find("^Be brief%.\n\n.*JSON"))
+      local told = sent.messages[1].content:find('"additionalProperties":false', 1, true)
+      assert.equal(i == 1, told ~= nil)
+    end
+  end)
+
+  local EMPTY = { type = "object", required = {}, properties = {},
+    ["$defs"] = { a = { enum = {} } } }
+
+  it("has lists for the lists of a schema, in each place for one", function()
+    local server = support.serve { sse { "{}" } }
+    local bot = bot_of("openai", server)
+    bot:chat("x", { schema = EMPTY })
+    bot:chat("x", { response_format = { type = "json_schema",
+      json_schema = { name = "a", schema = EMPTY } } })
+    bot:chat("x", { response_format = { type = "json_object", schema = EMPTY } })
+    for i = 1, 3 do
+      local body = server:requests()[i].body
+      assert.truthy(body:find('"required":[]', 1, true), body)
+      assert.truthy(body:find('"enum":[]', 1, true), body)
+      assert.truthy(body:find('"properties":{}', 1, true), body)
+    end
+    bot = bot_of("anthropic", server)
+    bot:chat("x", { schema = EMPTY })
+    local told = server:requests()[4].json.messages[1].content
+    assert.truthy(told:find('"required":[]', 1, true), told)
+    assert.truthy(told:find('"properties":{}', 1, true), told)
+    assert.is_nil(getmetatable(EMPTY.required)) -- the caller's table is as it was
+  end)
+
   it("may be given the format of the service instead", function()
     local server = support.serve { sse { OSLO } }
     local format = { type = "json_object" }

@@ -756,3 +756,164 @@ describe("reasoning", function()
     assert.equal("(Hmm.)Yes.", (table.concat(seen):gsub("%)%(", "")))
   end)
 end)
+
+describe("tools as they are sent", function()
+  after_each(collect)
+
+  -- The JSON of the tools of a request for which these were given.
+  local function sent(tools, opts)
+    local server = support.serve { sse { "ok" } }
+    local all = { tools = tools }
+    for name, value in pairs(opts or {}) do all[name] = value end
+    assert.equal("ok", bot_at(server):chat("x", all))
+    local request = server:requests()[1]
+    return request.json.tools, request.body
+  end
+
+  -- A schema, and what has to be in its JSON.
+  for _, case in ipairs {
+    { { required = {} }, '{"required":[]}' },
+    { { enum = {} }, '{"enum":[]}' },
+    { { anyOf = {} }, '{"anyOf":[]}' },
+    { { oneOf = {} }, '{"oneOf":[]}' },
+    { { allOf = {} }, '{"allOf":[]}' },
+    { { prefixItems = {} }, '{"prefixItems":[]}' },
+    { { examples = {} }, '{"examples":[]}' },
+    { { type = {} }, '{"type":[]}' },
+    { { dependentRequired = { a = {} } }, '{"dependentRequired":{"a":[]}}' },
+    { { dependentRequired = {} }, '{"dependentRequired":{}}' },
+    { { properties = {} }, '{"properties":{}}' },
+    { { patternProperties = {} }, '{"patternProperties":{}}' },
+    { { items = {} }, '{"items":{}}' },
+    { { additionalProperties = {} }, '{"additionalProperties":{}}' },
+    { { ["not"] = {} }, '{"not":{}}' },
+    { { required = chatbot.array {} }, '{"required":[]}' },
+    { { required = { "a" } }, '{"required":["a"]}' },
+    -- at any depth
+    { { items = { items = { enum = {} } } }, '{"items":{"items":{"enum":[]}}}' },
+    { { anyOf = { {}, { required = {} } } }, '{"anyOf":[{},{"required":[]}]}' },
+    { { prefixItems = { { allOf = {} } } }, '{"prefixItems":[{"allOf":[]}]}' },
+    { { ["$defs"] = { a = { ["if"] = { required = {} } } } },
+      '{"$defs":{"a":{"if":{"required":[]}}}}' },
+    { { dependentSchemas = { a = { required = {} } } },
+      '{"dependentSchemas":{"a":{"required":[]}}}' },
+    -- names of the program's, and data, are no keywords
+    { { properties = { required = {} } }, '{"properties":{"required":{}}}' },
+    { { properties = { enum = { enum = {} } } }, '{"properties":{"enum":{"enum":[]}}}' },
+    { { ["$defs"] = { properties = { anyOf = {} } } }, '{"$defs":{"properties":{"anyOf":[]}}}' },
+    { { default = { required = {} } }, '{"default":{"required":{}}}' },
+    { { enum = { { enum = {} } } }, '{"enum":[{"enum":{}}]}' },
+    { { default = {} }, '{"default":{}}' },
+  } do
+    it("have lists for the lists of a schema: " .. case[2], function()
+      local _, body = sent { { name = "f", parameters = case[1] } }
+      assert.truthy(body:find('"parameters":' .. case[2], 1, true), body)
+      _, body = sent { { type = "function", ["function"] = { name = "f", parameters = case[1] } } }
+      assert.truthy(body:find('"parameters":' .. case[2], 1, true), body)
+      _, body = sent { { type = "custom", input_schema = case[1] } }
+      assert.truthy(body:find('"input_schema":' .. case[2], 1, true), body)
+    end)
+  end
+
+  for name, kind in pairs { ["array"] = "array", ["array or null"] = { "array", "null" } } do
+    it("have lists for the values of a schema of the type " .. name, function()
+      local tools, body = sent { { name = "f", parameters = { properties = {
+        a = { type = kind, default = {} }, b = { type = kind, const = {} },
+        c = { type = kind, enum = { {} } }, d = { type = kind, examples = { {}, { {} } } },
+        e = { type = "object", default = {} }, f = { type = kind, items = {} },
+      } } } }
+      local got = tools[1]["function"].parameters.properties
+      assert.same({}, got.a.default)
+      for _, text in ipairs { '"default":[]', '"const":[]', '"enum":[[]]', '"examples":[[],[{}]]',
+        '"default":{}', '"items":{}' } do
+        assert.truthy(body:find(text, 1, true), text .. " " .. body)
+      end
+    end)
+  end
+
+  it("leave the caller's tables as they are, also shared ones", function()
+    local shared = { type = "object", required = {}, properties = { a = { enum = {} } } }
+    local tool_of_mine = { name = "f", parameters = shared, cache_control = { type = "ephemeral" } }
+    local _, body = sent { tool_of_mine,
+      { name = "g", parameters = { properties = { b = shared } } } }
+    local _, count = body:gsub('"required":%[%]', "")
+    assert.equal(2, count)
+    assert.same({ name = "f", parameters = shared, cache_control = { type = "ephemeral" } },
+      tool_of_mine)
+    assert.is_nil(getmetatable(shared.required))
+  end)
+
+  it("are an error where a schema contains itself", function()
+    local schema = { type = "object", required = {}, properties = {} }
+    schema.properties.again = { anyOf = { schema } }
+    local text, err = bot_at(support.serve {}):chat("x", { tools = { { name = "f",
+      parameters = schema } } })
+    assert.is_nil(text)
+    assert.equal("config", err.kind)
+    assert.truthy(err.message:find("contains itself", 1, true), err.message)
+  end)
+
+  it("are as they were given, where they are the service's own", function()
+    local hosted = {
+      { type = "web_search" },
+      { type = "openrouter:web_search", parameters = { max_results = 3 } },
+      { type = "web_search_20250305", name = "web_search", max_uses = 5 },
+      { type = "builtin_function", ["function"] = { name = "$web_search" } },
+    }
+    assert.same(hosted, (sent(hosted)))
+  end)
+
+  it("keep what stands beside the function, in either form", function()
+    local cache = { type = "ephemeral" }
+    local parameters = { type = "object", properties = {} }
+    local tools = sent {
+      { name = "f", description = "F.", strict = true, cache_control = cache,
+        call = function() end },
+      { type = "function", ["function"] = { name = "g", parameters = parameters },
+        cache_control = cache },
+    }
+    assert.same({
+      { type = "function", cache_control = cache, ["function"] = { name = "f",
+        description = "F.", strict = true, parameters = parameters } },
+      { type = "function", cache_control = cache, ["function"] = { name = "g",
+        parameters = parameters } },
+    }, tools)
+  end)
+
+  it("may be the service's own and have a function all the same", function()
+    local server = support.serve { asks(call("bash", '{"command":"ls"}')), sse { "ok" } }
+    local bot = bot_at(server, { tools = { { type = "web_search" }, { type = "bash_20250124",
+      name = "bash", call = function(args) return args.command end } } })
+    assert.equal("ok", bot:chat("go"))
+    assert.same({ { type = "web_search" }, { type = "bash_20250124", name = "bash" } },
+      server:requests()[1].json.tools)
+    assert.same({ "ls" }, results(server:requests()[2]))
+  end)
+
+  for _, case in ipairs {
+    { {}, "tool 1 has no name" },
+    { { type = "function" }, "tool 1 has no name" },
+    { { type = "function", ["function"] = {} }, "tool 1 has no name" },
+    { { name = "f", ["function"] = function() end }, "tool 1 has no name" },
+    { { name = 1 }, "tool 1 has no name" },
+    { { name = "" }, "tool 1 has a name that services refuse" },
+    { { name = "a b" }, "tool 1 has a name that services refuse" },
+    { { name = "a.b" }, "tool 1 has a name that services refuse" },
+    { { name = "caf\195\169" }, "tool 1 has a name that services refuse" },
+    { { name = "a\0" }, "tool 1 has a name that services refuse" },
+    { { name = ("x"):rep(65) }, "tool 1 has a name that services refuse" },
+    { { ["function"] = { name = "a/b" } }, "tool 1 has a name that services refuse" },
+  } do
+    it("raise: " .. case[2] .. " " .. tostring(case[1].name), function()
+      local bot = bot_at(support.serve {})
+      local ok, err = pcall(bot.chat, bot, "x", { tools = { case[1] } })
+      assert.is_false(ok)
+      assert.truthy(err:find(case[2], 1, true), err)
+    end)
+  end
+
+  it("may have names of 64 characters", function()
+    local name = ("aZ0_-"):rep(12) .. "abcd"
+    assert.equal(name, sent({ { name = name } })[1]["function"].name)
+  end)
+end)

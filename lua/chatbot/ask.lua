@@ -40,26 +40,44 @@ end
 
 -- ---- asking ------------------------------------------------------------------
 
+-- What stands in a tool's function as it is sent; everything else stands beside it.
+local OF_FUNCTION = { "name", "description", "parameters", "strict" }
+
+local NAME, NAME_MAX = "^[a-zA-Z0-9_-]+$", 64
+
+-- The tool as it is sent, and the name that the model calls it by. One of another type than
+-- "function" is the service's own: it is sent as it is, and may have no name.
+local function wire_tool(tool)
+  local sent, own, fn = copy(tool), tool.type ~= nil and tool.type ~= "function", tool["function"]
+  sent.call = nil
+  if own then return sent, type(fn) == "table" and fn.name or tool.name end
+  if fn ~= nil and type(fn) ~= "table" then return nil end
+  sent.type, sent["function"] = "function", copy(fn)
+  for _, field in ipairs(OF_FUNCTION) do
+    if not fn then sent[field] = nil end
+    sent["function"][field] = (fn or tool)[field]
+  end
+  local parameters = sent["function"].parameters
+  sent["function"].parameters = parameters or { type = "object", properties = {} }
+  return sent, sent["function"].name
+end
+
 -- The tools as they are sent, and what is to be called for each name: nil when
 -- the caller runs them all.
 local function wire_tools(tools)
   local list, handlers, any = core.array {}, {}, false
   for i, tool in ipairs(tools) do
-    local fn = type(tool) == "table" and (tool["function"] or tool)
-    if type(fn) ~= "table" or type(fn.name) ~= "string" then
+    local sent, name
+    if type(tool) == "table" then sent, name = wire_tool(tool) end
+    if not sent or sent.type == "function" and type(name) ~= "string" then
       core.misuse(3, ("tool %d has no name"):format(i)) -- of chat and stream
+    elseif sent.type == "function" and (#name > NAME_MAX or not name:find(NAME)) then
+      core.misuse(3, ("tool %d has a name that services refuse (1 to %d letters, digits, _ and -)")
+        :format(i, NAME_MAX))
     end
-    handlers[fn.name] = tool.call or false
+    if type(name) == "string" then handlers[name] = tool.call or false end
     any = any or tool.call ~= nil
-    list[i] = {
-      type = "function",
-      ["function"] = {
-        name = fn.name,
-        description = fn.description,
-        parameters = fn.parameters or { type = "object", properties = {} },
-        strict = fn.strict,
-      },
-    }
+    list[i] = sent
   end
   -- services refuse an empty list; one that is marked as such is meant
   local sent = (list[1] or getmetatable(tools)) and list or nil
@@ -83,7 +101,7 @@ end
 
 local function instruction(schema)
   local text = "Answer with one JSON value and nothing else."
-  local shape = schema and core.json_encode(schema)
+  local shape = schema and core.json_encode(schema, true)
   return shape and text .. " It must match this JSON Schema: " .. shape or text
 end
 
@@ -119,6 +137,22 @@ end
 
 local function key_of(route) return route.base_url .. " " .. route.model end
 
+-- What is known of a field that a server refuses:
+--   false     it is left out
+--   a string  it has this name there; response_format: it is sent in this form
+--   a table   { beside = field, value = v }: where that field is sent, it is v, or left out;
+--             { own = true }: it is left out where its value would be a default of ours
+
+-- Whether what is sent for the field is not the program's value, but our own.
+local function is_own(bot, call, name)
+  return call[name] == nil and (name ~= "temperature" or bot:_env().options[name] == nil)
+end
+
+local function applies(bot, call, name, rule)
+  if rule.own then return is_own(bot, call, name) end
+  return call[rule.beside] ~= nil
+end
+
 -- The call as this server is to get it: options, note, and what was changed
 -- because the server is known to refuse it.
 local function fit(bot, plan, route)
@@ -128,17 +162,30 @@ local function fit(bot, plan, route)
     report = report or {}
     report[name] = what
   end
+  local function drop(name)
+    if not sends(bot, call, name, route) then return end
+    call[name] = nil
+    if defaults[name] then call[name] = false end -- a default of our own
+    tell(name, "dropped")
+  end
   for name, to in pairs(known) do -- first what has another name there
-    if to and name ~= "response_format" and call[name] ~= nil and call[to] == nil then
+    if type(to) == "string" and name ~= "response_format" and call[name] ~= nil
+      and call[to] == nil then
       call[to], call[name] = call[name], nil
       tell(name, to)
     end
   end
   for name, to in pairs(known) do
-    if not to and sends(bot, call, name, route) then
-      call[name] = nil
-      if defaults[name] then call[name] = false end -- a default of our own
-      tell(name, "dropped")
+    if not to then drop(name) end
+  end
+  for name, rule in pairs(known) do -- last what depends on what else is sent
+    if type(rule) == "table" and applies(bot, call, name, rule) then
+      if rule.value == nil then
+        drop(name)
+      elseif call[name] ~= rule.value then
+        call[name] = rule.value
+        tell(name, rule.value)
+      end
     end
   end
   if plan.structured and call.response_format == nil and plan.base.response_format == nil then
@@ -411,34 +458,49 @@ local twins = { max_tokens = "max_completion_tokens", max_completion_tokens = "m
 local hopeless = { context_length_exceeded = true, exceed_context_size_error = true,
   invalid_api_key = true, model_not_found = true, content_filter = true }
 
+-- How services say that it is the value that they refuse.
+local BAD_CODES = { "^invalid_value$", "^invalid_type$", "_below_min", "_above_max", "out_of_range",
+  "^less_than", "^greater_than" }
+local BAD_WORDS = { "too large", "too small", "too long", "too short", "too high", "too low",
+  "too many", "less than", "greater than", "at most", "at least", "exceed", "%f[%a]range%f[%A]",
+  "%f[%a]maximum%f[%A]", "%f[%a]minimum%f[%A]", "between %S+ and ", "be in [%[(]", "positive",
+  "negative", "be one of", "[<>]=%s*%-?%d", "[<>] %-?%d", "input should be", "ensure this value",
+  "%f[%a]expected an? ", "not of type", "invalid type", "invalid value", "unmarshal %a+ into",
+  "非法", "超过", "超出", "范围", "大于", "小于" }
+
+-- And how they say that they do not know the field, whatever its value.
+local UNKNOWN_CODES = { "^unsupported_", "^unknown_", "^extra_forbidden$" }
+local UNKNOWN_WORDS = { "unsupported parameter", "unknown parameter", "unknown name",
+  "unknown field", "unrecognized", "extra inputs", "deprecated" }
+
+local function has(text, patterns)
+  text = tostring(text or ""):lower()
+  for _, pattern in ipairs(patterns) do
+    if text:find(pattern) then return true end
+  end
+  return false
+end
+
 -- A value that is out of range is the program's error: without the limit that it set, the
 -- request would mean something else.
 local function is_bad_value(err)
-  for _, code in ipairs { err.code or "", err.type or "" } do
-    code = tostring(code)
-    if code == "invalid_value" or code:find("_below_m[ai][xn]%a*_value$")
-      or code:find("_above_m[ai][xn]%a*_value$") then
-      return true
-    end
-  end
-  local message = (err.message or ""):lower()
-  return message:find("too large", 1, true) ~= nil or message:find("too small", 1, true) ~= nil
+  if has(err.code, UNKNOWN_CODES) or has(err.message, UNKNOWN_WORDS) then return false end
+  return has(err.code, BAD_CODES) or has(err.type, BAD_CODES) or has(err.message, BAD_WORDS)
 end
 
--- A tool that must be called is what the program wants.
-local function is_forced(name, call)
-  return name == "tool_choice" and call[name] ~= "auto" and call[name] ~= "none"
-end
+-- What the program says about the calling of tools is not to be left out, unless it says nothing.
+local function is_forced(name, call) return name == "tool_choice" and call[name] ~= "auto" end
 
--- Whether the message names the parameter: a plain word only as a name, that is,
--- in quotes or after a colon.
+-- Whether the message, in lower case, names the parameter: a plain word only as a name, that
+-- is, in quotes (of JSON in JSON, too), after "parameter" or after a colon.
 local function names(message, name)
-  local camel = name:gsub("_(%l)", string.upper)
-  for _, form in ipairs { name, camel } do
+  name = name:lower()
+  for _, form in ipairs { name, (name:gsub("_", "")) } do
     local pattern = "%f[%w_]" .. form:gsub("%p", "%%%0") .. "%f[^%w_]"
     if name:find("_", 1, true) or name == "temperature" or name == "logprobs" then
       if message:find(pattern) then return true end
-    elseif message:find("[\"'`]" .. pattern .. "[\"'`]") or message:find(": " .. pattern) then
+    elseif message:find("[\"'`]" .. pattern .. "\\*[\"'`]") or message:find(": " .. pattern)
+      or message:find("parameter " .. pattern) then
       return true
     end
   end
@@ -457,8 +519,9 @@ local function culprit(bot, err, call, plan, route)
   if plan.structured and not plan.base.response_format and call.response_format then
     sent.response_format = true
   end
-  if sent[err.param] then return err.param end
-  local message, found = err.message or "", nil
+  local param = type(err.param) == "string" and err.param:match("^[%w_]+")
+  if sent[param] then return param end
+  local message, found = tostring(err.message or ""):lower(), nil
   for name in pairs(sent) do
     if names(message, name) and not (found and #found > #name) then found = name end
   end
@@ -470,31 +533,65 @@ local function culprit(bot, err, call, plan, route)
   return found
 end
 
--- What is to be done about a field that is refused: another name, or false.
-local function remedy(name, call, known)
-  local twin = twins[name]
-  if twin and call[twin] == nil and known[twin] == nil then return twin end
-  if name == "response_format" and call[name].type == "json_schema" then
-    return "json_object"
+-- Models that think can refuse tools unless they are told not to, also where the request says
+-- nothing about that.
+local function is_thought_beside_tools(err, call)
+  local message = tostring(err.message or ""):lower()
+  return call.tools ~= nil and call.reasoning_effort ~= "none"
+    and (err.param == "reasoning_effort" or names(message, "reasoning_effort"))
+    and (call.reasoning_effort == nil or message:find("tool", 1, true) ~= nil)
+end
+
+-- Whether the server takes temperature or top_p, but not both.
+local function is_either(err, call)
+  local message = tostring(err.message or ""):lower()
+  return call.top_p ~= nil and names(message, "top_p")
+    and (names(message, "temperature") or message:find("greedy", 1, true) ~= nil)
+end
+
+-- The field that is refused, and what is to be known of it; nil when nothing can be done.
+local function remedy(bot, err, call, plan, route, known)
+  if known.reasoning_effort == nil and is_thought_beside_tools(err, call) then
+    return "reasoning_effort", { beside = "tools", value = "none" }
   end
-  return false
+  local name = culprit(bot, err, call, plan, route)
+  local rule = known[name]
+  if not name or rule == false then return nil end
+  if type(rule) == "table" and rule.value ~= nil and plan.base[name] == nil then return nil end
+  if is_bad_value(err) and name ~= "response_format" then
+    if not (defaults[name] and is_own(bot, call, name)) then return nil end
+    return name, { own = true }
+  end
+  if known.temperature == nil and is_either(err, call)
+    and sends(bot, call, "temperature", route) then
+    return "temperature", { beside = "top_p" }
+  end
+  local twin = twins[name]
+  if twin and call[twin] == nil and known[twin] == nil then return name, twin end
+  if name == "response_format" and call[name].type == "json_schema" then
+    return name, "json_object"
+  end
+  return name, false
+end
+
+-- Whether the server has understood the request, and refuses it. OpenRouter tells it in an answer.
+local function is_refusal(err)
+  local status = err.kind == "api" and tonumber(err.code) or err.status
+  return (status == 400 or status == 422) and not hopeless[err.code] and not hopeless[err.type]
 end
 
 local function heal(bot, reply, err, plan)
   local env, renv = bot:_env(), reply:_env()
-  if plan.strict or (err.status ~= 400 and err.status ~= 422) or hopeless[err.code]
-    or hopeless[err.type] or is_bad_value(err) then
-    return false
-  end
+  if plan.strict or not is_refusal(err) then return false end
   local route, call = renv.route or env.route, renv.call or {}
   env.adjust = env.adjust or {}
   local known = env.adjust[key_of(route)] or {}
   env.adjust[key_of(route)] = known
-  local name = culprit(bot, err, call, plan, route)
+  local name, what = remedy(bot, err, call, plan, route, known)
   renv.learned = renv.learned or {}
-  if name and known[name] ~= false then
+  if name then
     renv.learned[name] = true
-    known[name] = remedy(name, call, known)
+    known[name] = what
     if relaunch(bot, reply, plan) then return true end
   end
   for learned in pairs(renv.learned) do known[learned] = nil end -- it did not help

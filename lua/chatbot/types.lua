@@ -30,13 +30,16 @@
 ---@field function { name: string, arguments: string } `arguments` is JSON text
 
 ---A function that the model may call. The form of the service ({type = "function",
----["function"] = {...}}) does as well.
+---["function"] = {...}}) does as well. One of another type is the service's own, and is sent
+---as it is.
 ---@class chatbot.Tool
----@field name string
+---@field name? string 1 to 64 letters, digits, _ and -; of the service's own: as it says
+---@field type? "function"|string
 ---@field description? string
 ---@field parameters? table JSON schema of the arguments
 ---@field strict? boolean
 ---@field call? fun(arguments: table, call: chatbot.ToolCall): any, string? none: the caller's part
+---@field [string] any is sent beside the function
 
 ---What `on_tool` gets, before (`done` is false) and after a call.
 ---@class chatbot.ToolEvent
@@ -206,8 +209,12 @@
 ---@field rename? table<string, string> field of the body -> the name this service has for it
 ---@field models? chatbot.ModelRule[] further rules for some models
 
+---For the models for which all of the first three hold that are given.
 ---@class chatbot.ModelRule
----@field prefix string[] the model's name starts with one of these
+---@field prefix? string[] the model's name starts with one of these
+---@field match? string[] the model's name contains one of these
+---@field since? table<string, string> word -> version: the name has it, or a later one, behind it
+---@field own? boolean not at a base_url that is given without provider
 ---@field rename? table<string, string>
 ---@field omit? string[] defaults of the module that these models refuse: "temperature"
 
@@ -414,7 +421,7 @@ function Chatbot:models(opts) end
 ---@field logprobs? chatbot.Logprobs
 ---@field message? chatbot.Message what was added to the conversation
 ---@field parsed? table the decoded answer, with `json` or `schema`
----@field adjusted? table<string, string> parameter -> its other name, or "dropped"
+---@field adjusted? table<string, string> parameter -> its other name, "dropped", or what was sent
 ---@field attempts? { provider: string, model: string, kind: string, message: string }[]
 ---@field provider? string who was asked
 ---@field id? string
