@@ -265,6 +265,8 @@ describe("a parameter that is refused", function()
     { "temperature", 3, "temperature: Input should be less than or equal to 1" },
     { "temperature", 3, "3 is greater than the maximum of 2 - 'temperature'" },
     { "top_k", -2, "top_k must be non-negative, got -2" },
+    { "temperature", 3, "#/temperature: 3 is not less or equal to 1" },
+    { "stop", 1, "'stop' must be a string or a list" },
     { "temperature", 3, "temperature must be in the range [0.0, 2.0]." },
     { "top_p", 0, "`top_p` must be > 0.0 and < 1.0" },
     { "top_p", 0, "top_p must be in (0, 1], got 0" },

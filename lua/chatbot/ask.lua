@@ -7,12 +7,13 @@
 --   models      the bot's list of models, as it was when the reply began
 --   candidate   which of them is being asked
 --   attempts    what the models before it answered
---   adjusted    the parameters that were left out or renamed
+--   adjusted    the parameters that were left out, renamed or given another value
 --   job         the coroutine of tools that wait, while nobody else does
 -- and a bot, in its own: `extra`, its part of the options below, and `adjust`,
 -- what was learned of each server and model. bot:_relaunch asks again.
 
 local core = require "chatbot.core"
+local refusal = require "chatbot.refusal"
 local unfenced = require("chatbot.text").unfenced
 
 local M = {}
@@ -454,58 +455,8 @@ local essential = { model = true, messages = true, stream = true, tools = true,
 -- Either name is what some servers want instead of the other.
 local twins = { max_tokens = "max_completion_tokens", max_completion_tokens = "max_tokens" }
 
--- Codes of what no other parameter would help against.
-local hopeless = { context_length_exceeded = true, exceed_context_size_error = true,
-  invalid_api_key = true, model_not_found = true, content_filter = true }
-
--- How services say that it is the value that they refuse.
-local BAD_CODES = { "^invalid_value$", "^invalid_type$", "_below_min", "_above_max", "out_of_range",
-  "^less_than", "^greater_than" }
-local BAD_WORDS = { "too large", "too small", "too long", "too short", "too high", "too low",
-  "too many", "less than", "greater than", "at most", "at least", "exceed", "%f[%a]range%f[%A]",
-  "%f[%a]maximum%f[%A]", "%f[%a]minimum%f[%A]", "between %S+ and ", "be in [%[(]", "positive",
-  "negative", "be one of", "[<>]=%s*%-?%d", "[<>] %-?%d", "input should be", "ensure this value",
-  "%f[%a]expected an? ", "not of type", "invalid type", "invalid value", "unmarshal %a+ into",
-  "非法", "超过", "超出", "范围", "大于", "小于" }
-
--- And how they say that they do not know the field, whatever its value.
-local UNKNOWN_CODES = { "^unsupported_", "^unknown_", "^extra_forbidden$" }
-local UNKNOWN_WORDS = { "unsupported parameter", "unknown parameter", "unknown name",
-  "unknown field", "unrecognized", "extra inputs", "deprecated" }
-
-local function has(text, patterns)
-  text = tostring(text or ""):lower()
-  for _, pattern in ipairs(patterns) do
-    if text:find(pattern) then return true end
-  end
-  return false
-end
-
--- A value that is out of range is the program's error: without the limit that it set, the
--- request would mean something else.
-local function is_bad_value(err)
-  if has(err.code, UNKNOWN_CODES) or has(err.message, UNKNOWN_WORDS) then return false end
-  return has(err.code, BAD_CODES) or has(err.type, BAD_CODES) or has(err.message, BAD_WORDS)
-end
-
 -- What the program says about the calling of tools is not to be left out, unless it says nothing.
 local function is_forced(name, call) return name == "tool_choice" and call[name] ~= "auto" end
-
--- Whether the message, in lower case, names the parameter: a plain word only as a name, that
--- is, in quotes (of JSON in JSON, too), after "parameter" or after a colon.
-local function names(message, name)
-  name = name:lower()
-  for _, form in ipairs { name, (name:gsub("_", "")) } do
-    local pattern = "%f[%w_]" .. form:gsub("%p", "%%%0") .. "%f[^%w_]"
-    if name:find("_", 1, true) or name == "temperature" or name == "logprobs" then
-      if message:find(pattern) then return true end
-    elseif message:find("[\"'`]" .. pattern .. "\\*[\"'`]") or message:find(": " .. pattern)
-      or message:find("parameter " .. pattern) then
-      return true
-    end
-  end
-  return false
-end
 
 -- The field that the error names, if the request had it.
 local function culprit(bot, err, call, plan, route)
@@ -521,12 +472,12 @@ local function culprit(bot, err, call, plan, route)
   end
   local param = type(err.param) == "string" and err.param:match("^[%w_]+")
   if sent[param] then return param end
-  local message, found = tostring(err.message or ""):lower(), nil
+  local found
   for name in pairs(sent) do
-    if names(message, name) and not (found and #found > #name) then found = name end
+    if refusal.names(err, name) and not (found and #found > #name) then found = name end
   end
   for name, twin in pairs(twins) do -- sent under the provider's name for it
-    if not found and sent[name] and (err.param == twin or names(message, twin)) then
+    if not found and sent[name] and (err.param == twin or refusal.names(err, twin)) then
       found = name
     end
   end
@@ -536,17 +487,15 @@ end
 -- Models that think can refuse tools unless they are told not to, also where the request says
 -- nothing about that.
 local function is_thought_beside_tools(err, call)
-  local message = tostring(err.message or ""):lower()
   return call.tools ~= nil and call.reasoning_effort ~= "none"
-    and (err.param == "reasoning_effort" or names(message, "reasoning_effort"))
-    and (call.reasoning_effort == nil or message:find("tool", 1, true) ~= nil)
+    and (err.param == "reasoning_effort" or refusal.names(err, "reasoning_effort"))
+    and (call.reasoning_effort == nil or refusal.says(err, "tool"))
 end
 
 -- Whether the server takes temperature or top_p, but not both.
 local function is_either(err, call)
-  local message = tostring(err.message or ""):lower()
-  return call.top_p ~= nil and names(message, "top_p")
-    and (names(message, "temperature") or message:find("greedy", 1, true) ~= nil)
+  return call.top_p ~= nil and refusal.names(err, "top_p")
+    and (refusal.names(err, "temperature") or refusal.says(err, "greedy"))
 end
 
 -- The field that is refused, and what is to be known of it; nil when nothing can be done.
@@ -558,7 +507,7 @@ local function remedy(bot, err, call, plan, route, known)
   local rule = known[name]
   if not name or rule == false then return nil end
   if type(rule) == "table" and rule.value ~= nil and plan.base[name] == nil then return nil end
-  if is_bad_value(err) and name ~= "response_format" then
+  if refusal.is_bad_value(err) and name ~= "response_format" then
     if not (defaults[name] and is_own(bot, call, name)) then return nil end
     return name, { own = true }
   end
@@ -574,15 +523,9 @@ local function remedy(bot, err, call, plan, route, known)
   return name, false
 end
 
--- Whether the server has understood the request, and refuses it. OpenRouter tells it in an answer.
-local function is_refusal(err)
-  local status = err.kind == "api" and tonumber(err.code) or err.status
-  return (status == 400 or status == 422) and not hopeless[err.code] and not hopeless[err.type]
-end
-
 local function heal(bot, reply, err, plan)
   local env, renv = bot:_env(), reply:_env()
-  if plan.strict or not is_refusal(err) then return false end
+  if plan.strict or not refusal.is_one(err) then return false end
   local route, call = renv.route or env.route, renv.call or {}
   env.adjust = env.adjust or {}
   local known = env.adjust[key_of(route)] or {}
