@@ -80,7 +80,7 @@ local PLAY = [==[
 ]==]
 
 -- Three services, each with wishes of its own, which judge what they are sent.
-local servers, served = {}, nil
+local servers, served = {}, PER_SERVER -- steps that these have served
 local function serve()
   for _, server in pairs(servers) do server:close() end
   served = 0
@@ -722,7 +722,6 @@ end)
 
 print(("seed %d, %d steps"):format(seed, STEPS))
 local started = support.now()
-served = PER_SERVER
 for n = 1, STEPS do
   step = n
   if served >= PER_SERVER then
