@@ -25,19 +25,23 @@ static enum http_fault append(struct reply_text *t, const char *s, size_t n)
     return fault_of(utf8_feed(&t->utf8, s, n, &t->bytes));
 }
 
-/* Adds `n` bytes to `t`, one of the texts of `r`; the answer's text may have
- * the thoughts at its head. */
-static enum http_fault add(struct reply *r, struct reply_text *t, const char *s,
-                           size_t n)
+/* Adds to the answer's text, which may have the thoughts at its head. */
+static enum http_fault sort_out(struct reply *r, const char *s, size_t n)
 {
-    r->content = r->content || n > 0;
-    if (r->think.state == THINK_OFF || t != &r->text)
-        return append(t, s, n);
     struct think_piece p;
     enum http_fault fault = FAULT_NONE;
     while (fault == FAULT_NONE && think_next(&r->think, &s, &n, &p))
-        fault = append(p.reasoning ? &r->reasoning : t, p.s, p.n);
+        fault = append(p.reasoning ? &r->reasoning : &r->text, p.s, p.n);
     return fault;
+}
+
+/* Adds `n` bytes to `t`, one of the texts of `r`. */
+static inline enum http_fault add(struct reply *r, struct reply_text *t,
+                                  const char *s, size_t n)
+{
+    r->content |= n > 0;
+    return r->think.state == THINK_OFF || t != &r->text ? append(t, s, n)
+                                                        : sort_out(r, s, n);
 }
 
 /* The event had a finish_reason, or a usage. Both together, or the first behind
@@ -121,14 +125,15 @@ enum http_fault chunk_plain(lua_State *L, struct reply *r, int env,
         r->named = d->id.n > 0 && d->model.n > 0;
     }
     bool reason = d->finish_reason.n > 0;
-    if (d->content.s != NULL || d->reasoning.s != NULL || reason) {
-        if (r->choice != 0 && !is_ours(L, r, env, 0))
-            return FAULT_NONE;
-    }
+    if (r->choice != 0 &&
+        (d->content.s != NULL || d->reasoning.s != NULL || reason) &&
+        !is_ours(L, r, env, 0))
+        return FAULT_NONE;
     enum http_fault fault = add_escaped(r, &r->text, &d->content);
-    if (fault == FAULT_NONE)
+    if (fault == FAULT_NONE && d->reasoning.s != NULL) {
         fault = add_escaped(r, &r->reasoning, &d->reasoning);
-    r->thoughts = r->thoughts || d->reasoning.n > 0;
+        r->thoughts |= d->reasoning.n > 0;
+    }
     if (reason) {
         set_escaped(L, r, env, "finish_reason", &d->finish_reason);
         note_end(r, true, false);
