@@ -355,3 +355,26 @@ describe("a list of models", function()
     end
   end)
 end)
+
+describe("thoughts of several models", function()
+  after_each(collect)
+
+  it("are told apart", function()
+    local first = support.serve { support.sse({ { reasoning_content = "A thinks." } },
+      { finish_reason = false, done = false, cut = true }) }
+    local second = support.serve { support.sse { { reasoning_content = "B thinks." },
+      { reasoning_content = " More." }, "answer" } }
+    chatbot.register("thinker_a", { base_url = first.url })
+    chatbot.register("thinker_b", { base_url = second.url })
+    local texts, begins = {}, {}
+    local bot = chatbot.new { model = { "thinker_a:m", "thinker_b:m" }, max_retries = 0,
+      timeout = 20, on_reasoning = function(text, first_of_request)
+        texts[#texts + 1], begins[#begins + 1] = text, first_of_request and #texts or nil
+      end }
+    local answer, reply = bot:chat("hi")
+    assert.equal("answer", answer)
+    assert.equal("A thinks.\n\nB thinks. More.", table.concat(texts))
+    assert.equal(2, #begins)
+    assert.equal("B thinks. More.", reply.reasoning)
+  end)
+end)

@@ -248,8 +248,8 @@ static int push_new_reasoning(lua_State *L)
 }
 
 /* Hands new reasoning to on_reasoning, when there is such an option, and says
- * whether it is the first of a request: another model's may have come before.
- * [-0, +0, e] */
+ * whether it is the first of a request. Thoughts of an earlier one, perhaps of
+ * another model, are set off from these by an empty line. [-0, +0, e] */
 static void tell_reasoning(lua_State *L, struct reply *r, int i, int env)
 {
     if (r->reasoning.bytes.len == r->reasoning_given || r->doubtful)
@@ -258,8 +258,13 @@ static void tell_reasoning(lua_State *L, struct reply *r, int i, int env)
     if (lua_isfunction(L, -1)) {
         guarded(L, i, push_new_reasoning, 0);
         if (!lua_isnil(L, -1)) {
+            if (!r->begun && r->thought) {
+                lua_pushliteral(L, "\n\n");
+                lua_insert(L, -2);
+                lua_concat(L, 2);
+            }
             lua_pushboolean(L, !r->begun);
-            r->begun = true;
+            r->begun = r->thought = true;
             call(L, i, 2);
         }
     }

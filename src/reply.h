@@ -62,7 +62,8 @@ struct reply {
     bool ended;    /* [DONE] was seen: nothing after it counts */
     bool eventful; /* there is an on_event */
     bool details;  /* reasoning_details are given back */
-    bool begun;    /* on_reasoning has had something of this request */
+    bool begun;    /* on_reasoning has had something of this request, */
+    bool thought;  /* or of any for this reply */
     bool listed;   /* reply_dispatch advances it */
     bool more;     /* events are left for the next time */
     bool named;    /* id and model are known */
