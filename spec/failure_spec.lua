@@ -146,6 +146,23 @@ describe("message and tostring", function()
   end)
 end)
 
+describe("a server that is down", function()
+  it("is no proxy, however its address is written", function()
+    local port = support.dead_port()
+    for _, host in ipairs { "127.1", "0x7f000001", "2130706433", "%6cocalhost",
+      "[0:0:0:0:0:0:0:1]" } do
+      local result = support.run_lua(([[
+        local bot = require("chatbot").new { model = "m", base_url = "http://%s:%d/v1",
+          max_retries = 0, timeout = 10 }
+        local _, err = bot:chat("x")
+        io.write(err.kind, " ", tostring(err))
+      ]]):format(host, port), { env = { http_proxy = false, all_proxy = false,
+        ALL_PROXY = false } })
+      assert.equal("connect", result.out:match("^%S+"), result.out .. result.err)
+    end
+  end)
+end)
+
 describe("a function api_key that raises", function()
   after_each(support.close_all)
 
