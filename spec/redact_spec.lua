@@ -234,6 +234,19 @@ describe("a header", function()
     assert.equal(0, #server:requests())
   end)
 
+  it("that stands in the place of a name is not shown", function()
+    for _, line in ipairs { "Authorization: Bearer " .. KEY, "x-api-key:" .. KEY,
+      "Bearer " .. KEY } do
+      local server = support.serve { support.sse { "ok" } }
+      local answer, err = bot_at(server, { headers = { [line] = "" } }):chat("x")
+      assert.is_nil(answer)
+      assert.equal("config", err.kind)
+      assert.equal(("'%s...' is not the name of a header"):format(line:match("^[%w-]+")),
+        err.message)
+      assert.equal(0, #server:requests())
+    end
+  end)
+
   it("is not dropped when there are many, but refused when there are too many", function()
     local server = support.serve { support.sse { "ok" } }
     local headers = {}

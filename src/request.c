@@ -383,8 +383,11 @@ static bool add_header(lua_State *L, const struct head *h, const char *name,
 {
     luaL_checkstack(L, 8, NULL);
     int top = lua_gettop(L);
-    if (!is_name(name)) {
-        failure_push(L, FAULT_CONFIG, "'%s' is not the name of a header", name);
+    if (!is_name(name)) { /* behind a colon or a blank there may be a value */
+        size_t len = *name == '\0' ? 0 : 1 + strcspn(name + 1, ": \t");
+        lua_pushlstring(L, name, len);
+        failure_push(L, FAULT_CONFIG, "'%s%s' is not the name of a header",
+                     lua_tostring(L, -1), name[len] == '\0' ? "" : "...");
         return false;
     }
     if (is_framing(name)) {
