@@ -236,8 +236,8 @@ describe("in a stream with status 200", function()
     end)
   end
 
-  for _, data in ipairs { '{"error":null', '{"error":""', '{"error":false', '{"error":0', '{"object":""',
-    '{"object":"chat.completion.chunk","error":null' } do
+  for _, data in ipairs { '{"error":null', '{"error":""', '{"error":false', '{"error":0',
+    '{"object":""', '{"object":"chat.completion.chunk","error":null' } do
     it(data .. "} is none", function()
       local json = data .. ',"choices":[{"delta":{"content":"a"}}]}'
       local result = batch.one { pieces = { events(json, FINISH) } }
