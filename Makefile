@@ -171,6 +171,11 @@ install: $(CORE)  ## into PREFIX (/usr/local), below DESTDIR
 	  echo "chatbot needs lua-cjson, which $(LUA) does not find now:" \
 	  "install your system's package or \`luarocks install lua-cjson\`."
 
+	@$(LUA) -e 'os.exit(package.path:find("$(LUADIR)/?.lua", 1, true) and 0 or 1)' || \
+	  printf '%s\n' "$(LUA) does not look there by itself. For programs of your own:" \
+	  "  export LUA_PATH='$(LUADIR)/?.lua;$(LUADIR)/?/init.lua;;'" \
+	  "  export LUA_CPATH='$(LIBDIR)/?.so;;'"
+
 uninstall:  ## take away what install put there
 	rm -rf "$(DESTDIR)$(LUADIR)/chatbot" "$(DESTDIR)$(LIBDIR)/chatbot"
 	rm -f "$(DESTDIR)$(BINDIR)/chatbot"

@@ -116,6 +116,20 @@ describe("the build", function()
     assert.truthy(out:find("%d+%.%d+"), out)
   end)
 
+  it("tells where Lua does not look, and the program there finds its module", function()
+    local dest = process.tmpdir()
+    local status, out, err = run(("make -s install LUA=%s PREFIX=%s"):format(LUA, dest))
+    assert.equal(0, status, err)
+    status, out, err = run(out:match("export LUA_PATH=[^\n]+") .. "\n"
+      .. out:match("export LUA_CPATH=[^\n]+") .. "\n"
+      .. LUA .. [[ -e 'print(require("chatbot")._VERSION)']], "/")
+    assert.equal(0, status, err)
+    local version = out
+    status, out, err = run(dest .. "/bin/chatbot --version", "/")
+    assert.equal(0, status, err)
+    assert.equal(version, out)
+  end)
+
   describe("env", function()
     local command = ('eval "$(make -s -C %s env LUA=%s)"'):format(process.quote(ROOT), LUA)
     local show = LUA .. [[ -e 'print(package.path) print(package.cpath)

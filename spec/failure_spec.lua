@@ -111,6 +111,24 @@ describe("message and tostring", function()
     end
   end)
 
+  it("have no more with what the module has to say behind the server's words", function()
+    local long = ("wort "):rep(200)
+    local server = support.serve { support.http(503, { ["retry-after-ms"] = "1" },
+      { error = { message = long } }) }
+    local _, err = bot_at(server, { max_retries = 20 }):chat("x")
+    assert.equal(500, length(err.message))
+    assert.truthy(err.message:find("...; no further tries at 127.0.0.1:", 1, true), err.message)
+    assert.truthy(err.message:find(": the last ten failed$"), err.message)
+    local chunk = { choices = { { delta = { content = "a" },
+      finish_reason = "function_call_filter: " .. long, error = { message = long } } } }
+    server = support.serve { { support.head(200, {}), support.event(support.encode(chunk)),
+      { close = true } } }
+    _, err = bot_at(server):chat("x")
+    assert.equal("api", err.kind)
+    assert.equal(500, length(err.message))
+    assert.truthy(err.message:find("...: finish_reason function_call_filter: wort", 1, true))
+  end)
+
   it("show letters of any language in a body that is no JSON", function()
     local err = failed(502, "<title>エラー</title>" .. ("語"):rep(1000))
     local shown = err.message:match(": (<title>エラー</title>.*)$")
@@ -143,6 +161,23 @@ describe("message and tostring", function()
     assert.equal(text .. text, err .. err)
     assert.has_error(function() return err .. {} end, "attempt to concatenate a table value")
     assert.has_error(function() return nil .. err end, "attempt to concatenate a nil value")
+  end)
+end)
+
+describe("a server that is down", function()
+  it("is no proxy, however its address is written", function()
+    local port = support.dead_port()
+    for _, host in ipairs { "127.1", "0x7f000001", "2130706433", "%6cocalhost",
+      "[0:0:0:0:0:0:0:1]" } do
+      local result = support.run_lua(([[
+        local bot = require("chatbot").new { model = "m", base_url = "http://%s:%d/v1",
+          max_retries = 0, timeout = 10 }
+        local _, err = bot:chat("x")
+        io.write(err.kind, " ", tostring(err))
+      ]]):format(host, port), { env = { http_proxy = false, all_proxy = false,
+        ALL_PROXY = false } })
+      assert.equal("connect", result.out:match("^%S+"), result.out .. result.err)
+    end
   end)
 end)
 

@@ -406,6 +406,14 @@ describe("a page that is fetched", function()
     assert.equal(0, #s:requests())
   end)
 
+  it("to a long address is told in a message of the usual length", function()
+    local _, err = outside("http://10.0.0.1/" .. ("x"):rep(3000))
+    assert.equal("redirect", err.kind)
+    assert.is_true(#err.message <= 500, #err.message)
+    assert.matches("http://10.0.0.1/x", err.message, 1, true)
+    assert.matches("private network", err.message, 1, true)
+  end)
+
   it("is followed from outside to outside, and inside where that is allowed", function()
     local s = support.serve { html "<p>the inside</p>" }
     local got, _, proxy = outside("http://other.example/page")

@@ -5,6 +5,7 @@
 
 local chatbot = require "chatbot"
 local core = require "chatbot.core"
+local builds = require "spec.support.builds"
 local support = require "spec.support"
 local terminal_options = require "chatbot.terminal.options"
 
@@ -291,9 +292,10 @@ cases["Neovim"] = function(code)
     vim.wait(200)
     io.stderr:write("buffer: ", table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), "|"))
     vim.cmd("qa!") ]])
+  local env = builds.env("luajit") -- which is Neovim's
+  env.OPENAI_BASE_URL, env.OPENAI_API_KEY = server.url, KEYS.OPENAI_API_KEY
   local nvim = support.spawn(("nvim --headless -u NONE -i NONE --cmd 'set rtp+=%s' "
-    .. "-c 'luafile %s/example.lua'"):format(os.getenv("PWD"), dir),
-    { env = { OPENAI_BASE_URL = server.url, OPENAI_API_KEY = KEYS.OPENAI_API_KEY } })
+    .. "-c 'luafile %s/example.lua'"):format(os.getenv("PWD"), dir), { env = env })
   nvim:wait(20)
   local out = table.concat({ nvim:output() })
   nvim:close()

@@ -152,6 +152,26 @@ describe("an error", function()
     end
   end)
 
+  it("comes where libcurl would pass over the proxy without a word", function()
+    local server = support.serve { support.sse { "ok" } }
+    local url = server.url:gsub("127.0.0.1", "0.0.0.0") -- no loopback by its name
+    for _, escape in ipairs { "%00", "%0d%0a", "%1F" } do
+      for _, option in ipairs { true, false } do
+        local proxy = ("http://user:S3CRET%sPW@127.0.0.1:1"):format(escape)
+        local result = support.run_lua(([[
+          local bot = require("chatbot").new { model = "m", base_url = %q, proxy = %s,
+            max_retries = 0, timeout = 10 }
+          local answer, err = bot:chat("x")
+          io.write(answer or err.kind, " ", tostring(err))
+        ]]):format(url, option and ("%q"):format(proxy) or "nil"), { env = {
+          http_proxy = not option and proxy, no_proxy = false, NO_PROXY = false } })
+        assert.equal("config", result.out:match("^%S+"), result.out .. result.err)
+        assert.is_nil(result.out:find("S3C", 1, true))
+      end
+    end
+    assert.equal(0, #server:requests())
+  end)
+
   it("of a bad proxy in the environment is config, too", function()
     for _, proxy in ipairs { "ftp://user:S3CRETPW@proxy.invalid:3128",
       "http://user:S3CRETPW@127.0.0.1:99999" } do
@@ -212,6 +232,19 @@ describe("a header", function()
       end
     end
     assert.equal(0, #server:requests())
+  end)
+
+  it("that stands in the place of a name is not shown", function()
+    for _, line in ipairs { "Authorization: Bearer " .. KEY, "x-api-key:" .. KEY,
+      "Bearer " .. KEY } do
+      local server = support.serve { support.sse { "ok" } }
+      local answer, err = bot_at(server, { headers = { [line] = "" } }):chat("x")
+      assert.is_nil(answer)
+      assert.equal("config", err.kind)
+      assert.equal(("'%s...' is not the name of a header"):format(line:match("^[%w-]+")),
+        err.message)
+      assert.equal(0, #server:requests())
+    end
   end)
 
   it("is not dropped when there are many, but refused when there are too many", function()

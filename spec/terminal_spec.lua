@@ -269,6 +269,19 @@ describe("bin/chatbot", function()
       end)
     end
 
+    it("tells what is wrong, and not where in the program", function()
+      for said, args in pairs {
+        ["unknown provider 'nope' before the colon"] = { "-m", "nope:x", "hi" },
+        ["unknown provider 'nope'\n"] = { "-p", "nope", "-m", "x", "hi" },
+        ["unknown option --no[31mpe"] = { "--no\27[31mpe" },
+      } do
+        local _, _, err = run(args)
+        assert.equal("chatbot: " .. said, err:sub(1, #said + 9))
+      end
+      local _, _, err = session({ "--offline" }, { "/model nope:x" })
+      assert.matches("\nchatbot: unknown provider 'nope' before the colon", err, 1, true)
+    end)
+
     it("finds the module around it from anywhere, also through a link", function()
       local name = support.interpreter():match("[^/]*$")
       local root = assert(io.popen("pwd"):read("*l"))
@@ -549,6 +562,16 @@ describe("bin/chatbot", function()
       local text = "OPENAI_API_KEY=sk-file\nGROQ_API_KEY=sk-groq"
       assert.equal("Bearer sk-groq",
         (authorization(text, { "-b", "URL", "-p", "groq", "-m", "gpt", "hi" })))
+    end)
+
+    it("names the variable whose address is wrong, and does not show it", function()
+      for _, url in ipairs { "https://user:SECRET@host/v1", "SECRET" } do
+        local status, _, err = run { "--env-file", env_file("OPENAI_BASE_URL=" .. url),
+          "-m", "gpt-4.1", "hi" }
+        assert.equal(1, status)
+        assert.matches("^chatbot: OPENAI_BASE_URL: [^\n]*URL[^\n]*\n$", err)
+        assert.not_matches("SECRET", err, 1, true)
+      end
     end)
 
     it("loses only the lines that are wrong, and names them on stderr", function()
@@ -886,6 +909,13 @@ describe("bin/chatbot in a terminal", function()
     open { "-b", s.url, "-m", "m", "hello" }
     assert.truthy(s:wait(1))
     keys "C-c"
+    see "status=130"
+  end)
+
+  it("ends with 130 while it reads the page to summarise", function()
+    open { "--offline", "--summarize", "-" }
+    see "offline server answers"
+    keys("Some text.", "Enter", "C-c")
     see "status=130"
   end)
 

@@ -177,6 +177,7 @@ local ERRORS = {
   { "an empty error object", 'data: {"error":{}}\n\n', {} },
   { "an error that is a text", 'data: {"error":"bad"}\n\n', { message = "bad" } },
   { "an error that is true", 'data: {"error":true,"message":"bad"}\n\n', { message = "bad" } },
+  { "an error that is a number", 'data: {"error":503,"message":"bad"}\n\n', { message = "bad" } },
   { "an error inside a response", 'data: {"type":"response.failed","response":{"error":{'
     .. '"code":"server_is_overloaded","message":"bad"}}}\n\n',
     { message = "bad", code = "server_is_overloaded", retryable = true } },
@@ -235,8 +236,8 @@ describe("in a stream with status 200", function()
     end)
   end
 
-  for _, data in ipairs { '{"error":null', '{"error":""', '{"error":false', '{"object":""',
-    '{"object":"chat.completion.chunk","error":null' } do
+  for _, data in ipairs { '{"error":null', '{"error":""', '{"error":false', '{"error":0',
+    '{"object":""', '{"object":"chat.completion.chunk","error":null' } do
     it(data .. "} is none", function()
       local json = data .. ',"choices":[{"delta":{"content":"a"}}]}'
       local result = batch.one { pieces = { events(json, FINISH) } }

@@ -12,6 +12,7 @@
 
 #define MAX_CHOICES 128
 #define MAX_COUNT   9007199254740992.0 /* 2^53 */
+#define REASON      200 /* characters of a finish_reason in a message */
 
 static enum http_fault fault_of(enum bytes_status status)
 {
@@ -496,6 +497,7 @@ static bool is_error(lua_State *L)
     lua_getfield(L, -1, "error");
     bool error = lua_istable(L, -1) ||
                  (lua_isboolean(L, -1) && lua_toboolean(L, -1)) ||
+                 (lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) != 0) ||
                  (lua_type(L, -1) == LUA_TSTRING && lua_rawlen(L, -1) > 0);
     lua_pop(L, 1);
     const char *object = get_text(L, "object");
@@ -516,10 +518,9 @@ static void name_reason(lua_State *L, const struct reply *r, int env, int err)
     failure_clean(L, reason, n, &r->secret, false);
     lua_pushvalue(L, -1);
     lua_setfield(L, err, "code");
-    lua_getfield(L, err, "message");
-    lua_pushfstring(L, "%s: finish_reason %s", lua_tostring(L, -1),
-                    lua_tostring(L, -2));
-    lua_setfield(L, err, "message");
+    failure_line(L, lua_tostring(L, -1), lua_rawlen(L, -1), REASON);
+    lua_pushfstring(L, ": finish_reason %s", lua_tostring(L, -1));
+    failure_add(L, err);
     lua_pop(L, 3);
 }
 

@@ -33,6 +33,20 @@ EXPORT int luaopen_chatbot_core(lua_State *L);
 
 static const char core_key; /* registry: the module, once it is open */
 
+/* Raises when the options at `arg` have another name than this. [-0, +0, e] */
+static void check_names(lua_State *L, int arg, const char *only)
+{
+    lua_pushnil(L);
+    while (lua_next(L, arg)) {
+        bool text = lua_type(L, -2) == LUA_TSTRING;
+        const char *name = text ? lua_tostring(L, -2) : luaL_typename(L, -2);
+        if (!text || strcmp(name, only) != 0)
+            binding_argerror(L, arg,
+                             lua_pushfstring(L, "unknown option '%s'", name));
+        lua_pop(L, 1);
+    }
+}
+
 /* poll([seconds [, {budget = ms}]]) -> how many replies are under way. Waits up
  * to `seconds` (default 0) for something to happen, does it for as long as the
  * budget says, and calls on_text. */
@@ -43,6 +57,7 @@ static int core_poll(lua_State *L)
     if (!lua_isnoneornil(L, 2)) {
         binding_checktype(L, 2, LUA_TTABLE);
         lua_settop(L, 2);
+        check_names(L, 2, "budget");
         lua_getfield(L, 2, "budget");
         lua_replace(L, 2); /* so that what is blamed is the second argument */
         if (!lua_isnil(L, 2))

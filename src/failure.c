@@ -233,6 +233,19 @@ void failure_excerpt(lua_State *L, const char *s, size_t n,
     lua_remove(L, -2);
 }
 
+void failure_add(lua_State *L, int err)
+{
+    int note = lua_gettop(L);
+    size_t n = characters(lua_tostring(L, note));
+    luaL_checkstack(L, 6, NULL);
+    lua_getfield(L, err, "message");
+    failure_line(L, lua_tostring(L, -1), lua_rawlen(L, -1), FAILURE_MAX - n);
+    lua_pushvalue(L, note);
+    lua_concat(L, 2);
+    lua_setfield(L, err, "message");
+    lua_settop(L, note - 1);
+}
+
 /* ---- what a server says ---- */
 
 /* How much a text tells: nothing, what the status says (or markup), a name for

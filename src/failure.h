@@ -24,6 +24,11 @@ void failure_push(lua_State *L, enum http_fault kind, const char *format, ...);
 /* `return failure_return(...)`: nil and the table. [-0, +2, m] */
 int failure_return(lua_State *L, enum http_fault kind, const char *format, ...);
 
+/* Puts the text on top, which is such a line and not much longer than an
+ * address, behind the message of the error table at `err`, of which as much
+ * stays as then has room. [-1, +0, m] */
+void failure_add(lua_State *L, int err);
+
 /* Fills message, code, type and param of the error table at `err` from the
  * decoded value on top of the stack, in any of the shapes that servers send
  * (see failure.c). False when there is no message in it. [-1, +0, m] */

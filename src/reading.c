@@ -42,22 +42,19 @@ static void push_body_error(lua_State *L, struct reply *r, enum http_fault kind,
     lua_settop(L, err);
 }
 
-/* Adds the address that was asked, without its query, to the message of the
- * error table on top: there is nothing there. [-0, +0, m] */
-static void add_address(lua_State *L, const struct reply *r)
+/* Adds to the message of the error table at `err` what there is to say of an
+ * address of `n` bytes: before, it, after. [-0, +0, m] */
+static void add_address(lua_State *L, const struct reply *r, int err,
+                        const char *before, const char *url, size_t n,
+                        const char *after)
 {
-    const char *url = r->request->options.url;
-    int err = lua_gettop(L);
-    failure_redact(L, url, strcspn(url, "?#"), &r->secret, false);
+    int top = lua_gettop(L);
+    luaL_checkstack(L, 8, NULL);
+    failure_redact(L, url, n, &r->secret, false);
     failure_line(L, lua_tostring(L, -1), lua_rawlen(L, -1), ADDRESS);
-    size_t n = lua_rawlen(L, -1);
-    lua_getfield(L, err, "message");
-    failure_line(L, lua_tostring(L, -1), lua_rawlen(L, -1),
-                 FAILURE_MAX - n - strlen(" ()"));
-    lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1),
-                    lua_tostring(L, err + 2));
-    lua_setfield(L, err, "message");
-    lua_settop(L, err);
+    lua_pushfstring(L, "%s%s%s", before, lua_tostring(L, -1), after);
+    failure_add(L, err);
+    lua_settop(L, top);
 }
 
 static void push_http_error(lua_State *L, struct reply *r)
@@ -83,8 +80,10 @@ static void push_http_error(lua_State *L, struct reply *r)
     push_body_error(L, r, FAULT_HTTP,
                     lua_pushfstring(L, "the server answered HTTP %d", status));
     lua_remove(L, -2);
-    if (status == 404 || status == 405)
-        add_address(L, r);
+    if (status == 404 || status == 405) { /* there is nothing there */
+        const char *url = request->options.url;
+        add_address(L, r, lua_gettop(L), " (", url, strcspn(url, "?#"), ")");
+    }
     const struct bytes *in = &request->sse.in;
     bool retryable =
         (status == 408 || status == 409 || status == 429 || status >= 500) &&
@@ -445,19 +444,14 @@ static bool find_form(lua_State *L, struct reply *r)
 /* ---- the verdict ---- */
 
 /* Adds to the error on top why it was not tried again. [-0, +0, m] */
-static void tell_stopped(lua_State *L, const struct http_request *request)
+static void tell_stopped(lua_State *L, const struct reply *r)
 {
-    const char *url = request->options.url;
+    const char *url = r->request->options.url;
     size_t n;
     const char *host = url_host(url, &n);
-    if (!request->stopped)
-        return;
-    lua_getfield(L, -1, "message");
-    lua_pushliteral(L, "; no further tries at ");
-    lua_pushlstring(L, host, url_authority(url));
-    lua_pushliteral(L, ": the last ten failed");
-    lua_concat(L, 4);
-    lua_setfield(L, -2, "message");
+    if (r->request->stopped)
+        add_address(L, r, lua_gettop(L), "; no further tries at ", host,
+                    url_authority(url), ": the last ten failed");
 }
 
 /* The request has ended, and all of it has been read. [-0, +0, m] */
@@ -483,7 +477,7 @@ static void judge(lua_State *L, struct reply *r, int env)
         failure_push(L, FAULT_TRUNCATED,
                      "the stream ended before the answer was complete");
     }
-    tell_stopped(L, request);
+    tell_stopped(L, r);
     ending_badly(L, r, env);
 }
 

@@ -231,15 +231,16 @@ static void mark_pattern(const struct pattern *p, const char *s, size_t n,
         memset(hide + from, 1, n - from);
 }
 
-/* As sent, or escaped: then escapes in the secret are undone as well. */
-static bool mark_text(const char *key, size_t len, reader *read, const char *s,
-                      size_t n, bool cut, unsigned char *hide)
+/* The secret as `spell` reads it, in a text as `read` does: as it was sent in
+ * both, or with escapes undone. */
+static bool mark_text(const char *key, size_t len, reader *spell, reader *read,
+                      const char *s, size_t n, bool cut, unsigned char *hide)
 {
     struct pattern p;
     if (!open_pattern(&p, read, len))
         return false;
     for (size_t i = 0; i < len;) {
-        struct character c = read(key + i, len - i);
+        struct character c = spell(key + i, len - i);
         if (c.value != SKIPPED)
             p.text[p.n++] = c.value;
         i += c.len;
@@ -279,10 +280,13 @@ static bool mark_secret(const char *key, const char *s, size_t n, bool cut,
                         unsigned char *hide)
 {
     size_t len = strlen(key);
-    bool ok = mark_text(key, len, read_plain, s, n, cut, hide);
+    bool ok = mark_text(key, len, read_plain, read_plain, s, n, cut, hide);
     if (len < WORD)
         return ok;
-    ok = ok && mark_text(key, len, read_escaped, s, n, cut, hide);
+    ok = ok && mark_text(key, len, read_plain, read_escaped, s, n, cut, hide);
+    if (strpbrk(key, "\\%&") != NULL) /* may look like escapes themselves */
+        ok = ok &&
+             mark_text(key, len, read_escaped, read_escaped, s, n, cut, hide);
     for (size_t shift = 0; ok && shift < 3; shift++)
         ok = mark_base64(key, len, shift, s, n, cut, hide);
     return ok;

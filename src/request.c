@@ -383,8 +383,11 @@ static bool add_header(lua_State *L, const struct head *h, const char *name,
 {
     luaL_checkstack(L, 8, NULL);
     int top = lua_gettop(L);
-    if (!is_name(name)) {
-        failure_push(L, FAULT_CONFIG, "'%s' is not the name of a header", name);
+    if (!is_name(name)) { /* behind a colon or a blank there may be a value */
+        size_t len = *name == '\0' ? 0 : 1 + strcspn(name + 1, ": \t");
+        lua_pushlstring(L, name, len);
+        failure_push(L, FAULT_CONFIG, "'%s%s' is not the name of a header",
+                     lua_tostring(L, -1), name[len] == '\0' ? "" : "...");
         return false;
     }
     if (is_framing(name)) {
@@ -546,11 +549,14 @@ bool request_check(lua_State *L, const struct http_options *o)
                          (int)(c - o->ca_file) + 1);
             return false;
         }
-    if (o->proxy == NULL)
-        return true;
-    if (!check(L, "the URL of the proxy", o->proxy, strlen(o->proxy)))
-        return false;
-    const char *wrong = url_check_proxy(o->proxy);
+    const char *proxy = url_proxy(o->url, o->proxy), *wrong = NULL;
+    if (o->proxy != NULL) {
+        if (!check(L, "the URL of the proxy", o->proxy, strlen(o->proxy)))
+            return false;
+        wrong = url_check_proxy(o->proxy);
+    }
+    if (wrong == NULL && proxy != NULL && url_has_control(proxy))
+        wrong = "the URL of the proxy has an escaped control character";
     if (wrong != NULL)
         failure_push(L, FAULT_CONFIG, "%s", wrong);
     return wrong == NULL;
@@ -559,18 +565,12 @@ bool request_check(lua_State *L, const struct http_options *o)
 bool request_secrets(const struct http_options *o, const char *key,
                      struct redact *r)
 {
-    static const char *const vars[] = {"http_proxy", "https_proxy",
-                                       "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+    const char *proxy = url_proxy(o->url, o->proxy);
     redact_free(r);
     bool ok = key == NULL || redact_add(r, key, strlen(key));
     for (size_t i = 0; ok && i < o->n_headers; i++)
         ok = redact_add_header(r, o->headers[i]);
-    if (o->proxy != NULL)
-        return ok && redact_add_proxy(r, o->proxy);
-    for (size_t i = 0; ok && i < sizeof vars / sizeof *vars; i++)
-        if (getenv(vars[i]) != NULL && !url_is_loopback(o->url))
-            ok = redact_add_proxy(r, getenv(vars[i]));
-    return ok;
+    return ok && (proxy == NULL || redact_add_proxy(r, proxy));
 }
 
 void request_wipe(const struct http_options *o, const char *key)

@@ -356,23 +356,6 @@ static int on_close(void *arg, curl_socket_t fd)
 
 /* ---- setting up ---- */
 
-/* The proxy for such a request, as libcurl finds it in the environment; NULL:
- * there is none. */
-static const char *find_proxy(const struct http_options *o)
-{
-    static const char *const vars[] = {"https_proxy", "HTTPS_PROXY",
-                                       "http_proxy", "all_proxy", "ALL_PROXY"};
-    const char *proxy = url_is_loopback(o->url) ? "" : o->proxy;
-    bool https = strncasecmp(o->url, "https:", 6) == 0;
-    for (size_t i = https ? 0 : 2; proxy == NULL && i < 5; i++) {
-        if (https && i == 2)
-            continue;
-        const char *value = getenv(vars[i]);
-        proxy = value != NULL && *value != '\0' ? value : NULL;
-    }
-    return proxy != NULL && *proxy != '\0' ? proxy : NULL;
-}
-
 /* What may not lead inside must be seen to lead outside: it gets a connection
  * of its own, and no exception from the proxy, where there is one. That one
  * knows what names mean, and is asked for none that is known to be inside. */
@@ -438,11 +421,10 @@ static bool set_options(struct transfer *t, struct http_options *o, bool fresh)
         SET(PROXY, "");
     else if (o->proxy != NULL)
         SET(PROXY, o->proxy);
-    if (o->document) {
-        const char *proxy = find_proxy(o);
-        t->proxied = proxy != NULL;
-        ok = (!o->outside || set_outside(t, proxy)) && ok;
-    }
+    const char *proxy = url_proxy(o->url, o->proxy);
+    t->proxied = proxy != NULL;
+    if (o->document && o->outside)
+        ok = set_outside(t, proxy) && ok;
     SET(HEADERFUNCTION, on_header);
     SET(HEADERDATA, t);
     SET(WRITEFUNCTION, on_body);
@@ -648,6 +630,8 @@ static bool used_proxy(struct transfer *t)
     static const char start[] = "Failed to connect to ";
     const char *url = t->request->options.url, *named = t->error;
     long used = 0;
+    if (!t->proxied) /* curl may write the address in another way */
+        return false;
     if (t->curl->version_num >= 0x080700)
         return t->curl->easy_getinfo(t->easy, INFO_USED_PROXY, &used) ==
                    CURLE_OK &&

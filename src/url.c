@@ -3,6 +3,7 @@
  */
 #include "url.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -39,6 +40,29 @@ long url_port(const char *url)
     if (host[n] == ':')
         return strtol(host + n + 1, NULL, 10);
     return strncasecmp(url, "https:", 6) == 0 ? 443 : 80;
+}
+
+const char *url_proxy(const char *url, const char *given)
+{
+    static const char *const vars[] = {"https_proxy", "HTTPS_PROXY",
+                                       "http_proxy", "all_proxy", "ALL_PROXY"};
+    const char *proxy = url_is_loopback(url) ? "" : given;
+    bool https = strncasecmp(url, "https:", 6) == 0;
+    for (size_t i = https ? 0 : 2; proxy == NULL && i < 5; i++) {
+        if (https && i == 2)
+            continue;
+        const char *value = getenv(vars[i]);
+        proxy = value != NULL && *value != '\0' ? value : NULL;
+    }
+    return proxy != NULL && *proxy != '\0' ? proxy : NULL;
+}
+
+bool url_has_control(const char *url)
+{
+    for (; (url = strchr(url, '%')) != NULL; url++)
+        if ((url[1] == '0' || url[1] == '1') && isxdigit((unsigned char)url[2]))
+            return true;
+    return false;
 }
 
 /* Whether the `n` bytes are a number from 1 to 65535. */

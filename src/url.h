@@ -22,6 +22,15 @@ bool url_is_loopback(const char *url);
  * needed); NULL when nothing is. It does not show the URL. */
 const char *url_check_proxy(const char *url);
 
+/* The proxy for a request to `url`: `given`, if it is not NULL, else what
+ * libcurl finds in the environment; NULL when there is none. What no_proxy
+ * exempts is not taken into account. */
+const char *url_proxy(const char *url, const char *given);
+
+/* Whether the URL of a proxy has an escaped control character, for which
+ * libcurl would pass over the proxy without a word. */
+bool url_has_control(const char *url);
+
 /* The port that is given, else that of the scheme; 0 when it is no number. */
 long url_port(const char *url);
 

@@ -3,6 +3,7 @@
 -- somebody else may have written, never sends text or a key to a place of its own.
 
 local core = require "chatbot.core"
+local reason = require("chatbot.text").reason
 
 local M = {}
 
@@ -49,8 +50,9 @@ end
 local function read(path)
   local file, problem = io.open(path, "rb")
   if not file then return nil, problem end
-  local text = file:read("*a")
+  local text, unread = file:read("*a")
   file:close()
+  if not text then return nil, ("%s: %s"):format(path, unread) end
   local value
   value, problem = core.json_decode(text)
   if type(value) ~= "table" or value.format ~= FORMAT or type(value.messages) ~= "table"
@@ -111,8 +113,7 @@ function M.load(path, options)
   local ok, bot = pcall(core.make, saved, 2)
   if ok then return bot end
   core.make(options, 2) -- raises when it is these that are wrong
-  return nil, ("%s is no saved conversation: %s"):format(path,
-    tostring(bot):match("%((.*)%)$") or bot)
+  return nil, ("%s is no saved conversation: %s"):format(path, reason(bot))
 end
 
 core.ours()

@@ -27,6 +27,11 @@ function M.image(source, opts)
     core.misuse(2, "table expected, got " .. type(opts))
   end
   opts = opts or {}
+  for name in pairs(opts) do
+    if name ~= "detail" and name ~= "max_bytes" then
+      core.misuse(2, ("unknown option '%s'"):format(tostring(name)))
+    end
+  end
   local detail, most = opts.detail, opts.max_bytes or MAX
   if detail ~= nil and type(detail) ~= "string" then
     core.misuse(2, "option 'detail' must be a string")

@@ -139,9 +139,13 @@ end
 ---@return boolean ok
 ---@return table|string|nil err
 function Session:summarize(from, wish)
-  local options, console = self.options, self.console
+  local options, console, page, err = self.options, self.console, nil, nil
+  local function open() page, err = require("chatbot.page").open(from) end
+  -- Reading what is no address waits for whoever writes it; there Ctrl-C ends the program.
+  local here = not from:find("^%a[%w+.-]*://")
+  if here then open() end
   return self:_answer(function(opts)
-    local page, err = require("chatbot.page").open(from)
+    if not here then open() end
     if not page then return nil, err end
     return require("chatbot.summary").summarize(self.bot, page, {
       wish = wish, language = options.language, context_tokens = options.context_tokens,
@@ -418,13 +422,14 @@ end
 ---@return integer status of the process: 0, 1 the chat failed or its answer could not be written,
 ---2 wrong usage, 130 stopped
 function M.main(args)
+  local console = terminal.new()
   local options, problem = cli.parse(args)
   if not options then
-    io.stderr:write("chatbot: ", problem, "\nTry chatbot --help\n")
+    console.problem(problem)
+    io.stderr:write("Try chatbot --help\n")
     return 2
   end
 
-  local console = terminal.new()
   if options.help or options.version then
     console.out((options.help and cli.help() or require("chatbot")._VERSION) .. "\n")
     return finish(console, 0)

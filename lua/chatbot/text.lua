@@ -22,6 +22,15 @@ function M.one_line(value)
   end))
 end
 
+---What is wrong: of an error that a wrong argument has raised, without the place in the
+---program and the name of the function, which tell a user of the program nothing.
+---@param problem any
+---@return any
+function M.reason(problem)
+  return type(problem) == "string"
+    and problem:match("bad argument #%d+ to '[^']*' %((.*)%)$") or problem
+end
+
 ---What stands between ``` fences, when that is all there is; else the text.
 ---@param text string
 ---@return string

@@ -162,7 +162,7 @@
 ---@field kind chatbot.ErrorKind
 ---@field message string
 ---@field retryable boolean whether the same request might work later
----@field phase? "connect"|"first_byte"|"idle"|"total" of a timeout
+---@field phase? "connect"|"first_byte"|"idle"|"event"|"total" of a timeout
 ---@field status? integer of HTTP
 ---@field code? string|integer the service's own
 ---@field type? string the service's own

@@ -158,6 +158,34 @@ static void finds_beginnings(void)
     CHECK(shows("xabcdefghx", "x#x"));
 }
 
+/* What looks like an escape in a secret may be escaped, once more or byte by
+ * byte. */
+static void finds_secrets_like_escapes(void)
+{
+    static const char *const keys[][3] = {
+        {"p%41ssw0rd%C3x", "p%2541ssw0rd%25C3x", "p&#37;41ssw0rd&#37;C3x"},
+        {"p\\assw\\0rds", "p\\\\assw\\\\0rds", "p%5Cassw%5C0rds"},
+        {"p&lt;ssw0rd&", "p&amp;lt;ssw0rd&amp;", "p%26lt%3Bssw0rd%26"}};
+    static const char *const forms[] = {"\\u%04x", "%%%02X", "%%25%02x",
+                                        "&#%u;", "&#x%x;"};
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+        know(keys[k][0]);
+        for (size_t i = 0; i < 3; i++)
+            CHECK(shows(keys[k][i], "#"));
+        for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+            char text[200] = "";
+            for (const char *c = keys[k][0]; *c != '\0'; c++) {
+                size_t n = strlen(text);
+                snprintf(text + n, sizeof text - n, forms[i],
+                         (unsigned)(unsigned char)*c);
+            }
+            test_case = text;
+            CHECK(shows(text, "#"));
+        }
+        test_case = "";
+    }
+}
+
 static void takes_short_ones_for_words(void)
 {
     know("test");
@@ -294,6 +322,7 @@ int main(void)
     RUN(finds_each_form);
     RUN(finds_base64);
     RUN(finds_beginnings);
+    RUN(finds_secrets_like_escapes);
     RUN(takes_short_ones_for_words);
     RUN(knows_headers);
     RUN(knows_proxies);

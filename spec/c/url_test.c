@@ -4,6 +4,8 @@
 #define _DEFAULT_SOURCE
 #include "url.h"
 
+#include <stdlib.h>
+
 #include "test.h"
 
 static void finds_hosts_and_ports(void)
@@ -67,6 +69,23 @@ static void checks_proxies(void)
     test_case = "";
 }
 
+static void finds_proxies(void)
+{
+    setenv("http_proxy", "plain:1", 1);
+    setenv("https_proxy", "", 1);
+    setenv("HTTPS_PROXY", "secure:1", 1);
+    setenv("all_proxy", "all:1", 1);
+    CHECK(strcmp(url_proxy("http://a/", NULL), "plain:1") == 0);
+    CHECK(strcmp(url_proxy("HTTPS://a/", NULL), "secure:1") == 0);
+    CHECK(strcmp(url_proxy("https://a/", "own:1"), "own:1") == 0);
+    CHECK(url_proxy("https://a/", "") == NULL);
+    CHECK(url_proxy("http://127.0.0.1/", "own:1") == NULL);
+    unsetenv("http_proxy");
+    CHECK(strcmp(url_proxy("http://a/", NULL), "all:1") == 0);
+    CHECK(url_has_control("http://u:a%0aB@h") && url_has_control("%1F"));
+    CHECK(!url_has_control("http://u:%20%7f%1g%@h%1"));
+}
+
 static const struct {
     const char *a, *b;
     bool same;
@@ -124,6 +143,7 @@ int main(void)
     test_begin();
     RUN(finds_hosts_and_ports);
     RUN(checks_proxies);
+    RUN(finds_proxies);
     RUN(tells_origins_apart);
     RUN(finds_authorities);
     return test_summary();

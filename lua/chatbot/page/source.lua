@@ -13,6 +13,7 @@ local M = {}
 
 local MAX_REDIRECTS = 5
 local MAX_BYTES = 8 * 1024 * 1024
+local SHOWN = 200 -- bytes of an address in the middle of a message
 
 -- Seconds, where the caller has not said otherwise.
 local TIMES = { connect_timeout = 10, first_byte_timeout = 30, idle_timeout = 30, timeout = 120 }
@@ -108,7 +109,8 @@ local function fetch(url, opts)
       err.message = ("the page is larger than %d bytes"):format(settings.max_answer_bytes)
     end
     if outside and err.kind == "redirect" and not err.location then
-      err.message = ("the page redirects to %s, but %s"):format(url, err.message)
+      err.message = ("the page redirects to %s, but %s"):format(
+        #url > SHOWN and url:sub(1, SHOWN) .. "..." or url, err.message)
     end
     if err.kind ~= "redirect" or not err.location or err.location == "" then return nil, err end
     local before = url

@@ -3,6 +3,8 @@
 -- server where nothing else is, and must not know what is asked or shown. A key
 -- leaves this file only as the return value of the option `api_key`.
 
+local reason = require("chatbot.text").reason
+
 local M = {}
 
 -- The model that is taken when a provider is named, or its key found, and no
@@ -69,7 +71,8 @@ function Choice:_adopt_env()
     local url = row.base_url_env and self:_variable(row.base_url_env)
     if url and url ~= os.getenv(row.base_url_env) then
       url = url:gsub("/+$", "") .. (row.base_url_suffix or "")
-      self.chatbot.register(row.name, { base_url = url })
+      local ok, problem = pcall(self.chatbot.register, row.name, { base_url = url })
+      if not ok then error(("%s: %s"):format(row.base_url_env, reason(problem)), 0) end
     end
     local headers = {}
     for header, variable in pairs(row.header_env or {}) do

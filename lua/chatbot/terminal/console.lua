@@ -2,7 +2,7 @@
 -- what may be shown there, and a line from the user. It must not know what is
 -- said.
 
-local one_line = require("chatbot.text").one_line
+local words = require "chatbot.text"
 local printable = require("chatbot.terminal.text").printable
 
 local M = {}
@@ -67,7 +67,7 @@ function M.new()
   end
 
   function console.problem(text)
-    io.stderr:write("chatbot: ", printable(one_line(text)), "\n")
+    io.stderr:write("chatbot: ", printable(words.one_line(words.reason(text))), "\n")
   end
 
   return console
