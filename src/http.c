@@ -721,6 +721,7 @@ static double failure_delay(struct http_request *r, int64_t now)
 static void wait_for_try(struct http_request *r, int64_t at)
 {
     drop_transfer(r);
+    come_back(r);
     sse_free(&r->sse);
     r->response = (struct http_response){0};
     r->fault = FAULT_NONE;
