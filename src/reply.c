@@ -610,6 +610,15 @@ static bool held_up(lua_State *L, const struct reply *r)
     return waits;
 }
 
+/* Lets the host look again after `us`, where there is an engine: not in a child
+ * that has begun nothing yet. [-0, +0, -] */
+static void remind(lua_State *L, int64_t us)
+{
+    struct http *http = binding_http_if(L);
+    if (http != NULL)
+        http_remind(http, us);
+}
+
 /* reply:wait([seconds]): blocks until something has changed. */
 static int reply_wait(lua_State *L)
 {
@@ -618,10 +627,16 @@ static int reply_wait(lua_State *L)
     lua_settop(L, 1);
     if (us != 0 && r->busy)
         refuse_to_wait(L);
+    if (!r->busy && reply_foreign(L, 1)) { /* that has changed */
+        luaL_checkstack(L, 24, NULL);
+        compat_getenv(L, 1);
+        advance(L, r, timers_now());
+        lua_settop(L, 1);
+    }
     if (r->request != NULL) { /* what has come already is no wait */
         reply_step(L, 1, r->request->changed ? 0 : us);
     } else if (held_up(L, r)) { /* nothing tells when the tool is done */
-        http_remind(binding_http_if(L), HELD);
+        remind(L, HELD);
         reply_step(L, 1, us);
     } else if (r->status == REPLY_STREAMING && !r->held && us != 0) {
         return luaL_error(L, "the reply is being made by what waits for it");
@@ -878,7 +893,7 @@ static void look(lua_State *L, struct reply *r)
     if (r->request != NULL)
         http_again(r->request);
     else
-        http_remind(binding_http_if(L), 0);
+        remind(L, 0);
 }
 
 /* __index: a method (first upvalue), else a field. */
