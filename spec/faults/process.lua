@@ -299,6 +299,29 @@ add("a child waits for a reply whose tool waits in its parent", {
   saw = { requests = 2 },
 })
 
+-- A sanitizer would see that the engine is used after its end.
+add("a fork in api_key, while chatbot.poll is at work with what the child leaves behind", {
+  serve = { bytes.failure(400, {}, "Unsupported parameter: 'temperature'"), bytes.good "fine" },
+  prepare = prepare_forks,
+  client = function(t)
+    local asked, pid = 0, nil
+    local reply = t:bot { api_key = function()
+      asked = asked + 1
+      if asked == 2 then pid = tools(t).fork() end
+      if pid == 0 then debug.sethook(function() collectgarbage() end, "r") end
+      return "key-of-the-test"
+    end }:stream("hello", { on_text = function() end })
+    t:until_true(10, function()
+      require("chatbot").poll(0.01)
+      return reply.status ~= "streaming"
+    end)
+    debug.sethook()
+    if pid == 0 then os.exit(reply.text == "fine" and 0 or 1, true) end
+    return { verdict = reply.status, text = reply.text, child = tools(t).wait(pid) }
+  end,
+  expect = { verdict = "complete", text = "fine", child = 0 }, saw = { requests = 3 },
+})
+
 add("a fork in a callback, and in a tool", {
   serve = { bytes.good(), wire.sse {
     { tool_calls = { { index = 0, id = "c1", type = "function",
