@@ -357,3 +357,43 @@ describe("keep_partial", function()
     end
   end)
 end)
+
+describe("Lua that runs while a request is made", function()
+  after_each(collect)
+
+  -- Calls fn at the nth function call that `during` makes, also those from C; false when
+  -- there are not so many.
+  local function at_call(n, fn, during)
+    local count = 0
+    debug.sethook(function()
+      count = count + 1
+      if count == n then fn() end
+    end, "c")
+    local ok, err = pcall(during)
+    debug.sethook()
+    assert(ok, err)
+    return count >= n
+  end
+
+  it("does not give a bot a second reply", function()
+    local server = support.serve { sse { "one" } }
+    local n, inner, outer, err = 0, nil, nil, nil
+    repeat
+      local bot = bot_at(server)
+      inner, outer, err, n = nil, nil, nil, n + 1
+      local more = at_call(n, function() inner = bot:stream("inner") end,
+        function() outer, err = bot:stream("outer") end)
+      if inner and outer then
+        assert.is_true(inner:is_closing() or outer:is_closing(), "two replies, call " .. n)
+      end
+      assert.truthy(outer or err.kind == "busy")
+      local reply = inner or outer
+      local answer, problem = reply:result()
+      assert.equal("one", answer, tostring(problem))
+      local messages = bot:get_messages()
+      assert.equal(2, #messages)
+      assert.equal(inner and "inner" or "outer", messages[1].content)
+    until not more
+    assert.is_true(n > 5)
+  end)
+end)
