@@ -396,4 +396,27 @@ describe("Lua that runs while a request is made", function()
     until not more
     assert.is_true(n > 5)
   end)
+
+  it("does not send the key for another server", function()
+    local here, there = support.serve { sse { "x" } }, support.serve { sse { "x" } }
+    local keys = { ("a"):rep(400000), ("b"):rep(400000) } -- a copy is work for the collector
+    for _ = 1, 10 do
+      local bot = bot_at(here, { api_key = keys[1] })
+      collectgarbage()
+      local pause, step = collectgarbage("setpause", 104), collectgarbage("setstepmul", 1000)
+      collectgarbage()
+      finalized(function() bot:set_model("m", { base_url = there.url, api_key = keys[2] }) end)
+      local reply = bot:stream("hi")
+      collectgarbage("setpause", pause)
+      collectgarbage("setstepmul", step)
+      if reply then reply:result() end
+    end
+    collectgarbage()
+    local servers = { here, there }
+    for i, server in ipairs(servers) do
+      for _, request in ipairs(server:requests()) do
+        assert.is_true(request.named.authorization == "Bearer " .. keys[i])
+      end
+    end
+  end)
 end)
