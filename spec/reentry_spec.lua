@@ -420,3 +420,30 @@ describe("Lua that runs while a request is made", function()
     end
   end)
 end)
+
+describe("what a program does to the log probabilities that it was shown", function()
+  after_each(collect)
+
+  it("does not matter to what comes", function()
+    local piece = event('{"choices":[{"index":0,"delta":{"content":"a"},"logprobs":{"content":'
+      .. '[{"token":"a","logprob":-1}]}}]}')
+    local ways = {
+      function(t) t.content = 5 end,
+      function(t) t.content = nil end,
+      function(t) setmetatable(t, { __index = error, __newindex = error }).content = nil end,
+      function(t) setmetatable(t.content, { __index = error, __newindex = error }) end,
+    }
+    for _, change in ipairs(ways) do
+      local server = support.serve { { support.head(200, { ["Content-Type"] = "text/event-stream" }),
+        piece, { sleep = 0.05 }, piece .. event "[DONE]", { close = true } } }
+      local reply = assert(bot_at(server):stream("hi"))
+      assert(support.deadline(5, function()
+        reply:poll()
+        return reply.logprobs
+      end))
+      change(reply.logprobs)
+      assert.equal("aa", (reply:result()))
+      assert.equal("table", type(reply.logprobs.content))
+    end
+  end)
+end)
