@@ -148,4 +148,25 @@ describe("200 bots at once in one thread", function()
       end
     end
   end)
+
+  -- What came in while nobody had asked is no answer, also where curl begins a request while
+  -- it is at work for another stream.
+  it("do not take what lies in an idle connection for an answer", function()
+    local unasked = support.sse { "unasked" }
+    local server = support.serve { { support.sse { "first" }, { sleep = 0.02 }, unasked,
+      { stall = true } }, support.sse { "good" } }
+    local busy = support.serve { {
+      support.head(200, { ["Content-Type"] = "text/event-stream" }),
+      { send = support.event('{"choices":[{"delta":{"content":"x"}}]}'):rep(100000),
+        chunk = 3000, every = 0.0002 } } }
+    local bot, other = bot_at(server), assert(bot_at(busy):stream("flood"))
+    assert.equal("first", (bot:chat("one")))
+    assert(busy:wait(1, 5, "request", chatbot.poll))
+    support.sleep(0.1)
+    while not other:poll() do other:wait(0.1) end -- there is more of it, at any time
+    support.sleep(0.05)
+    local answer, err = assert(bot:stream("two")):result()
+    assert.equal("good", answer, tostring(err))
+    other:close()
+  end)
 end)

@@ -165,4 +165,24 @@ describe("max_concurrent", function()
     assert.equal("b", (second:result()))
     first:close()
   end)
+
+  it("counts one again that had stepped aside, and is tried again", function()
+    chatbot.max_concurrent(1)
+    local refusal = support.event '{"error":{"message":"busy","type":"overloaded_error"}}'
+    local server = support.serve {
+      { support.head(200, { ["Content-Type"] = "text/event-stream" }) .. refusal
+        .. (": much of nothing\n"):rep(10000), { stall = true } },
+      { { sleep = 1 }, support.sse { "a" } } }
+    local unread = chatbot.new { base_url = server.url, model = "m" }:stream("a")
+    local other = support.serve { support.sse { "b" } }
+    local bot = chatbot.new { base_url = other.url, model = "m", timeout = 5 }
+    assert.equal("b", (bot:chat("b"))) -- a second later
+    assert.is_nil((unread:poll()))
+    assert(server:wait(2, 5, "request", function() chatbot.poll(0.01) end))
+    local waits = assert(bot:stream("c"))
+    for _ = 1, 10 do chatbot.poll(0.02) end
+    assert.equal(1, #other:requests())
+    assert.equal("a", (unread:result()))
+    assert.equal("b", (waits:result()))
+  end)
 end)

@@ -357,3 +357,93 @@ describe("keep_partial", function()
     end
   end)
 end)
+
+describe("Lua that runs while a request is made", function()
+  after_each(collect)
+
+  -- Calls fn at the nth function call that `during` makes, also those from C; false when
+  -- there are not so many.
+  local function at_call(n, fn, during)
+    local count = 0
+    debug.sethook(function()
+      count = count + 1
+      if count == n then fn() end
+    end, "c")
+    local ok, err = pcall(during)
+    debug.sethook()
+    assert(ok, err)
+    return count >= n
+  end
+
+  it("does not give a bot a second reply", function()
+    local server = support.serve { sse { "one" } }
+    local n, inner, outer, err = 0, nil, nil, nil
+    repeat
+      local bot = bot_at(server)
+      inner, outer, err, n = nil, nil, nil, n + 1
+      local more = at_call(n, function() inner = bot:stream("inner") end,
+        function() outer, err = bot:stream("outer") end)
+      if inner and outer then
+        assert.is_true(inner:is_closing() or outer:is_closing(), "two replies, call " .. n)
+      end
+      assert.truthy(outer or err.kind == "busy")
+      local reply = inner or outer
+      local answer, problem = reply:result()
+      assert.equal("one", answer, tostring(problem))
+      local messages = bot:get_messages()
+      assert.equal(2, #messages)
+      assert.equal(inner and "inner" or "outer", messages[1].content)
+    until not more
+    assert.is_true(n > 5)
+  end)
+
+  it("does not send the key for another server", function()
+    local here, there = support.serve { sse { "x" } }, support.serve { sse { "x" } }
+    local keys = { ("a"):rep(400000), ("b"):rep(400000) } -- a copy is work for the collector
+    for _ = 1, 10 do
+      local bot = bot_at(here, { api_key = keys[1] })
+      collectgarbage()
+      local pause, step = collectgarbage("setpause", 104), collectgarbage("setstepmul", 1000)
+      collectgarbage()
+      finalized(function() bot:set_model("m", { base_url = there.url, api_key = keys[2] }) end)
+      local reply = bot:stream("hi")
+      collectgarbage("setpause", pause)
+      collectgarbage("setstepmul", step)
+      if reply then reply:result() end
+    end
+    collectgarbage()
+    local servers = { here, there }
+    for i, server in ipairs(servers) do
+      for _, request in ipairs(server:requests()) do
+        assert.is_true(request.named.authorization == "Bearer " .. keys[i])
+      end
+    end
+  end)
+end)
+
+describe("what a program does to the log probabilities that it was shown", function()
+  after_each(collect)
+
+  it("does not matter to what comes", function()
+    local piece = event('{"choices":[{"index":0,"delta":{"content":"a"},"logprobs":{"content":'
+      .. '[{"token":"a","logprob":-1}]}}]}')
+    local ways = {
+      function(t) t.content = 5 end,
+      function(t) t.content = nil end,
+      function(t) setmetatable(t, { __index = error, __newindex = error }).content = nil end,
+      function(t) setmetatable(t.content, { __index = error, __newindex = error }) end,
+    }
+    for _, change in ipairs(ways) do
+      local server = support.serve { { support.head(200, { ["Content-Type"] = "text/event-stream" }),
+        piece, { sleep = 0.05 }, piece .. event "[DONE]", { close = true } } }
+      local reply = assert(bot_at(server):stream("hi"))
+      assert(support.deadline(5, function()
+        reply:poll()
+        return reply.logprobs
+      end))
+      change(reply.logprobs)
+      assert.equal("aa", (reply:result()))
+      assert.equal("table", type(reply.logprobs.content))
+    end
+  end)
+end)

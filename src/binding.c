@@ -299,6 +299,11 @@ struct http *binding_http_if(lua_State *L)
                                                                  : e->http;
 }
 
+void binding_push_engine(lua_State *L)
+{
+    compat_getkey(L, &engine_key);
+}
+
 bool binding_foreign(lua_State *L, int i)
 {
     struct engine *e = binding_test(L, i, &engine_type);

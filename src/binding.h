@@ -67,6 +67,10 @@ struct http *binding_http(lua_State *L);
  * been closed. [-0, +0, -] */
 struct http *binding_http_if(lua_State *L);
 
+/* Pushes the userdata of the engine, which lives as long as that does, also
+ * when another takes its place. [-0, +1, -] */
+void binding_push_engine(lua_State *L);
+
 /* Whether the userdata at `i` is the engine of a process that this one was
  * forked from. [-0, +0, -] */
 bool binding_foreign(lua_State *L, int i);

@@ -281,6 +281,10 @@ static int begin(lua_State *L)
     compat_getenv(L, BOT);
     compat_getenv(L, REPLY);
     if (!r->fetch) {
+        if (is_busy(L, ENV)) { /* by a finalizer */
+            return_busy(L, ENV);
+            return 1;
+        }
         lua_getfield(L, ENV, "active");
         lua_pushvalue(L, REPLY);
         lua_rawseti(L, -2, 1);

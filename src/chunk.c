@@ -212,24 +212,30 @@ static enum http_fault take_content(lua_State *L, struct reply *r,
     return fault;
 }
 
+/* Pushes top[name], a new table where it is none. Reads raw: the program may
+ * have changed what it was shown. [-0, +1, m] */
+static void own_table(lua_State *L, int top, const char *name)
+{
+    lua_pushstring(L, name);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, top);
+    if (!lua_istable(L, -1)) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_insert(L, -2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, top);
+    } else {
+        lua_remove(L, -2);
+    }
+}
+
 /* Appends the list on top to env.logprobs[name]. [-0, +0, m] */
 static void append_logprobs(lua_State *L, int env, const char *name)
 {
     int from = lua_gettop(L);
-    lua_getfield(L, env, "logprobs");
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        lua_newtable(L);
-        lua_pushvalue(L, -1);
-        lua_setfield(L, env, "logprobs");
-    }
-    lua_getfield(L, -1, name);
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        lua_newtable(L);
-        lua_pushvalue(L, -1);
-        lua_setfield(L, -3, name);
-    }
+    own_table(L, env, "logprobs");
+    own_table(L, from + 1, name);
     int have = (int)lua_rawlen(L, -1), n = (int)lua_rawlen(L, from);
     for (int i = 1; i <= n; i++) {
         lua_rawgeti(L, from, i);

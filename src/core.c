@@ -70,6 +70,7 @@ static int core_poll(lua_State *L)
         lua_pushinteger(L, 0);
         return 1;
     }
+    binding_push_engine(L); /* a callback may fork, and leave it behind */
     if (http_step(http, us, BUDGET_PART(budget)) && !http_signalled(http))
         binding_hooks(L);
     reply_dispatch(L, http, timers_now() + BUDGET_PART(budget));

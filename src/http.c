@@ -450,17 +450,27 @@ static void suspect_connection(struct http_request *r)
     }
 }
 
-/* Calls curl for a descriptor, or for its timer. */
-static void call_curl(struct http *h, curl_socket_t fd, int events)
+static void call_for(struct http *h, curl_socket_t fd, int events)
 {
     int running;
-    if (h->choosing && fd == CURL_SOCKET_TIMEOUT) {
-        sockets_check(&h->shared.sockets);
-        h->choosing = false;
-    }
     if (h->curl->multi_socket_action(h->multi, fd, events, &running) ==
         CURLM_OUT_OF_MEMORY)
         h->breaking = true;
+}
+
+/* Calls curl for a descriptor, or for its timer. Either way it begins what was
+ * added: that is to be done at once when the idle connections were looked at.
+ */
+static void call_curl(struct http *h, curl_socket_t fd, int events)
+{
+    if (h->choosing) {
+        sockets_check(&h->shared.sockets);
+        h->choosing = false;
+        if (fd != CURL_SOCKET_TIMEOUT)
+            call_for(h, CURL_SOCKET_TIMEOUT, 0);
+    }
+    if (!h->breaking)
+        call_for(h, fd, events);
 }
 
 /* curl may keep to itself that a stream has ended (RST_STREAM, 7.88.0 to
@@ -711,6 +721,7 @@ static double failure_delay(struct http_request *r, int64_t now)
 static void wait_for_try(struct http_request *r, int64_t at)
 {
     drop_transfer(r);
+    come_back(r);
     sse_free(&r->sse);
     r->response = (struct http_response){0};
     r->fault = FAULT_NONE;

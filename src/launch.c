@@ -67,6 +67,18 @@ static void push_key_error(lua_State *L)
     lua_pop(L, 1);
 }
 
+/* Whether the bot has a key of its own, of so many bytes, for the server that
+ * is to be asked. [-0, +0, m] */
+static bool has_own_key(lua_State *L, const struct stack *s, size_t n)
+{
+    const struct chatbot *b = lua_touserdata(L, s->bot);
+    lua_getfield(L, s->env, "route");
+    bool own = b->key != NULL && strlen(b->key) == n &&
+               same_server(L, s->route, lua_gettop(L));
+    lua_pop(L, 1);
+    return own;
+}
+
 /* Finds the key and pushes a userdata with a copy of it, or nil: never a Lua
  * string, which would outlive its use. A key that was given goes only to the
  * server it was given for. False: an error table. [-0, +1, m] */
@@ -118,7 +130,7 @@ static bool push_key(lua_State *L, const struct stack *s)
     } else {
         bool own = found == b->key;
         char *copy = lua_newuserdata(L, n + 1);
-        if (own && (b->key == NULL || strlen(b->key) != n)) {
+        if (own && !has_own_key(L, s, n)) {
             failure_push(L, FAULT_CONFIG, "the bot got another key meanwhile");
             return false; /* from a finalizer */
         }

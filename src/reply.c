@@ -633,6 +633,15 @@ static int reply_in_tool(lua_State *L)
     return 1;
 }
 
+/* Lets the host look again after `us`, where there is an engine: not in a child
+ * that has begun nothing yet. [-0, +0, -] */
+static void remind(lua_State *L, int64_t us)
+{
+    struct http *http = binding_http_if(L);
+    if (http != NULL)
+        http_remind(http, us);
+}
+
 /* reply:wait([seconds]): blocks until something has changed. */
 static int reply_wait(lua_State *L)
 {
@@ -644,10 +653,16 @@ static int reply_wait(lua_State *L)
     if (us != 0 && is_tool(L, r))
         return luaL_error(L, "a tool cannot wait for the reply that it is "
                              "called for");
+    if (!r->busy && reply_foreign(L, 1)) { /* that has changed */
+        luaL_checkstack(L, 24, NULL);
+        compat_getenv(L, 1);
+        advance(L, r, timers_now());
+        lua_settop(L, 1);
+    }
     if (r->request != NULL) { /* what has come already is no wait */
         reply_step(L, 1, r->request->changed ? 0 : us);
     } else if (held_up(L, r)) { /* nothing tells when the tool is done */
-        http_remind(binding_http_if(L), HELD);
+        remind(L, HELD);
         reply_step(L, 1, us);
     } else if (r->status == REPLY_STREAMING && !r->held && us != 0) {
         return luaL_error(L, "the reply is being made by what waits for it");
@@ -904,7 +919,7 @@ static void look(lua_State *L, struct reply *r)
     if (r->request != NULL)
         http_again(r->request);
     else
-        http_remind(binding_http_if(L), 0);
+        remind(L, 0);
 }
 
 /* __index: a method (first upvalue), else a field. */

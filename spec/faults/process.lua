@@ -251,6 +251,77 @@ add("in a child poll, pollfd, timeout and warmup are those of its own engine", {
   saw = { requests = 3 },
 })
 
+add("a child reads the fields of a reply that its parent waits for, and waits itself", {
+  serve = LONG, prepare = prepare_forks,
+  client = function(t)
+    local reply = t:bot():stream("hello")
+    t:until_true(5, function() return reply:poll() end)
+    reply:poll() -- from now on it is waited for
+    local said = fork(t, function()
+      require("chatbot").poll(0)
+      return ("%s %s %s"):format(reply.text, reply.status, tostring(reply:wait(5)))
+    end)()
+    local waited = fork(t, function() return tostring(reply:wait(5)) .. " " .. reply.status end)()
+    local observed = t:follow(reply)
+    observed.said, observed.waited = said, waited
+    return observed
+  end,
+  expect = { verdict = "complete", text = "lo", said = "Hel error true", waited = "true error" },
+  saw = { requests = 1 },
+})
+
+add("a child waits for a reply whose tool waits in its parent", {
+  serve = { wire.sse {
+    { tool_calls = { { index = 0, id = "c1", type = "function",
+      ["function"] = { name = "look", arguments = "{}" } } } }, finish_reason = "tool_calls" },
+    bytes.good "done" },
+  prepare = prepare_forks,
+  client = function(t)
+    local looked = false
+    local reply = t:bot { tools = { { name = "look", call = function()
+      while not looked do coroutine.yield() end
+      return "nothing"
+    end } } }:stream("hello")
+    t:until_true(5, function()
+      reply:poll()
+      return reply:_is_held()
+    end)
+    local said = fork(t, function()
+      local ended = reply:wait(5)
+      return tostring(ended) .. " " .. select(2, reply:poll()).kind
+    end)()
+    looked = true
+    local observed = t:follow(reply)
+    observed.said = said
+    return observed
+  end,
+  expect = { verdict = "complete", text = "done", said = "true closed" },
+  saw = { requests = 2 },
+})
+
+-- A sanitizer would see that the engine is used after its end.
+add("a fork in api_key, while chatbot.poll is at work with what the child leaves behind", {
+  serve = { bytes.failure(400, {}, "Unsupported parameter: 'temperature'"), bytes.good "fine" },
+  prepare = prepare_forks,
+  client = function(t)
+    local asked, pid = 0, nil
+    local reply = t:bot { api_key = function()
+      asked = asked + 1
+      if asked == 2 then pid = tools(t).fork() end
+      if pid == 0 then debug.sethook(function() collectgarbage() end, "r") end
+      return "key-of-the-test"
+    end }:stream("hello", { on_text = function() end })
+    t:until_true(10, function()
+      require("chatbot").poll(0.01)
+      return reply.status ~= "streaming"
+    end)
+    debug.sethook()
+    if pid == 0 then os.exit(reply.text == "fine" and 0 or 1, true) end
+    return { verdict = reply.status, text = reply.text, child = tools(t).wait(pid) }
+  end,
+  expect = { verdict = "complete", text = "fine", child = 0 }, saw = { requests = 3 },
+})
+
 add("a fork in a callback, and in a tool", {
   serve = { bytes.good(), wire.sse {
     { tool_calls = { { index = 0, id = "c1", type = "function",
