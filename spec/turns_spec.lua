@@ -130,6 +130,13 @@ describe("what is sent of answers", function()
     assert.same({ { type = "text", text = "a" }, { type = "text", text = "b" } }, list[1].content)
   end)
 
+  it("has the fields of answers in answers alone", function()
+    local list = sent { { role = "user", content = "a", refusal = "no", tool_calls = "x" },
+      { role = "assistant", content = "b", tool_calls = "y", refusal = 1 } }
+    assert.same({ role = "user", content = "a" }, list[1])
+    assert.same({ role = "assistant", content = "b" }, list[2])
+  end)
+
   it("goes on after an answer without text", function()
     local server = support.serve { sse({ { reasoning_content = "Hm." } }, { usage = true }),
       sse { "Now." } }

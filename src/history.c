@@ -180,10 +180,12 @@ bool history_assign(lua_State *L, int list, int from)
     return true;
 }
 
-/* Whether the answer on top has a text and no other fields than all have. */
-static bool is_plain_answer(lua_State *L)
+/* Whether the message on top has no other fields than all have; `*text`,
+ * whether its content says something. [-0, +0, m] */
+static bool has_no_more(lua_State *L, bool *text)
 {
-    bool text = false, other = false;
+    bool more = false;
+    *text = false;
     lua_pushnil(L);
     while (lua_next(L, -2)) {
         size_t n = 0;
@@ -192,12 +194,12 @@ static bool is_plain_answer(lua_State *L)
         const char *s =
             lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
         if (strcmp(key, "content") == 0)
-            text = s == NULL || strspn(s, " \t\r\n") < n;
+            *text = s == NULL || strspn(s, " \t\r\n") < n;
         else if (strcmp(key, "role") != 0 && strcmp(key, "name") != 0)
-            other = true;
+            more = true;
         lua_pop(L, 1);
     }
-    return text && !other;
+    return !more;
 }
 
 bool history_plain(lua_State *L, int list)
@@ -212,10 +214,9 @@ bool history_plain(lua_State *L, int list)
             lua_rawget(L, -2);
             const char *role = lua_tostring(L, -1);
             lua_pop(L, 1);
-            if (role != NULL && strcmp(role, "assistant") == 0)
-                plain = is_plain_answer(L);
-            else
-                plain = role == NULL || strcmp(role, "tool") != 0;
+            bool text, answer = role != NULL && strcmp(role, "assistant") == 0;
+            plain = has_no_more(L, &text) && (text || !answer) &&
+                    (role == NULL || strcmp(role, "tool") != 0);
         }
         lua_settop(L, top);
     }

@@ -131,6 +131,18 @@ end
 
 local function add(self, message) self.out[#self.out + 1] = message end
 
+-- A message that is no answer, without the fields that only answers have.
+local function without_ours(message)
+  local copy
+  for key in next, OURS do
+    if rawget(message, key) ~= nil and not copy then
+      copy = {}
+      for name, value in next, message do copy[name] = not OURS[name] and value or nil end
+    end
+  end
+  return copy or message
+end
+
 -- A prompt that stands behind another one, since what was answered is not sent.
 local function join(self, message)
   local last = self.out[#self.out]
@@ -207,10 +219,10 @@ function M.fit(messages, spec, provider, known)
       add_assistant(self, message, i)
     elseif role == "user" and self.gap and self.out[1]
       and rawget(self.out[#self.out], "role") == "user" then
-      join(self, message)
+      join(self, without_ours(message))
       self.gap = false
     elseif role ~= "tool" then -- a result without a call is not sent
-      add(self, message)
+      add(self, role and without_ours(message) or message)
       self.gap = false
     end
   end
