@@ -27,6 +27,26 @@ static const char concurrent_key; /* registry: a number, when set */
 static const char budget_key;     /* registry: microseconds, when set */
 static const char ours_key;       /* registry: see binding_ours */
 
+void binding_own_table(lua_State *L, int t, const char *name)
+{
+    lua_getfield(L, t, name);
+    if (lua_istable(L, -1))
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, t, name);
+}
+
+const char *binding_text(lua_State *L, const char *name)
+{
+    lua_getfield(L, -1, name);
+    if (lua_type(L, -1) == LUA_TSTRING && lua_rawlen(L, -1) > 0)
+        return lua_tostring(L, -1);
+    lua_pop(L, 1);
+    return NULL;
+}
+
 void binding_type(lua_State *L, const struct binding_type *type,
                   const luaL_Reg *meta, const luaL_Reg *methods)
 {

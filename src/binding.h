@@ -16,6 +16,13 @@
 #include "compat.h"
 #include "http.h"
 
+/* Pushes t[name], a table that is made when it is not there. [-0, +1, m] */
+void binding_own_table(lua_State *L, int t, const char *name);
+
+/* Pushes top[name] and returns it when it is a string that is not empty; else
+ * NULL. [-0, +(0|1), m] */
+const char *binding_text(lua_State *L, const char *name);
+
 /* One per type; its address is the type's identity. */
 struct binding_type {
     const char *name;

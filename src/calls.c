@@ -13,30 +13,6 @@
 #define MAX_TOOLS 1024
 #define SHORT     32 /* bytes of arguments that are neither object nor list */
 
-/* ---- helpers; the table in question is on top of the stack ---- */
-
-/* Pushes top[name] when it is a string that is not empty. [-0, +(0|1), m] */
-static const char *get_text(lua_State *L, const char *name)
-{
-    lua_getfield(L, -1, name);
-    if (lua_type(L, -1) == LUA_TSTRING && lua_rawlen(L, -1) > 0)
-        return lua_tostring(L, -1);
-    lua_pop(L, 1);
-    return NULL;
-}
-
-/* Pushes env[name], made when it is not there. [-0, +1, m] */
-static void own_table(lua_State *L, int env, const char *name)
-{
-    lua_getfield(L, env, name);
-    if (lua_istable(L, -1))
-        return;
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, env, name);
-}
-
 /* ---- whether arguments are whole ---- */
 
 enum {
@@ -101,13 +77,13 @@ static bool is_another(lua_State *L, int fragment, int parts)
 {
     bool other = false;
     lua_getfield(L, -1, "function");
-    bool named = get_text(L, "name") != NULL;
+    bool named = binding_text(L, "name") != NULL;
     lua_pop(L, named ? 2 : 1);
     if (!named)
         return false; /* it has been waiting for it */
-    if (get_text(L, "id")) {
+    if (binding_text(L, "id")) {
         lua_pushvalue(L, fragment);
-        if (get_text(L, "id")) {
+        if (binding_text(L, "id")) {
             other = !lua_rawequal(L, -1, -3);
             lua_pop(L, 1);
         }
@@ -131,7 +107,7 @@ static int open_call(lua_State *L, int env, int calls)
     lua_newtable(L);
     lua_setfield(L, -2, "function");
     lua_rawseti(L, calls, place);
-    own_table(L, env, "tool_parts");
+    binding_own_table(L, env, "tool_parts");
     lua_newtable(L);
     lua_rawseti(L, -2, place);
     lua_pop(L, 1);
@@ -143,9 +119,9 @@ static int open_call(lua_State *L, int env, int calls)
 static int find_place(lua_State *L, int env, bool has_name)
 {
     int fragment = lua_gettop(L), place = 0;
-    own_table(L, env, "tool_calls");
-    own_table(L, env, "tool_index");
-    own_table(L, env, "tool_parts");
+    binding_own_table(L, env, "tool_calls");
+    binding_own_table(L, env, "tool_index");
+    binding_own_table(L, env, "tool_parts");
     int calls = fragment + 1, places = fragment + 2, parts = fragment + 3;
     int count = (int)lua_rawlen(L, calls);
     lua_getfield(L, fragment, "index");
@@ -214,7 +190,7 @@ static void add_arguments(lua_State *L, int env, int place)
     if (lua_type(L, -1) == LUA_TSTRING && lua_rawlen(L, -1) > 0) {
         size_t n;
         const char *s = lua_tolstring(L, -1, &n);
-        own_table(L, env, "tool_parts");
+        binding_own_table(L, env, "tool_parts");
         lua_rawgeti(L, -1, place);
         lua_getfield(L, -1, "state");
         uint32_t state = (uint32_t)lua_tonumber(L, -1);
@@ -260,7 +236,7 @@ static bool take_fragment(lua_State *L, int env)
     luaL_checkstack(L, 16, NULL);
     lua_getfield(L, fragment, "function");
     bool has_function = lua_istable(L, -1);
-    bool has_name = has_function && get_text(L, "name") != NULL;
+    bool has_name = has_function && binding_text(L, "name") != NULL;
     lua_settop(L, fragment);
     int place = find_place(L, env, has_name);
     if (place == 0)
@@ -271,7 +247,7 @@ static bool take_fragment(lua_State *L, int env)
     keep_fields(L, fragment, call);
     if (has_function) {
         lua_getfield(L, fragment, "function");
-        if (get_text(L, "name")) {
+        if (binding_text(L, "name")) {
             lua_getfield(L, call, "function");
             lua_insert(L, -2);
             add_name(L);

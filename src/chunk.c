@@ -154,23 +154,13 @@ static bool get_table(lua_State *L, const char *name)
     return false;
 }
 
-/* Pushes top[name] when it is a string that is not empty. [-0, +(0|1), m] */
-static const char *get_text(lua_State *L, const char *name)
-{
-    lua_getfield(L, -1, name);
-    if (lua_type(L, -1) == LUA_TSTRING && lua_rawlen(L, -1) > 0)
-        return lua_tostring(L, -1);
-    lua_pop(L, 1);
-    return NULL;
-}
-
 /* env[name] = top[name], unless env has it already. [-0, +0, m] */
 static void keep(lua_State *L, int env, const char *name)
 {
     lua_getfield(L, env, name);
     bool there = !lua_isnil(L, -1);
     lua_pop(L, 1);
-    if (!there && get_text(L, name))
+    if (!there && binding_text(L, name))
         lua_setfield(L, env, name);
 }
 
@@ -201,7 +191,7 @@ static enum http_fault take_content(lua_State *L, struct reply *r,
             continue;
         }
         if (lua_istable(L, -1)) {
-            if (get_text(L, "text"))
+            if (binding_text(L, "text"))
                 fault = take_text(L, r, to);
             else if (to == &r->text && get_table(L, "thinking"))
                 fault = take_content(L, r, &r->reasoning);
@@ -389,7 +379,7 @@ static enum http_fault take_details(lua_State *L, struct reply *r)
     for (int i = 1; fault == FAULT_NONE && i <= n; i++) {
         lua_rawgeti(L, -1, i);
         if (lua_istable(L, -1) &&
-            (get_text(L, "text") || get_text(L, "summary")))
+            (binding_text(L, "text") || binding_text(L, "summary")))
             fault = take_text(L, r, &r->reasoning);
         lua_pop(L, 1);
     }
@@ -401,7 +391,7 @@ static enum http_fault take_details(lua_State *L, struct reply *r)
  * details that only count when nothing else has them. [-0, +0, m] */
 static enum http_fault take_reasoning(lua_State *L, struct reply *r)
 {
-    if (get_text(L, "reasoning_content") || get_text(L, "reasoning")) {
+    if (binding_text(L, "reasoning_content") || binding_text(L, "reasoning")) {
         r->thoughts = true;
         return take_text(L, r, &r->reasoning);
     }
@@ -416,7 +406,7 @@ static enum http_fault take_delta(lua_State *L, struct reply *r, int env)
     fault = take_content(L, r, &r->text);
     if (fault == FAULT_NONE)
         fault = take_reasoning(L, r);
-    if (fault == FAULT_NONE && get_text(L, "refusal"))
+    if (fault == FAULT_NONE && binding_text(L, "refusal"))
         fault = take_text(L, r, &r->refusal);
     if (get_table(L, "tool_calls")) {
         if (calls_take(L, r, env))
@@ -458,7 +448,7 @@ static enum http_fault take_choice(lua_State *L, struct reply *r, int env,
         lua_pop(L, 1);
     }
     bool usage = find_usage(L, env);
-    const char *reason = get_text(L, "finish_reason");
+    const char *reason = binding_text(L, "finish_reason");
     if (reason != NULL && strcmp(reason, "null") == 0) {
         lua_pop(L, 1);
         reason = NULL;
@@ -506,7 +496,7 @@ static bool is_error(lua_State *L)
                  (lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) != 0) ||
                  (lua_type(L, -1) == LUA_TSTRING && lua_rawlen(L, -1) > 0);
     lua_pop(L, 1);
-    const char *object = get_text(L, "object");
+    const char *object = binding_text(L, "object");
     if (object != NULL) {
         error = error || strcmp(object, "error") == 0;
         lua_pop(L, 1);

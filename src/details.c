@@ -21,25 +21,13 @@ static bool is_text(const char *name)
     return false;
 }
 
-/* Pushes env[name], a table that is made when it is not there. [-0, +1, m] */
-static void own_table(lua_State *L, int env, const char *name)
-{
-    lua_getfield(L, env, name);
-    if (lua_istable(L, -1))
-        return;
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, env, name);
-}
-
 /* Pushes the item that the fragment on top goes on with, or a new one; nil when
  * there are too many. Without an index a fragment is an item. [-0, +1, m] */
 static void push_item(lua_State *L, int env)
 {
     int fragment = lua_gettop(L);
-    own_table(L, env, "details");      /* 1 */
-    own_table(L, env, "detail_index"); /* 2 */
+    binding_own_table(L, env, "details");      /* 1 */
+    binding_own_table(L, env, "detail_index"); /* 2 */
     lua_getfield(L, fragment, "type");
     lua_getfield(L, fragment, "index");
     bool placed = lua_type(L, -1) == LUA_TNUMBER;
@@ -84,7 +72,7 @@ static void merge(lua_State *L)
             lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
         bool text = lua_type(L, -1) == LUA_TSTRING;
         if (text && is_text(name)) {
-            own_table(L, item, name);
+            binding_own_table(L, item, name);
             lua_insert(L, -2); /* name, pieces, piece */
             lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
         } else if (*name != '\0' && !is_text(name) &&

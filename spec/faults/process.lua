@@ -518,6 +518,22 @@ add("six hundred requests leave no descriptor behind", {
 
 -- Threads and copies -----------------------------------------------------------------------
 
+-- A client: the program that was built runs the script in eight states.
+local function eight_states(script)
+  return function(t)
+    local process = require "spec.support.process"
+    local dir = process.tmpdir()
+    process.write_file(dir .. "/script.lua", script)
+    local child = process.spawn(("%s 8 %s/script.lua %s"):format(t.extra.path, dir,
+      t.urls.main.url))
+    local status = child:wait(20)
+    local out, err = child:output()
+    child:close()
+    process.remove_all()
+    return { exit_code = status, message = out .. err }
+  end
+end
+
 local THREAD = [[
   local url = ...
   local chatbot = require "chatbot"
@@ -533,18 +549,7 @@ local THREAD = [[
 
 add("eight states in eight threads, and a host that uses libcurl itself", {
   serve = { bytes.good() }, prepare = build("threads", "program"),
-  client = function(t)
-    local process = require "spec.support.process"
-    local dir = process.tmpdir()
-    process.write_file(dir .. "/script.lua", THREAD)
-    local child = process.spawn(("%s 8 %s/script.lua %s"):format(t.extra.path, dir,
-      t.urls.main.url))
-    local status = child:wait(20)
-    local out, err = child:output()
-    child:close()
-    process.remove_all()
-    return { exit_code = status, message = out .. err }
-  end,
+  client = eight_states(THREAD),
   expect = { exit_code = 0, message = "8 states, 0 failed" },
   saw = { requests = 8 * 12 + 3 },
 })
@@ -579,18 +584,7 @@ local CLOSING = [[
 
 add("states that are closed while finalizers ask", {
   serve = { bytes.good() }, prepare = build("states", "program"),
-  client = function(t)
-    local process = require "spec.support.process"
-    local dir = process.tmpdir()
-    process.write_file(dir .. "/script.lua", CLOSING)
-    local child = process.spawn(("%s 8 %s/script.lua %s"):format(t.extra.path, dir,
-      t.urls.main.url))
-    local status = child:wait(20)
-    local out, err = child:output()
-    child:close()
-    process.remove_all()
-    return { exit_code = status, message = out .. err }
-  end,
+  client = eight_states(CLOSING),
   expect = { exit_code = 0, message = "8 states, 0 failed, 0 descriptors left" },
   saw = {}, -- whether a request of a finalizer got so far
 })
