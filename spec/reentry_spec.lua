@@ -377,7 +377,7 @@ describe("Lua that runs while a request is made", function()
 
   it("does not give a bot a second reply", function()
     local server = support.serve { sse { "one" } }
-    local n, more = 0, nil
+    local n, more = 0
     repeat
       local bot = bot_at(server)
       local inner, outer, err
