@@ -358,6 +358,44 @@ describe("in Neovim", function()
       assert.equal("hello", messages[#messages].content)
     end)
 
+    for name, body in pairs {
+      yields = [[
+        local done = false
+        vim.defer_fn(function() done = true end, 100)
+        repeat coroutine.yield() until done
+        return "late"
+      ]],
+      ["returns a function"] = [[
+        return function(done) vim.defer_fn(function() done("late") end, 100) end
+      ]],
+    } do
+      it("a tool that " .. name .. " goes on without delay", function()
+        local server = support.serve {
+          support.json_completion("", { finish_reason = "tool_calls", message = { tool_calls = { {
+            id = "c1", type = "function", ["function"] = { name = "slow", arguments = "{}" },
+          } } } }),
+          support.sse { "Done." },
+        }
+        local result = run(([[
+          local from = vim.loop.hrtime()
+          require("chatbot.nvim").stream(new_bot(), "hi", {
+            tools = { { name = "slow", call = function() %s end } },
+            on_text = function() end,
+            on_error = function(err) error(tostring(err)) end,
+            on_done = function(answer)
+              record("answer", answer)
+              record("ms", (vim.loop.hrtime() - from) / 1e6)
+              finish()
+            end,
+          })
+        ]]):format(body), { given = { url = server.url } })
+        assert.equal("Done.", result.answer)
+        assert.equal("late", server:requests()[2].json.messages[3].content)
+        -- the heartbeat, which looks at everything, is a second
+        assert.is_true(result.ms < 900, result.ms .. " ms")
+      end)
+    end
+
     for _, case in ipairs {
       { name = "without TLS, all at once", every = nil },
       { name = "without TLS, one after another", every = 0.0005 },
