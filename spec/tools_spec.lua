@@ -252,6 +252,27 @@ describe("tools with a function", function()
     assert.equal(3, #bot:get_messages())
   end)
 
+  it("lose no text of an earlier round when a later one fails", function()
+    for _, keep in ipairs { false, true } do
+      local server = support.serve { sse({ "Let me see. ", { tool_calls = support.array { ADD } } },
+        { finish_reason = "tool_calls" }), sse({ "It" }, { finish_reason = false, done = false }) }
+      local bot = bot_at(server, { tools = { tool(add) }, keep_partial = keep })
+      local texts = {}
+      local answer, err = bot:chat("1 + 2?", { on_text = function(text)
+        texts[#texts + 1] = text
+      end })
+      assert.is_nil(answer)
+      assert.equal("Let me see. It", table.concat(texts))
+      assert.equal("Let me see. It", err.partial)
+      local roles = {}
+      for i, message in ipairs(bot:get_messages()) do
+        roles[i] = message.role .. " " .. tostring(message.content)
+      end
+      assert.same(keep and { "user 1 + 2?", "assistant Let me see. ", "tool 3", "assistant It" }
+        or {}, roles)
+    end
+  end)
+
   it("leave the conversation as it was when the reply is closed midway", function()
     local server = support.serve { asks(ADD), { { stall = true } } }
     local bot = bot_at(server, { tools = { tool(add) } })
@@ -490,9 +511,8 @@ describe("tools without a function", function()
   after_each(collect)
 
   it("come back to the caller, who answers and goes on", function()
-    local server = support.serve({ asks(call("door", '{"open":true}', "a", 0),
-      call("door", '{"open":false}', "b", 1)), sse { "Done." } },
-      { strict = false }) -- the fork asks with its calls unanswered
+    local server = support.serve { asks(call("door", '{"open":true}', "a", 0),
+      call("door", '{"open":false}', "b", 1)), sse { "Done." } }
     local bot = bot_at(server, { tools = { { name = "door" } } })
     local answer, reply = bot:chat("Open and close it.")
     assert.equal("", answer)

@@ -130,6 +130,19 @@ void ending_set_text(lua_State *L, int table, const char *name,
     lua_setfield(L, table, name);
 }
 
+void ending_set_partial(lua_State *L, int err, int env, const struct reply *r)
+{
+    lua_getfield(L, env, "said");
+    if (!lua_isstring(L, -1)) {
+        lua_pop(L, 1);
+        ending_set_text(L, err, "partial", &r->text.bytes);
+        return;
+    }
+    ending_push_bytes(L, &r->text.bytes, true);
+    lua_concat(L, 2);
+    lua_setfield(L, err, "partial");
+}
+
 static void push_request_id(lua_State *L, const struct reply *r)
 {
     const char *id = r->request->response.request_id;
@@ -170,7 +183,7 @@ void ending_badly(lua_State *L, struct reply *r, int env)
         }
     }
     chunk_flush(r);
-    ending_set_text(L, err, "partial", &r->text.bytes);
+    ending_set_partial(L, err, env, r);
     lua_setfield(L, env, "err");
     ending_drop(r, false);
     r->failed = true;

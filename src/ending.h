@@ -41,6 +41,10 @@ void ending_trim(lua_State *L, int env);
 /* Names provider and model in the error table at `err`. [-0, +0, m] */
 void ending_name(lua_State *L, int err, int env);
 
+/* err.partial = the text of the turn so far: that of earlier rounds of tools,
+ * which is env.said, and that of this one. [-0, +0, m] */
+void ending_set_partial(lua_State *L, int err, int env, const struct reply *r);
+
 /* table[name] = the bytes, unless there are none. [-0, +0, m] */
 void ending_set_text(lua_State *L, int table, const char *name,
                      const struct bytes *b);

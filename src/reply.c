@@ -408,7 +408,7 @@ static int push_cancelled(lua_State *L)
     ending_name(L, 3, 2);
     lua_pushinteger(L, r->attempts);
     lua_setfield(L, 3, "attempts");
-    ending_set_text(L, 3, "partial", &r->text.bytes);
+    ending_set_partial(L, 3, 2, r);
     return 1;
 }
 
@@ -816,7 +816,7 @@ static int reject(lua_State *L)
         lua_replace(L, ERR);
     }
     ending_name(L, ERR, ENV);
-    ending_set_text(L, ERR, "partial", &r->text.bytes);
+    ending_set_partial(L, ERR, ENV, r);
     lua_pushvalue(L, ERR);
     lua_setfield(L, ENV, "err");
     r->status = REPLY_ERROR;

@@ -8,6 +8,7 @@
 --   candidate   which of them is being asked
 --   attempts    what the models before it answered
 --   adjusted    the parameters that were left out, renamed or given another value
+--   said        the text of earlier rounds of tools
 --   job         the coroutine of tools that wait, while nobody else does
 -- and a bot, in its own: `extra`, its part of the options below, and `adjust`,
 -- what was learned of each server and model. bot:_relaunch asks again.
@@ -406,6 +407,7 @@ function M.finish(reply, pass)
     if not advance_calls(reply, env, pass) then return nil, "wait" end
     if reply.status ~= "streaming" then return reply:_poll() end
     env.learned, env.answered = nil, nil -- what was learned did help
+    if reply.text ~= "" then env.said = (env.said or "") .. reply.text end
     local ran, ok, err = pcall(relaunch, env.bot, reply, env.plan)
     if not ran then -- by a finalizer: the tools have run, and do not run twice
       reply:close()

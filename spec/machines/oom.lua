@@ -68,9 +68,7 @@ local stages = { "plain", "rich", "tools", "whole", "big", "read", "calls", "doc
 
 local urls = {}
 for name, script in pairs(scripts) do
-  -- a try that failed may ask again behind calls that nobody has answered
-  local opts = { strict = name ~= "tools" and nil }
-  urls[#urls + 1] = support.quote(name .. "=" .. support.serve({ script }, opts).url)
+  urls[#urls + 1] = support.quote(name .. "=" .. support.serve({ script }).url)
 end
 urls = table.concat(urls, " ")
 
