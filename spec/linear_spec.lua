@@ -161,3 +161,48 @@ describe("an answer that is padded", function()
     end
   end)
 end)
+
+describe("what a server sends costs no more than its length:", function()
+  after_each(support.close_all)
+
+  -- CPU seconds of a bot that reads this answer.
+  local function seconds(script)
+    local server = support.serve { script }
+    local bot = chatbot.new { model = "m", base_url = server.url, timeout = 20, max_retries = 0,
+      api_key = "sk-0123456789abcdefghijklmnopqrst" }
+    local reply, from = assert(bot:stream("x")), os.clock()
+    local answer, err = reply:result()
+    from = os.clock() - from
+    support.close_all()
+    return from, answer, err
+  end
+
+  it("errors within errors, around a long text", function()
+    local message = '{"message":"' .. of("much to say ", 8 * LARGE) .. '"}'
+    local deep = ('{"errors":'):rep(7) .. message .. ("}"):rep(7)
+    local json = { ["Content-Type"] = "application/json" }
+    for _, body in ipairs { message, deep } do
+      local cpu, _, err = seconds { support.http(200, json, body) }
+      assert.equal("api", err.kind)
+      assert.is_true(cpu < 0.5, ("%.3f s"):format(cpu))
+    end
+  end)
+
+  it("the name of a call, in very many pieces", function()
+    local function piece(name)
+      return support.event(('{"choices":[{"delta":{"tool_calls":[{"index":0,"function":'
+        .. '{"name":"%s"}}]}}]}'):format(name))
+    end
+    local head = support.head(200, { ["Content-Type"] = "text/event-stream" })
+    local function call(name, pieces)
+      local more = {}
+      for i = 1, pieces do more[i] = piece("x" .. i) end
+      return { head .. piece(name) .. table.concat(more) .. support.event "[DONE]",
+        { close = true } }
+    end
+    local short = seconds(call("n", 20000))
+    local long, _, reply = seconds(call(of("n", LARGE), 20000))
+    assert.is_true(long < 4 * short + 0.2, ("%.3f s and %.3f s"):format(short, long))
+    assert.equal(LARGE, #reply.tool_calls[1]["function"].name)
+  end)
+end)

@@ -377,12 +377,11 @@ describe("Lua that runs while a request is made", function()
 
   it("does not give a bot a second reply", function()
     local server = support.serve { sse { "one" } }
-    local n, more = 0
+    local n = 0
     repeat
-      local bot = bot_at(server)
-      local inner, outer, err
+      local bot, inner, outer, err = bot_at(server), nil, nil, nil
       n = n + 1
-      more = at_call(n, function() inner = bot:stream("inner") end,
+      local more = at_call(n, function() inner = bot:stream("inner") end,
         function() outer, err = bot:stream("outer") end)
       if inner and outer then
         assert.is_true(inner:is_closing() or outer:is_closing(), "two replies, call " .. n)
@@ -435,9 +434,9 @@ describe("what a program does to the log probabilities that it was shown", funct
       function(t) setmetatable(t.content, { __index = error, __newindex = error }) end,
     }
     for _, change in ipairs(ways) do
-      local server = support.serve { { support.head(200,
-        { ["Content-Type"] = "text/event-stream" }),
-        piece, { sleep = 0.05 }, piece .. event "[DONE]", { close = true } } }
+      local server = support.serve { {
+        support.head(200, { ["Content-Type"] = "text/event-stream" }) .. piece,
+        { sleep = 0.05 }, piece .. event "[DONE]", { close = true } } }
       local reply = assert(bot_at(server):stream("hi"))
       assert(support.deadline(5, function()
         reply:poll()

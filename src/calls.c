@@ -11,7 +11,8 @@
 #include "json.h"
 
 #define MAX_TOOLS 1024
-#define SHORT     32 /* bytes of arguments that are neither object nor list */
+#define LONG_NAME 1024 /* bytes of a name, to which no more are added */
+#define SHORT     32   /* bytes of arguments that are neither object nor list */
 
 /* ---- whether arguments are whole ---- */
 
@@ -170,7 +171,7 @@ static void add_name(lua_State *L)
     const char *before = lua_tolstring(L, -1, &old);
     if (before == NULL || begins(name, n, before, old)) {
         lua_pop(L, 1);
-    } else if (begins(before, old, name, n)) {
+    } else if (old >= LONG_NAME || begins(before, old, name, n)) {
         lua_pop(L, 2);
         return;
     } else {

@@ -28,7 +28,7 @@
 #define DEPTH   8     /* of the tables that are looked through */
 #define BREADTH 8     /* fields of a table of errors that are looked at */
 #define EXCERPT 200   /* characters */
-#define HEAD    16384 /* bytes of a body that an excerpt is made of */
+#define HEAD    16384 /* bytes of a text that a line is made of */
 
 static const char meta_key;
 
@@ -219,7 +219,8 @@ void failure_line(lua_State *L, const char *s, size_t n, size_t max)
 void failure_clean(lua_State *L, const char *s, size_t n,
                    const struct redact *secret, bool cut)
 {
-    failure_redact(L, s, n, secret, cut);
+    cut = cut || n > HEAD;
+    failure_redact(L, s, n > HEAD ? HEAD : n, secret, cut);
     failure_line(L, lua_tostring(L, -1), lua_rawlen(L, -1), FAILURE_MAX);
     lua_remove(L, -2);
 }
@@ -247,6 +248,12 @@ void failure_add(lua_State *L, int err)
 }
 
 /* ---- what a server says ---- */
+
+/* Fields in which there is something to be told. */
+static const char *const inside[] = {
+    "errors",        "raw",      "error", "detail", "message",
+    "Message",       "metadata", "title", "msg",    "error_description",
+    "error_message", "reason"};
 
 /* How much a text tells: nothing, what the status says (or markup), a name for
  * programs, words, words of those who know more. */
@@ -391,14 +398,24 @@ static void take_place(lua_State *L, struct telling *t)
     lua_settop(L, top);
 }
 
-/* The first entries of a table of errors, whatever their names:
+/* Whether the value at `i` is one of the names that are looked for. */
+static bool is_known(lua_State *L, int i)
+{
+    for (size_t k = 0; k < sizeof inside / sizeof *inside; k++)
+        if (lua_type(L, i) == LUA_TSTRING &&
+            strcmp(lua_tostring(L, i), inside[k]) == 0)
+            return true;
+    return false;
+}
+
+/* The first entries of a table of errors that have names of their own:
  * {"field": ["what is wrong with it"]}. [-0, +0, m] */
 static void visit_fields(lua_State *L, struct telling *t, int depth)
 {
     int table = lua_gettop(L);
     lua_pushnil(L);
     for (int i = 0; i < BREADTH && lua_next(L, table); i++) {
-        if (lua_istable(L, -1))
+        if (lua_istable(L, -1) && !is_known(L, -2))
             visit(L, t, depth, true);
         else
             lua_pop(L, 1);
@@ -409,10 +426,6 @@ static void visit_fields(lua_State *L, struct telling *t, int depth)
 /* Looks through the text or table on top. [-1, +0, m] */
 static void visit(lua_State *L, struct telling *t, int depth, bool specific)
 {
-    static const char *const inside[] = {
-        "errors",        "raw",      "error", "detail", "message",
-        "Message",       "metadata", "title", "msg",    "error_description",
-        "error_message", "reason"};
     int top = lua_gettop(L);
     luaL_checkstack(L, 12, NULL);
     if (is_text(L, top)) {
