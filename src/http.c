@@ -778,6 +778,18 @@ static bool make_room(struct http_request *r)
     return true;
 }
 
+/* Nothing was sent on the connection, which turned out to be no good: that does
+ * not count, and the next one is new. */
+static bool leave_stale(struct http_request *r)
+{
+    if (!r->transfer->stale || r->detached)
+        return false;
+    r->attempts--;
+    r->fresh = true;
+    wait_for_try(r, timers_now());
+    return true;
+}
+
 static void note_success(const struct http_request *r)
 {
     struct retry_origins *o = &r->http->origins;
@@ -789,7 +801,7 @@ static void note_success(const struct http_request *r)
 static void transfer_done(struct http_request *r, CURLcode result)
 {
     transfer_judge(r->transfer, result);
-    if (make_room(r) || try_again(r))
+    if (leave_stale(r) || make_room(r) || try_again(r))
         return;
     if (r->fault == FAULT_NONE && r->response.status < 300)
         note_success(r);

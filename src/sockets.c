@@ -1,7 +1,6 @@
 /*
- * sockets.c - see sockets.h. Each socket is on one of three lists, those that
+ * sockets.c - see sockets.h. Each socket is on one of four lists, those that
  * came first in front, as curl has them: so what is looked for is soon found.
- * One that was shut down is on none.
  */
 #include "sockets.h"
 
@@ -143,19 +142,39 @@ static struct socket *opened(struct socket *k, const void *opener, int port)
     return k;
 }
 
-struct socket *sockets_use(struct sockets *s, const void *opener, int fd,
-                           const char *peer, int peer_port, int port)
+/* Whether anything can be read, be it an end or an error. */
+static bool is_readable(int fd)
 {
-    uint64_t name = name_of(peer, peer_port, port);
-    struct socket *k = fd < 0 ? NULL : s->by_fd[fd];
-    if (k == NULL || k->opener != opener || local_port(fd) != port)
-        k = opened(s->fresh.first, opener, port);
+    struct pollfd asked = {.fd = fd, .events = POLLIN};
+    return poll(&asked, 1, 0) > 0;
+}
+
+/* Whether `u` may not send on one that was used before. Where it is in use
+ * still, curl has just ended that, or it is HTTP/2. */
+static bool is_stale(const struct sockets *s, const struct socket *k,
+                     const struct sockets_user *u)
+{
+    if (k->list == &s->dead || k->fd < 0)
+        return true;
+    return !k->multiplexed && !(k->users > 0 && u->multiplexes) &&
+           is_readable(k->fd);
+}
+
+struct socket *sockets_use(struct sockets *s, const struct sockets_user *u,
+                           bool *stale)
+{
+    uint64_t name = name_of(u->peer, u->peer_port, u->port);
+    struct socket *const used[] = {s->idle.first, s->busy.first, s->dead.first};
+    struct socket *k = u->fd < 0 ? NULL : s->by_fd[u->fd];
+    *stale = false;
+    if (k == NULL || k->opener != u->opener || local_port(u->fd) != u->port)
+        k = opened(s->fresh.first, u->opener, u->port);
+    for (size_t i = 0; k == NULL && i < sizeof used / sizeof *used; i++) {
+        k = named(used[i], name);
+        *stale = k != NULL && is_stale(s, k, u);
+    }
     if (k == NULL)
-        k = named(s->idle.first, name);
-    if (k == NULL)
-        k = named(s->busy.first, name);
-    if (k == NULL)
-        k = opened(s->fresh.first, NULL, port);
+        k = opened(s->fresh.first, NULL, u->port);
     if (k == NULL) {
         s->blind = true;
         return NULL;
@@ -193,10 +212,10 @@ void sockets_leave(struct sockets *s, const void *opener, struct socket *k)
 
 /* What has arrived is taken out, because TLS looks at what can be read and not
  * at the end behind it. Nothing can follow it: the kernel answers with RST. */
-static void kill_socket(struct socket *k)
+static void kill_socket(struct sockets *s, struct socket *k)
 {
     char rest[16384];
-    move(k, NULL);
+    move(k, &s->dead);
     shutdown(k->fd, SHUT_RDWR);
     while (recv(k->fd, rest, sizeof rest, MSG_DONTWAIT) > 0)
         ;
@@ -217,7 +236,7 @@ void sockets_check(struct sockets *s)
             continue;
         while (n-- > 0)
             if (asked[n].revents != 0)
-                kill_socket(of[n]);
+                kill_socket(s, of[n]);
     }
 }
 
@@ -225,7 +244,7 @@ size_t sockets_give_up(struct sockets *s)
 {
     size_t n = 0;
     for (; !s->blind && s->idle.first != NULL; n++)
-        kill_socket(s->idle.first);
+        kill_socket(s, s->idle.first);
     return n;
 }
 

@@ -28,6 +28,7 @@ struct sockets {
     size_t size;
     struct sockets_list fresh; /* opened, and no request was sent yet */
     struct sockets_list busy, idle;
+    struct sockets_list dead; /* shut down, and still open */
     bool blind; /* there is one that is not known: none counts as idle */
 };
 
@@ -40,11 +41,21 @@ bool sockets_add(struct sockets *s, int fd, const void *opener);
  * forgotten when their number comes back, or their opener leaves. */
 void sockets_remove(struct sockets *s, int fd);
 
-/* A request is sent on the connection between these: the one that `opener` has
- * opened, last as `fd` (or -1), or one that is used again. Returns it, for
- * sockets_leave, also when it is closed before; NULL: not known. */
-struct socket *sockets_use(struct sockets *s, const void *opener, int fd,
-                           const char *peer, int peer_port, int port);
+/* Who sends a request, and on which connection. */
+struct sockets_user {
+    const void *opener; /* which has opened sockets, last of all */
+    int fd;             /* this one, or -1 */
+    bool multiplexes;   /* its connection may be HTTP/2 */
+    const char *peer;
+    int peer_port, port; /* our own */
+};
+
+/* A request is going to be sent on the connection that the opener has opened,
+ * or one that is used again. Returns it, for sockets_leave, also when it is
+ * closed before; NULL: not known. *stale: it must not be used again, which curl
+ * has not found out, or is so since we have looked. */
+struct socket *sockets_use(struct sockets *s, const struct sockets_user *u,
+                           bool *stale);
 
 /* It has answered as HTTP/2, where frames of the connection itself may arrive
  * at any time, and an answer names its request. NULL is allowed. */

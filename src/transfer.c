@@ -299,14 +299,24 @@ static int on_connected(void *arg, char *ip, char *local_ip, int port,
     (void)local_ip;
     if (t->request == NULL)
         return PREREQ_ABORT;
+    const struct sockets_user user = {.opener = t,
+                                      .fd = t->fd,
+                                      .multiplexes =
+                                          t->request->options.http_version == 2,
+                                      .peer = ip,
+                                      .peer_port = port,
+                                      .port = local_port};
     if (t->sent) {
         refuse(t, FAULT_RESET,
                "the server closed a kept connection without an answer");
         return PREREQ_ABORT;
     }
     t->sent = true;
-    t->socket =
-        sockets_use(&t->shared->sockets, t, t->fd, ip, port, local_port);
+    t->socket = sockets_use(&t->shared->sockets, &user, &t->stale);
+    if (t->stale) {
+        refuse(t, FAULT_RESET, "something came on an idle connection");
+        return PREREQ_ABORT;
+    }
     t->request->connected = timers_now();
     http_progress(t->request);
     return PREREQ_OK;

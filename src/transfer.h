@@ -37,6 +37,7 @@ struct transfer {
     bool ended;    /* curl has reported its end */
     bool moved;    /* curl has given up an address, and takes the next one */
     bool sent;     /* the request was put on a connection */
+    bool stale;    /* but not sent, as that was no good any more */
     struct socket *socket; /* of its connection; NULL: not known */
     bool suspect;          /* a time-out has passed on its connection */
     bool capped;           /* enough of an error body has been read */

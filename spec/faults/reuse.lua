@@ -160,6 +160,24 @@ for _, case in ipairs(junk) do
   end
 end
 
+-- Also where curl sees the end of the first answer only when it chooses for the second
+-- request, and where it takes what was shut down for alive: not once in forty.
+rows[#rows + 1] = {
+  name = "the server sends without end behind its answers, and is asked again at once",
+  serve = { { bytes.good(), { send = (": x\n"):rep(200000), chunk = 4000, every = 0.00005 } } },
+  client = function(t)
+    local process = require "spec.support.process"
+    local observed
+    for _ = 1, 40 do
+      observed = t:talk(t:bot())
+      if observed.verdict ~= "complete" or observed.text ~= "fine" then break end
+      process.sleep(0.005)
+    end
+    return observed
+  end,
+  expect = fine, saw = { requests = 40, connections = 40 },
+}
+
 rows[#rows + 1] = {
   name = "a whole answer arrives while the connection to a proxy is idle",
   serve = { { bytes.good "first", { sleep = 0.03 }, wire.json_completion "stray",
