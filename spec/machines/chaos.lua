@@ -164,6 +164,7 @@ local server = support.serve({ { lua = [==[
 -- Errors that are raised, and where they come out -------------------------------
 
 local raised, by_value = {}, {}
+local polled = setmetatable({}, { __mode = "k" }) -- error tables, which each poll gives again
 
 local function throw(where)
   serial, seen.raised = serial + 1, seen.raised + 1
@@ -192,7 +193,10 @@ local function surface(value)
   if type(value) == "table" and type(rawget(value, "message")) == "string" then
     text = rawget(value, "message")
     id = tonumber(text:match("raise #(%d+)#"))
-    if id and raised[id].where == "api_key" then raised[id].seen = raised[id].seen + 1 end
+    if id and raised[id].where == "api_key" and not polled[value] then
+      raised[id].seen = raised[id].seen + 1
+    end
+    polled[value] = true
     if value.kind == "memory" and not (mode.gc_errors and not is_54) then
       finding("an error of the kind memory: " .. text)
     end
