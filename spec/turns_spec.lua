@@ -85,6 +85,33 @@ describe("what is sent of tool calls", function()
     assert.same({ "{}", "{}", "{}", "{}", ' {"x":1} ', '{"x":1}' }, got)
   end)
 
+  it("arguments are JSON where the model's had control characters in their strings", function()
+    local list = sent { user "a", calls(call("1", '{"x":\n\t"a\nb\\"\t\\\\", "y\r": 1}')),
+      result("1", "r") }
+    assert.equal('{"x":\n\t"a\\u000ab\\"\\u0009\\\\", "y\\u000d": 1}',
+      list[2].tool_calls[1]["function"].arguments)
+  end)
+
+  it("results are text or parts, whatever the program put there", function()
+    local null = require("cjson").null
+    local parts = { { type = "text", text = "p" } }
+    local got, messages = {}, { user "a" }
+    for i, value in ipairs { 42, true, { a = 1 }, null, parts, {} } do
+      messages[#messages + 1] = calls(call(tostring(i)))
+      messages[#messages + 1] = result(tostring(i), value)
+    end
+    for _, message in ipairs(sent(messages)) do
+      if message.role == "tool" then got[#got + 1] = message.content end
+    end
+    assert.same({ "42", "true", '{"a":1}', "", parts, "{}" }, got)
+  end)
+
+  it("a list without calls hides no result", function()
+    local list = sent { user "a", calls(call "1"),
+      { role = "assistant", content = "", tool_calls = {} }, result("1", "one") }
+    assert.equal("u 'a', a 1, t 1 'one', u 'on'", short(list))
+  end)
+
   it("names are names", function()
     local list = sent { user "a", calls(call("1", "{}", "files.read file"), call("2", "{}", ""),
       call("3", "{}", ("x"):rep(70))) }
@@ -128,6 +155,20 @@ describe("what is sent of answers", function()
     local list = sent { user "a", { role = "assistant" }, user { { type = "text", text = "b" } },
       says "c" }
     assert.same({ { type = "text", text = "a" }, { type = "text", text = "b" } }, list[1].content)
+  end)
+
+  it("leaves out answers that are nothing, or parts without text", function()
+    local null = require("cjson").null
+    for _, nothing in ipairs { null, { { type = "text", text = "" } }, {}, "" } do
+      for _, more in ipairs { {}, { { role = "assistant", content = nothing, tool_calls = null } } } do
+        local list = sent { user "a", { role = "assistant", content = nothing }, more[1] }
+        assert.equal("u 'a\n\non'", short(list))
+      end
+      local list = sent { user "a", { role = "assistant", content = nothing,
+        tool_calls = { call "1" } }, result("1", "r") }
+      assert.equal("", list[2].content)
+    end
+    assert.equal("u 'a', a '5', u 'on'", short(sent { user "a", says(5) }))
   end)
 
   it("has the fields of answers in answers alone", function()

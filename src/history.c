@@ -194,7 +194,7 @@ static bool has_no_more(lua_State *L, bool *text)
         const char *s =
             lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
         if (strcmp(key, "content") == 0)
-            *text = s == NULL || strspn(s, " \t\r\n") < n;
+            *text = s != NULL && strspn(s, " \t\r\n") < n;
         else if (strcmp(key, "role") != 0 && strcmp(key, "name") != 0)
             more = true;
         lua_pop(L, 1);

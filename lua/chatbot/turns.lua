@@ -22,9 +22,14 @@ local OURS = { refusal = true, provider = true, reasoning = true, reasoning_cont
 
 local len = rawlen or function(list) return #list end -- luacheck: globals rawlen
 
+-- Whether an answer says something: a text, or a part that is no empty text.
 local function has_text(content)
   if type(content) == "string" then return content:find("%S") ~= nil end
-  return type(content) == "table" and next(content) ~= nil
+  for _, part in next, type(content) == "table" and content or {} do
+    local text = type(part) == "table" and rawget(part, "text")
+    if type(text) ~= "string" or text:find("%S") then return true end
+  end
+  return false
 end
 
 
@@ -69,6 +74,18 @@ local function fit_name(name)
   return name ~= "" and name or "_"
 end
 
+-- JSON without control characters in its strings: models write them there, parsers let them
+-- pass, and services do not.
+local function escaped(text)
+  local inside = false
+  return (text:gsub('\\?["\\%c]', function(found)
+    if found == '"' then inside = not inside end
+    if #found == 1 and found:find("%c") and inside then
+      return ("\\u%04x"):format(found:byte())
+    end
+  end))
+end
+
 -- The text of an object; and whether it was none.
 local function fit_arguments(self, arguments)
   if type(arguments) == "table" then arguments = core.json_encode(arguments) end
@@ -78,7 +95,7 @@ local function fit_arguments(self, arguments)
     known = arguments:find("^%s*{") ~= nil and core.json_decode(arguments) ~= nil
   end
   self.known_now[arguments] = known
-  if known then return arguments end
+  if known then return arguments:find("%c") and escaped(arguments) or arguments end
   return "{}", arguments:find("%S") ~= nil and arguments ~= "null"
 end
 
@@ -108,7 +125,8 @@ local function find_result(self, i, id)
     local message = self.messages[k]
     if type(message) == "table" then
       local role = rawget(message, "role")
-      if role == "assistant" and rawget(message, "tool_calls") then return nil end
+      local calls = role == "assistant" and rawget(message, "tool_calls")
+      if type(calls) == "table" and len(calls) > 0 then return nil end
       if role == "tool" and not self.used[k] and rawget(message, "tool_call_id") == id then
         self.used[k] = true
         return message
@@ -122,8 +140,11 @@ local function fit_result(result, id, cut)
   if not result then
     content = cut and "error: the call was cut before it was complete, and was not run"
       or "error: the call was not run"
+  elseif type(content) ~= "string" and not (type(content) == "table" and len(content) > 0) then
+    content = content == nil and "" or core.json_encode(content) or content -- the program's own
+    if content == "null" then content = "" end
   end
-  return { role = "tool", tool_call_id = id, content = content or "" }
+  return { role = "tool", tool_call_id = id, content = content }
 end
 
 
@@ -177,8 +198,11 @@ local function add_assistant(self, message, i)
     end
   end
   local refusal = rawget(message, "refusal")
-  if not has_text(sent.content) and type(refusal) == "string" and has_text(refusal) then
-    sent.content = refusal -- not all know the field
+  if type(sent.content) == "number" then sent.content = tostring(sent.content) end
+  if not has_text(sent.content) then
+    local known = type(refusal) == "string" and has_text(refusal)
+    -- not all know the field of a refusal, and some want the content beside calls
+    sent.content = known and refusal or ""
   end
   if not calls[1] and not has_text(sent.content) then
     self.gap = true
@@ -186,7 +210,6 @@ local function add_assistant(self, message, i)
   end
   if calls[1] then
     sent.tool_calls = calls
-    if sent.content == nil then sent.content = "" end -- some want the field in any case
     if self.spec.reasoning_back then
       sent.reasoning_content = own and rawget(message, "reasoning_content") or ""
     end
