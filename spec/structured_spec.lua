@@ -54,6 +54,18 @@ describe("a structured answer", function()
     assert.same({ role = "assistant", content = OSLO }, bot:get_messages()[2])
   end)
 
+  it("stands behind thoughts, also where the tag that opens them was in the prompt", function()
+    for _, thoughts in ipairs { "<think>Hm {}.</think>", "Hm {}.\n</think>\n\n" } do
+      local answer, reply = bot_at(support.serve { sse { thoughts .. OSLO } })
+        :chat("Oslo?", { json = true })
+      assert.equal(thoughts .. OSLO, answer)
+      assert.same({ city = "Oslo", people = 700000 }, reply.parsed)
+    end
+    local quoted = '{"tag":"</think>"}'
+    local _, reply = bot_at(support.serve { sse { quoted } }):chat("Tags?", { json = true })
+    assert.same({ tag = "</think>" }, reply.parsed)
+  end)
+
   it("is not strict where the schema leaves other properties open", function()
     local server = support.serve { sse { OSLO } }
     bot_at(server):chat("Oslo?", { schema = { type = "object" } })

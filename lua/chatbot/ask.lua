@@ -371,11 +371,13 @@ end
 
 -- ---- the end of a reply ----------------------------------------------------
 
--- Without the thoughts that some servers leave before an answer.
+-- Without the thoughts that some servers leave before an answer; the tag that opens them may
+-- have been the end of the prompt.
 local function without_thoughts(text)
   local first = text:match("^%s*<think>()")
+  if not first and text:find("^%s*[%[{`]") then return text end
   local _, last = text:find("</think>", first or 1, true)
-  return first and last and text:sub(last + 1) or text
+  return last and text:sub(last + 1) or text
 end
 
 -- The decoded answer, or nil and what is wrong; models like to put JSON between
