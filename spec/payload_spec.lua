@@ -160,6 +160,11 @@ describe("choices and deltas", function()
     { "may have parts that are thoughts", { { content = { { type = "thinking",
       thinking = { { type = "text", text = "hm" } } }, { type = "text", text = "a" } } } },
       { text = "a", reasoning = "hm" } },
+    { "may have thoughts as text", { { content = { { type = "thinking", thinking = "h" },
+      { type = "reasoning", summary = { { type = "summary_text", text = "m" } } },
+      { type = "text", text = "a" } } } }, { text = "a", reasoning = "hm" } },
+    { "may have parts of other kinds that have a text", { { content = { { type = "status",
+      text = "busy" }, { type = "text", text = "a" } } } }, { text = "a" } },
     { "may repeat the role", { { role = "assistant", content = "a" },
       { role = "assistant", content = "b" } }, { text = "ab" } },
     { "may have an empty or null role", { { role = "", content = "a" },
@@ -171,6 +176,15 @@ describe("choices and deltas", function()
         message = { role = "assistant", content = "ab" } } } },
       { choices = { { index = 0, delta = { content = "" },
         message = { role = "assistant", content = "ab" } } } } }, { text = "ab" } },
+    { "count once where the message comes behind them", { text "a", text "b",
+      { choices = { { index = 0, message = { role = "assistant", content = "ab" },
+        finish_reason = "stop" } } } }, { text = "ab", finish_reason = "stop" } },
+    { "count once where the message comes instead of the last", { text "a",
+      { choices = { { index = 0, delta = null, message = { content = "a" } } } } },
+      { text = "a" } },
+    { "may be messages all the same", {
+      { choices = { { index = 0, message = { role = "assistant", content = "a" } } } },
+      { choices = { { index = 0, message = { content = "b" } } } } }, { text = "ab" } },
     { "count beside a message", { { object = "chat.completion", choices = { { index = 0,
       message = { role = "assistant", content = "ab" }, delta = { content = "a" } } } },
       { choices = { { index = 0, message = { content = "ab" }, delta = { content = "b" } } } } },
@@ -257,6 +271,8 @@ describe("finish_reason", function()
       { finish_reason = "Tool_Use", status = "tool_calls" } },
     { "is none when it is the word null", { text "a", finish "null" },
       { kind = "truncated", partial = "a" }, opts = { done = false } },
+    { "is none when it is the word null, however it is written", { text "a", finish "NULL" },
+      { kind = "truncated", partial = "a" }, opts = { done = false } },
     { "is not replaced by the word null", { text "a", finish "length", finish "null" },
       { text = "a", finish_reason = "length", status = "length" } },
     { "counts in the chunk of the text", { { choices = { { index = 0, delta = { content = "a" },
@@ -267,7 +283,7 @@ describe("finish_reason", function()
   }
 
   for _, reason in ipairs { "network_error", "MALFORMED_FUNCTION_CALL", "engine_overloaded",
-    "function_call_filter: the name", "ERROR" } do
+    "function_call_filter: the name", "ERROR", "insufficient_system_resource", "abort" } do
     run {
       { reason .. " is a failure that says so", { text "a", finish(reason), text "b" },
         { kind = "api", partial = "a", message = reason } },

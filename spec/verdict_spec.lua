@@ -206,6 +206,23 @@ local ERRORS = {
   { "finish_reason error with a reason beside it", 'data: {"choices":[{"index":0,"delta":{},'
     .. '"finish_reason":"error","error":{"code":503,"message":"bad"}}]}\n\n',
     { message = "bad", code = 503, retryable = true } },
+  { "an error of a choice", 'data: {"choices":[{"index":0,"delta":{},"finish_reason":null,'
+    .. '"error":{"code":503,"message":"bad"}}]}\n\n',
+    { message = "bad", code = 503, retryable = true } },
+  { "an error of a choice that stops", 'data: {"choices":[{"index":0,"delta":{},'
+    .. '"finish_reason":"stop","error":{"message":"bad"}}]}\n\n', { message = "bad" } },
+  { "a list of errors", 'data: {"errors":[{"message":"bad","code":400}]}\n\n',
+    { message = "bad", code = 400 } },
+  { "a status in the error", 'data: {"error":{"message":"bad","status_code":529}}\n\n',
+    { message = "bad", code = 529, retryable = true } },
+  { "a status beside the error", 'data: {"error":true,"message":"bad","status":503}\n\n',
+    { message = "bad", code = 503, retryable = true } },
+  { "a status that is a word", 'data: {"error":{"message":"bad","status":"UNAVAILABLE"}}\n\n',
+    { message = "bad", code = "UNAVAILABLE", retryable = true } },
+  { "a status that is no use", 'data: {"error":{"message":"bad","status":400}}\n\n',
+    { message = "bad" } },
+  { "a word for a status", 'data: {"error":"rate_limit_exceeded"}\n\n',
+    { message = "rate_limit_exceeded", code = "rate_limit_exceeded", retryable = true } },
   { "object error", 'data: {"object":"error","message":"bad","type":"BadRequestError",'
     .. '"param":null,"code":400}\n\n', { message = "bad", type = "BadRequestError", code = 400 } },
   { "an array with an error", 'data: [{"error":{"message":"bad","code":400}}]\n\n',

@@ -45,15 +45,20 @@ static inline enum http_fault add(struct reply *r, struct reply_text *t,
                                                         : sort_out(r, s, n);
 }
 
+/* Whether some of the answer has come, thoughts apart. */
+static bool has_answer(const struct reply *r)
+{
+    return r->text.bytes.len > 0 || r->text.utf8.len > 0 ||
+           r->refusal.bytes.len > 0 || r->called;
+}
+
 /* The event had a finish_reason, or a usage. Both together, or the first behind
  * some of the answer, make the answer whole. Thoughts alone do not: servers
  * with a finish_reason in every chunk begin with these. */
 static void note_end(struct reply *r, bool reason, bool usage)
 {
-    bool answer = r->text.bytes.len > 0 || r->text.utf8.len > 0 ||
-                  r->refusal.bytes.len > 0 || r->called;
     r->reasoned = r->reasoned || reason;
-    if ((reason && answer) || (r->reasoned && usage)) {
+    if ((reason && has_answer(r)) || (r->reasoned && usage)) {
         r->finished = true;
         r->doubtful = false;
     }
@@ -72,6 +77,7 @@ static void start_over(lua_State *L, struct reply *r, int env)
         lua_setfield(L, env, names[i]);
     }
     r->reasoned = r->called = r->thoughts = r->doubtful = false;
+    r->streamed = false;
     r->choice = 0;
 }
 
@@ -131,6 +137,7 @@ enum http_fault chunk_plain(lua_State *L, struct reply *r, int env,
         !is_ours(L, r, env, 0))
         return FAULT_NONE;
     enum http_fault fault = add_escaped(r, &r->text, &d->content);
+    r->streamed = r->streamed || d->content.n > 0;
     if (fault == FAULT_NONE && d->reasoning.s != NULL) {
         fault = add_escaped(r, &r->reasoning, &d->reasoning);
         r->thoughts |= d->reasoning.n > 0;
@@ -175,6 +182,22 @@ static enum http_fault take_text(lua_State *L, struct reply *r,
     return fault;
 }
 
+/* Which text the part on top belongs to, one of a list in `to`: NULL, it is of
+ * a kind that is not known. [-0, +0, m] */
+static struct reply_text *part_of(lua_State *L, struct reply *r,
+                                  struct reply_text *to)
+{
+    size_t n;
+    if (to != &r->text || !binding_text(L, "type"))
+        return to;
+    const char *type = lua_tolstring(L, -1, &n);
+    bool text = n >= 4 && strcmp(type + n - 4, "text") == 0;
+    bool thought =
+        strcmp(type, "thinking") == 0 || strcmp(type, "reasoning") == 0;
+    lua_pop(L, 1);
+    return text ? to : thought ? &r->reasoning : NULL;
+}
+
 /* The content: a string, or a list of parts. [-1, +0, m] */
 static enum http_fault take_content(lua_State *L, struct reply *r,
                                     struct reply_text *to)
@@ -190,12 +213,13 @@ static enum http_fault take_content(lua_State *L, struct reply *r,
             fault = take_text(L, r, to);
             continue;
         }
-        if (lua_istable(L, -1)) {
-            if (binding_text(L, "text"))
-                fault = take_text(L, r, to);
-            else if (to == &r->text && get_table(L, "thinking"))
-                fault = take_content(L, r, &r->reasoning);
-        }
+        struct reply_text *part = lua_istable(L, -1) ? part_of(L, r, to) : NULL;
+        if (part != NULL && binding_text(L, "text"))
+            fault = take_text(L, r, part);
+        else if (part != NULL && to == &r->text &&
+                 (get_table(L, "thinking") || get_table(L, "summary") ||
+                  binding_text(L, "thinking")))
+            fault = take_content(L, r, &r->reasoning);
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
@@ -353,6 +377,8 @@ static enum reply_status meaning_of(const char *reason)
         {"network_error", REPLY_ERROR},
         {"malformed_function_call", REPLY_ERROR},
         {"engine_overloaded", REPLY_ERROR},
+        {"insufficient_system_resource", REPLY_ERROR},
+        {"abort", REPLY_ERROR},
     };
     static const char *const long_ends[] = {"_tokens", "_exceeded"};
     size_t n = strlen(reason);
@@ -425,17 +451,18 @@ static enum http_fault take_delta(lua_State *L, struct reply *r, int env)
 }
 
 /* The choice on top; *error: so its finish_reason says. A stream has deltas,
- * beside which some servers repeat the message; a document has a message,
- * beside which some put an empty delta. [-0, +0, m] */
+ * beside or behind which some servers repeat the message; a document has a
+ * message, beside which some put an empty delta. [-0, +0, m] */
 static enum http_fault take_choice(lua_State *L, struct reply *r, int env,
                                    bool *error)
 {
     enum http_fault fault = FAULT_NONE;
     bool whole = r->form == FORM_WHOLE;
-    if (get_table(L, whole ? "message" : "delta") ||
-        get_table(L, whole ? "delta" : "message")) {
+    bool usual = get_table(L, whole ? "message" : "delta");
+    if (usual || (!r->streamed && get_table(L, whole ? "delta" : "message"))) {
         fault = take_delta(L, r, env);
         lua_pop(L, 1);
+        r->streamed = r->streamed || (usual && has_answer(r));
     }
     if (get_table(L, "logprobs")) {
         r->kept += r->event_len;
@@ -449,7 +476,7 @@ static enum http_fault take_choice(lua_State *L, struct reply *r, int env,
     }
     bool usage = find_usage(L, env);
     const char *reason = binding_text(L, "finish_reason");
-    if (reason != NULL && strcmp(reason, "null") == 0) {
+    if (reason != NULL && strcasecmp(reason, "null") == 0) {
         lua_pop(L, 1);
         reason = NULL;
     }
@@ -500,6 +527,11 @@ static bool is_error(lua_State *L)
     if (object != NULL) {
         error = error || strcmp(object, "error") == 0;
         lua_pop(L, 1);
+    }
+    if (!error && get_table(L, "errors")) {
+        lua_getfield(L, -2, "choices");
+        error = lua_isnil(L, -1) && lua_rawlen(L, -2) > 0;
+        lua_pop(L, 2);
     }
     return error;
 }
@@ -566,10 +598,10 @@ bool chunk_merge(lua_State *L, struct reply *r, int env)
         if (ours > 0) {
             lua_rawgeti(L, -1, ours);
             fault = take_choice(L, r, env, &error);
-            if (error) { /* OpenRouter puts the reason beside it */
+            if (error || is_error(L)) { /* OpenRouter puts it there */
                 lua_replace(L, chunk);
                 lua_settop(L, chunk);
-                return api_error(L, r, env);
+                return api_error(L, r, error ? env : 0);
             }
         }
         lua_settop(L, chunk);

@@ -377,6 +377,67 @@ static void take(lua_State *L, struct telling *t, const char *from,
     lua_settop(L, top);
 }
 
+/* The status that a word stands for, or the digits of one. */
+static int status_of(const char *word)
+{
+    static const struct {
+        const char *word;
+        int status;
+    } known[] = {
+        {"rate_limit_exceeded", 429},
+        {"rate_limit_error", 429},
+        {"resource_exhausted", 429},
+        {"too_many_requests", 429},
+        {"server_error", 500},
+        {"internal_server_error", 500},
+        {"internal_error", 500},
+        {"api_error", 500},
+        {"network_error", 502},
+        {"unavailable", 503},
+        {"service_unavailable", 503},
+        {"service_unavailable_error", 503},
+        {"server_is_overloaded", 503},
+        {"engine_overloaded", 503},
+        {"engine_overloaded_error", 503},
+        {"insufficient_system_resource", 503},
+        {"overloaded", 529},
+        {"overloaded_error", 529},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcasecmp(word, known[i].word) == 0)
+            return known[i].status;
+    char *end;
+    long status = strtol(word, &end, 10);
+    bool worth = status == 408 || status == 409 || status == 429 ||
+                 (status >= 500 && status < 600);
+    return *end == '\0' && worth ? (int)status : 0;
+}
+
+/* err.code = the status that an error inside an answer names, where it has no
+ * code, or the word for one that is all it says. [-0, +0, m] */
+static void take_status(lua_State *L, struct telling *t)
+{
+    static const char *const names[] = {"status",      "status_code",
+                                        "statusCode",  "http_code",
+                                        "http_status", "error"};
+    int top = lua_gettop(L);
+    lua_getfield(L, t->err, "kind");
+    bool api = strcmp(lua_tostring(L, -1), "api") == 0;
+    for (size_t i = 0; api && i < sizeof names / sizeof *names; i++) {
+        lua_pushstring(L, names[i]);
+        lua_rawget(L, top);
+        bool number =
+            lua_type(L, -1) == LUA_TNUMBER && strcmp(names[i], "error") != 0;
+        const char *word =
+            number || is_text(L, -1) ? lua_tostring(L, -1) : NULL;
+        bool worth = word != NULL && status_of(word) != 0;
+        lua_settop(L, top);
+        if (worth)
+            take(L, t, names[i], "code");
+    }
+    lua_settop(L, top);
+}
+
 /* err.param = the last name in top.loc, a path into the body: ["body", "x"]. */
 static void take_place(lua_State *L, struct telling *t)
 {
@@ -443,6 +504,7 @@ static void visit(lua_State *L, struct telling *t, int depth, bool specific)
         lua_rawgeti(L, top, 1);
         visit(L, t, depth + 1, specific);
         take(L, t, "code", "code");
+        take_status(L, t);
         take(L, t, "type", "type");
         take(L, t, "error_type", "type");
         take(L, t, "param", "param");
@@ -456,39 +518,6 @@ bool failure_describe(lua_State *L, int err, const struct redact *secret)
     struct telling t = {.err = err, .secret = secret};
     visit(L, &t, 0, false);
     return t.rank != NOTHING;
-}
-
-/* The status that a word stands for, or the digits of one. */
-static int status_of(const char *word)
-{
-    static const struct {
-        const char *word;
-        int status;
-    } known[] = {
-        {"rate_limit_exceeded", 429},
-        {"rate_limit_error", 429},
-        {"too_many_requests", 429},
-        {"server_error", 500},
-        {"internal_server_error", 500},
-        {"internal_error", 500},
-        {"api_error", 500},
-        {"network_error", 502},
-        {"service_unavailable", 503},
-        {"service_unavailable_error", 503},
-        {"server_is_overloaded", 503},
-        {"engine_overloaded", 503},
-        {"engine_overloaded_error", 503},
-        {"overloaded", 529},
-        {"overloaded_error", 529},
-    };
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcasecmp(word, known[i].word) == 0)
-            return known[i].status;
-    char *end;
-    long status = strtol(word, &end, 10);
-    bool worth = status == 408 || status == 409 || status == 429 ||
-                 (status >= 500 && status < 600);
-    return *end == '\0' && worth ? (int)status : 0;
 }
 
 int failure_stands_for(lua_State *L, int err)

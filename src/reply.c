@@ -80,7 +80,7 @@ void reply_forget(lua_State *L, int i)
     r->more = false;
     r->finished = r->ended = r->named = r->held = false;
     r->reasoned = r->called = r->content = r->thoughts = false;
-    r->doubtful = r->begun = false;
+    r->doubtful = r->begun = r->streamed = false;
     r->kept = r->blanks = 0;
     compat_getenv(L, i);
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {

@@ -56,6 +56,7 @@ struct reply {
     bool finished; /* finish_reason, as it counts, or [DONE]: complete */
     bool reasoned; /* a finish_reason was seen, which may not count */
     bool called;   /* a tool call has begun */
+    bool streamed; /* some of the answer has come in deltas */
     bool doubtful; /* there may be a better choice: nothing is handed out */
     bool content;  /* the event that was read last has brought something */
     bool thoughts; /* they have a field of their own */
