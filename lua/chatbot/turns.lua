@@ -200,9 +200,11 @@ local function add_assistant(self, message, i)
   local refusal = rawget(message, "refusal")
   if type(sent.content) == "number" then sent.content = tostring(sent.content) end
   if not has_text(sent.content) then
-    local known = type(refusal) == "string" and has_text(refusal)
-    -- not all know the field of a refusal, and some want the content beside calls
-    sent.content = known and refusal or ""
+    if type(refusal) == "string" and has_text(refusal) then
+      sent.content = refusal -- not all know the field
+    elseif type(sent.content) ~= "string" then
+      sent.content = "" -- some want the field in any case
+    end
   end
   if not calls[1] and not has_text(sent.content) then
     self.gap = true
