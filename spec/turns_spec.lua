@@ -160,7 +160,8 @@ describe("what is sent of answers", function()
   it("leaves out answers that are nothing, or parts without text", function()
     local null = require("cjson").null
     for _, nothing in ipairs { null, { { type = "text", text = "" } }, {}, "" } do
-      for _, more in ipairs { {}, { { role = "assistant", content = nothing, tool_calls = null } } } do
+      local other = { role = "assistant", content = nothing, tool_calls = null }
+      for _, more in ipairs { {}, { other } } do
         local list = sent { user "a", { role = "assistant", content = nothing }, more[1] }
         assert.equal("u 'a\n\non'", short(list))
       end
