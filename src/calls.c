@@ -72,11 +72,22 @@ static bool are_whole(lua_State *L)
 
 /* ---- fragments ---- */
 
+static bool has_arguments(lua_State *L, int fragment)
+{
+    int top = lua_gettop(L);
+    lua_getfield(L, fragment, "function");
+    lua_getfield(L, -1, "arguments");
+    bool some = lua_istable(L, -1) ||
+                (lua_type(L, -1) == LUA_TSTRING && lua_rawlen(L, -1) > 0);
+    lua_settop(L, top);
+    return some;
+}
+
 /* Whether the fragment, which brings this name, begins another call than the
  * one on top, which is in its place. Its pieces are at `parts`. [-0, +0, m] */
 static bool is_another(lua_State *L, int fragment, int parts)
 {
-    bool other = false;
+    bool other = false, same = false;
     lua_getfield(L, -1, "function");
     bool named = binding_text(L, "name") != NULL;
     lua_pop(L, named ? 2 : 1);
@@ -86,10 +97,13 @@ static bool is_another(lua_State *L, int fragment, int parts)
         lua_pushvalue(L, fragment);
         if (binding_text(L, "id")) {
             other = !lua_rawequal(L, -1, -3);
+            same = !other;
             lua_pop(L, 1);
         }
         lua_pop(L, 2);
     }
+    if (same && !has_arguments(L, fragment))
+        return false; /* its head once more */
     if (!other) {
         lua_pushvalue(L, parts);
         other = are_whole(L);

@@ -488,6 +488,24 @@ static enum http_fault take_choice(lua_State *L, struct reply *r, int env,
     return fault;
 }
 
+/* The index of the choice at `i` of the list on top: -1 when it has none, less
+ * when there is no choice. [-0, +0, m] */
+static double index_of(lua_State *L, int i)
+{
+    double index = -2;
+    lua_rawgeti(L, -1, i);
+    if (lua_istable(L, -1)) {
+        lua_getfield(L, -1, "index");
+        if (lua_type(L, -1) != LUA_TNUMBER)
+            index = -1;
+        else if (lua_tonumber(L, -1) >= 0)
+            index = lua_tonumber(L, -1);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return index;
+}
+
 /* The place of our choice in the list on top; 0: it is not there.
  * [-0, +0, m] */
 static int our_choice(lua_State *L, struct reply *r, int env)
@@ -495,17 +513,11 @@ static int our_choice(lua_State *L, struct reply *r, int env)
     int n = (int)lua_rawlen(L, -1), first = 0;
     double other = 0;
     for (int i = 1; i <= n && i <= MAX_CHOICES; i++) {
-        lua_rawgeti(L, -1, i);
-        bool choice = lua_istable(L, -1);
-        if (choice)
-            lua_getfield(L, -1, "index");
-        double index = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1)
-                       : i == 1                       ? 0
-                                                      : -1;
-        lua_pop(L, choice ? 2 : 1);
+        double index = index_of(L, i);
+        if (index == -1 && i == 1)
+            index = 0;
         bool best = index == 0 && (r->choice <= 0 || r->doubtful);
-        if (choice && index >= 0 &&
-            (best || index == r->choice || first == 0)) {
+        if (index >= 0 && (best || index == r->choice || first == 0)) {
             first = i;
             other = index;
         }
@@ -513,6 +525,36 @@ static int our_choice(lua_State *L, struct reply *r, int env)
             break;
     }
     return first > 0 && is_ours(L, r, env, other) ? first : 0;
+}
+
+/* Whether the choice at `i` of the list on top has calls. [-0, +0, m] */
+static bool has_calls(lua_State *L, int i)
+{
+    int top = lua_gettop(L);
+    lua_rawgeti(L, -1, i);
+    bool some = (get_table(L, "delta") || get_table(L, "message")) &&
+                get_table(L, "tool_calls") && lua_rawlen(L, -1) > 0;
+    lua_settop(L, top);
+    return some;
+}
+
+/* The place of what goes on with the choice at `i` of the list on top, or 0:
+ * some servers send text and calls as two, with one index or with none, where
+ * texts alone are several answers. [-0, +0, m] */
+static int next_part(lua_State *L, int env, int i)
+{
+    int n = (int)lua_rawlen(L, -1);
+    if (i >= n)
+        return 0;
+    double index = index_of(L, i);
+    lua_getfield(L, env, "several");
+    bool several = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    while (++i <= n && i <= MAX_CHOICES)
+        if (index_of(L, i) == index &&
+            (index >= 0 || (!several && has_calls(L, i))))
+            return i;
+    return 0;
 }
 
 static bool is_error(lua_State *L)
@@ -594,15 +636,17 @@ bool chunk_merge(lua_State *L, struct reply *r, int env)
         lua_pop(L, 1);
     }
     if (get_table(L, "choices")) {
-        int ours = our_choice(L, r, env);
-        if (ours > 0) {
-            lua_rawgeti(L, -1, ours);
+        int i = our_choice(L, r, env);
+        while (i > 0 && fault == FAULT_NONE) {
+            lua_rawgeti(L, -1, i);
             fault = take_choice(L, r, env, &error);
             if (error || is_error(L)) { /* OpenRouter puts it there */
                 lua_replace(L, chunk);
                 lua_settop(L, chunk);
                 return api_error(L, r, error ? env : 0);
             }
+            lua_pop(L, 1);
+            i = next_part(L, env, i);
         }
         lua_settop(L, chunk);
     }
