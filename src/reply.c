@@ -20,6 +20,7 @@
 
 const struct binding_type reply_type = {"chatbot.reply"};
 static const char list_key; /* registry: address of the struct -> userdata */
+static const char pump_key; /* registry: pump, which Lua 5.1 would make anew */
 
 static const char *const status_names[] = {"error",  "streaming",  "complete",
                                            "length", "tool_calls", "filtered",
@@ -129,15 +130,12 @@ bool reply_start(lua_State *L, int i, struct http *http, struct http_options *o,
 
 /* ---- nothing changes while C looks ---- */
 
-int reply_guard(lua_State *L, int i, lua_CFunction f, int n, int results)
+/* The same for the function below its `n` arguments. [-(n + 1), +r, m] */
+static int guard(lua_State *L, int i, int n, int results)
 {
     struct reply *r = lua_touserdata(L, i);
     struct http *http = r->request == NULL ? NULL : r->request->http;
     bool before = r->busy;
-    luaL_checkstack(L, 4, NULL);
-    i = lua_absindex(L, i);
-    lua_pushcfunction(L, f);
-    lua_insert(L, -n - 1);
     lua_pushvalue(L, i);
     lua_insert(L, -n - 1);
     r->busy = true;
@@ -150,6 +148,15 @@ int reply_guard(lua_State *L, int i, lua_CFunction f, int n, int results)
     if (r->closing && !r->busy)
         reply_close(L, i);
     return status;
+}
+
+int reply_guard(lua_State *L, int i, lua_CFunction f, int n, int results)
+{
+    luaL_checkstack(L, 4, NULL);
+    i = lua_absindex(L, i);
+    lua_pushcfunction(L, f);
+    lua_insert(L, -n - 1);
+    return guard(L, i, n, results);
 }
 
 /* Calls `f`, which pushes one value, under reply_guard. [-n, +1, e] */
@@ -355,8 +362,9 @@ static void take_arrived(lua_State *L, struct reply *r, int i, int64_t until)
 {
     int status = 0;
     if (!r->torn && !r->failed) {
+        compat_getkey(L, &pump_key);
         lua_pushlightuserdata(L, &until);
-        status = reply_guard(L, i, pump, 1, 0);
+        status = guard(L, i, 1, 0);
         r->torn = r->torn || status == LUA_ERRMEM;
         if (status != 0 && !r->torn) {
             reply_close(L, i);
@@ -1007,6 +1015,8 @@ void reply_open(lua_State *L)
     lua_setfield(L, -2, "__mode");
     lua_setmetatable(L, -2);
     compat_setkey(L, &list_key);
+    lua_pushcfunction(L, pump);
+    compat_setkey(L, &pump_key);
     binding_type(L, &reply_type, meta, methods);
 }
 
