@@ -3,6 +3,7 @@
 
 local chatbot = require "chatbot"
 local batch = require "spec.support.batch"
+local process = require "spec.support.process"
 local support = require "spec.support"
 
 local BOM = "\239\187\191"
@@ -256,8 +257,8 @@ local instrumented = (os.getenv("LD_PRELOAD") or "") ~= ""
 
 -- Kilobytes of this process that are in memory, where that can be known.
 local function resident()
-  local status = not instrumented and support.read_file("/proc/self/status") or ""
-  return tonumber(status:match("VmRSS:%s*(%d+)"))
+  if instrumented then return nil end
+  return process.resident()
 end
 
 local function chat(pieces, opts)

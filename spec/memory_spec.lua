@@ -2,6 +2,7 @@
 
 local bots = require "spec.support.bots"
 local chatbot = require "chatbot"
+local resident = require("spec.support.process").resident
 local support = require "spec.support"
 
 local bot_at = bots.at
@@ -31,12 +32,6 @@ local function kept(n, make)
   for i = 1, n do list[i + 1] = make(i) end
   collect()
   return (collectgarbage("count") - before) * 1024 / n, list
-end
-
--- The resident memory of this process in KiB, or nil where the system does not tell.
-local function resident()
-  local status = support.read_file("/proc/self/status")
-  return status and tonumber(status:match("VmRSS:%s*(%d+)"))
 end
 
 describe("memory", function()

@@ -324,9 +324,8 @@ static bool send(lua_State *L, const struct stack *s)
     request_wipe(&o, key);
     if (key != NULL)
         memset(key, 0, strlen(key));
-    if (made !=
-        NULL) /* now, since a state that is being closed collects it not */
-        body_free(made);
+    if (made != NULL)
+        body_free(made); /* a state that is being closed collects it not */
     return ok;
 }
 

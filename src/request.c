@@ -252,13 +252,12 @@ static bool add_stream(lua_State *L, const struct maker *m)
 
 /* False, with an error table, when there is a control character in it: so a NUL
  * is seen. [-0, +(0|1), m] */
-static bool check_model(lua_State *L, const char *name)
+static bool check_control(lua_State *L, const char *what, const char *s)
 {
-    for (int i = 0; name[i] != '\0'; i++)
-        if ((unsigned char)name[i] < ' ' || name[i] == 0x7F) {
+    for (int i = 0; s[i] != '\0'; i++)
+        if ((unsigned char)s[i] < ' ' || s[i] == 0x7F) {
             failure_push(L, FAULT_CONFIG,
-                         "the model's name has a control character at position "
-                         "%d",
+                         "%s has a control character at position %d", what,
                          i + 1);
             return false;
         }
@@ -270,7 +269,7 @@ static bool add_all(lua_State *L, const struct maker *m)
     if (!add_literal(L, m, "{"))
         return false;
     lua_getfield(L, m->s->route, "model");
-    if (!check_model(L, lua_tostring(L, -1)))
+    if (!check_control(L, "the model's name", lua_tostring(L, -1)))
         return false;
     if (lua_rawlen(L, -1) == 0)
         lua_pop(L, 1);
@@ -541,14 +540,8 @@ bool request_check(lua_State *L, const struct http_options *o)
 {
     if (!check(L, "the URL", o->url, strlen(o->url)))
         return false;
-    for (const char *c = o->ca_file; c != NULL && *c != '\0'; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7F) {
-            failure_push(L, FAULT_CONFIG,
-                         "the path ca_file has a control character at "
-                         "position %d",
-                         (int)(c - o->ca_file) + 1);
-            return false;
-        }
+    if (o->ca_file != NULL && !check_control(L, "the path ca_file", o->ca_file))
+        return false;
     const char *proxy = url_proxy(o->url, o->proxy), *wrong = NULL;
     if (o->proxy != NULL) {
         if (!check(L, "the URL of the proxy", o->proxy, strlen(o->proxy)))

@@ -22,7 +22,7 @@ local M = {}
 local unpack = table.unpack or unpack
 local running = coroutine.running
 
-local HELD = 0.01 -- seconds between two looks at a tool that waits
+M.HELD = 0.01 -- seconds between two looks at a tool that waits
 
 local function pack(...) return { n = select("#", ...), ... } end
 
@@ -338,7 +338,7 @@ local function advance_calls(reply, env, pass)
     while coroutine.status(env.job) ~= "dead" do
       if not pass or not result then
         env.running = nil
-        if not env.asleep then core.remind(HELD) end
+        if not env.asleep then core.remind(M.HELD) end
         return false
       end
       if env.asleep then

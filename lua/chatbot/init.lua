@@ -39,8 +39,6 @@ M.array = core.array
 
 local running, yield = coroutine.running, coroutine.yield
 
-local HELD = 0.01 -- seconds between two looks at a tool, where nothing tells when it is done
-
 -- In a coroutine that may yield? Lua 5.1 can only say that it is none.
 local yieldable = coroutine.isyieldable or function()
   local thread, main = running()
@@ -131,7 +129,7 @@ local c_module_poll = core.poll -- no tail calls: they hide who is to blame
 ---@return integer active how many replies are under way
 function M.poll(seconds, opts)
   if not passes then bury() end
-  if asked and asked.tend() > 0 and seconds then core.remind(HELD) end
+  if asked and asked.tend() > 0 and seconds then core.remind(asked.HELD) end
   local active = c_module_poll(seconds, opts)
   if asked then active = active + asked.tend() end
   return active

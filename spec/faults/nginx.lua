@@ -203,6 +203,17 @@ add("nginx ends the connection after each request", { bytes.good() },
     end,
   })
 
+-- Two replies that have begun, and the first text of the first one.
+local function begin_two(t)
+  local one, two = t:bot():stream("hello"), t:bot():stream("hello")
+  local text
+  t:until_true(3, function()
+    text = text or one:poll()
+    return text and two:poll()
+  end)
+  return one, two, text
+end
+
 add("one of two replies is closed, the other goes on",
   { { wire.sse({ "Hel" }, { finish_reason = false, done = false, cut = true }), { sleep = 0.3 },
     { send = wire.chunks(bytes.event "lo" .. bytes.STOP .. bytes.DONE) },
@@ -210,12 +221,7 @@ add("one of two replies is closed, the other goes on",
   { verdict = "complete", text = "Hello" }, {
     lines = 2, saw = { requests = 2 },
     client = function(t)
-      local one, two = t:bot():stream("hello"), t:bot():stream("hello")
-      local text
-      t:until_true(3, function()
-        text = text or one:poll()
-        return text and two:poll()
-      end)
+      local one, two, text = begin_two(t)
       two:close()
       local observed = t:follow(one)
       observed.text = text .. (observed.text or "")
@@ -262,12 +268,7 @@ add("a reply is closed by a host that then sleeps", { ENDLESS },
 add("one of two replies is closed by a host that then sleeps", { ENDLESS },
   { between = { took = { 0, 0.005 } } }, {
     nginx = "proxy_read_timeout 9s;", saw = { requests = 2 }, client = function(t)
-      local one, two = t:bot():stream("hello"), t:bot():stream("hello")
-      local text
-      t:until_true(3, function()
-        text = text or one:poll()
-        return text and two:poll()
-      end)
+      local one, two = begin_two(t)
       local observed = close_and_sleep(two)
       observed.verdict = one.status
       return observed

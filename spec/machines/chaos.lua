@@ -10,6 +10,7 @@
 
 package.path = "./?.lua;./?/init.lua;" .. package.path
 local chatbot = require "chatbot"
+local process = require "spec.support.process"
 local support = require "spec.support"
 
 local seconds = tonumber(arg[1]) or 3
@@ -25,18 +26,7 @@ local MAX_LUA = 1024 -- KiB
 local MAX_RSS = 12 * 1024 -- KiB; without a sanitizer
 local WAIT = 6 -- seconds for all replies to end
 
-local state = seed % 2147483647
-if state == 0 then state = 1 end
-local function random(n)
-  state = state * 16807 % 2147483647
-  return state % n + 1
-end
-for _ = 1, 10 do random(2) end -- seeds that are neighbours part
-local function chance(percent) return random(100) <= percent end
-
-local function pick(list)
-  if #list > 0 then return list[random(#list)] end
-end
+local random, chance, pick = require("spec.machines.random")(seed)
 
 local function pack(...) return { n = select("#", ...), ... } end
 
@@ -621,13 +611,6 @@ local function descriptors()
   return n
 end
 
-local function rss()
-  for line in io.lines("/proc/self/status") do
-    local kib = line:match("^VmRSS:%s*(%d+)")
-    if kib then return tonumber(kib) end
-  end
-end
-
 local function check_errors()
   if mode.gc_errors and not is_54 then return end -- they may come between
   for _, error in pairs(raised) do
@@ -710,7 +693,7 @@ local function quiesce()
   for i = 1, BOTS do bots[i] = new_bot() end
   for _ = 1, 2 do pcall(collectgarbage) end
   calm = false
-  return { fds = descriptors(), rss = rss(), lua = collectgarbage("count") }
+  return { fds = descriptors(), rss = process.resident(), lua = collectgarbage("count") }
 end
 
 

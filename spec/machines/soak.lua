@@ -9,6 +9,7 @@
 
 package.path = "./?.lua;./?/init.lua;" .. package.path
 local chatbot = require "chatbot"
+local process = require "spec.support.process"
 local support = require "spec.support"
 
 local seconds = tonumber(arg[1]) or 60
@@ -22,14 +23,7 @@ local MAX_GROWTH = 4096 -- KiB; a smaller growth is noise, and caches that fill
 local ENOUGH = 3000 -- requests to tell from; a slow machine is given longer for them
 local WAIT = 30 -- seconds for one reply, at most
 
--- A generator of our own, the same on every Lua.
-local state = seed % 2147483647
-if state == 0 then state = 1 end
-local function random(n)
-  state = state * 16807 % 2147483647
-  return state % n + 1
-end
-local function chance(percent) return random(100) <= percent end
+local random, chance = require("spec.machines.random")(seed)
 
 
 -- What the servers send ------------------------------------------------------
@@ -251,13 +245,6 @@ end
 
 local pid = assert(io.open("/proc/self/stat")):read("*l"):match("^(%d+)")
 
-local function rss()
-  for line in io.lines("/proc/self/status") do
-    local kib = line:match("^VmRSS:%s*(%d+)")
-    if kib then return tonumber(kib) end
-  end
-end
-
 local function descriptors()
   local pipe = io.popen("ls /proc/" .. pid .. "/fd | wc -l")
   local n = tonumber(pipe:read("*a"))
@@ -304,7 +291,8 @@ repeat
     chatbot.poll(0)
     collectgarbage()
     collectgarbage()
-    samples[#samples + 1] = { requests = stats.requests, rss = rss(), fds = descriptors() }
+    samples[#samples + 1] = { requests = stats.requests, rss = process.resident(),
+      fds = descriptors() }
     next_sample = support.now() + sample_every
   else
     chatbot.poll(0.005)

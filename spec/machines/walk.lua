@@ -17,15 +17,7 @@ local LONGEST = 24 -- messages, then the conversation begins anew
 local unpack = table.unpack or unpack
 local PER_SERVER = 400 -- steps: a server keeps what it was sent
 
-local state = seed % 2147483647
-if state == 0 then state = 1 end
-local function random(n)
-  state = state * 16807 % 2147483647
-  return state % n + 1
-end
-for _ = 1, 10 do random(2) end
-local function chance(percent) return random(100) <= percent end
-local function pick(list) return list[random(#list)] end
+local random, chance, pick = require("spec.machines.random")(seed)
 
 
 -- The server: a prompt is JSON that says what is answered, round by round -----------

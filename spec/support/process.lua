@@ -17,6 +17,16 @@ process.now = has_cqueues and cqueues.monotime or socket.gettime
 ---@param seconds number
 process.sleep = socket.sleep
 
+--- The memory of this process that is resident, in KiB; nil where the system does not tell.
+---@return integer?
+function process.resident()
+  local file = io.open("/proc/self/status")
+  if not file then return nil end
+  local status = file:read("*a")
+  file:close()
+  return tonumber(status:match("VmRSS:%s*(%d+)"))
+end
+
 --- Calls `fn` until it returns something true, and returns that; nil, "timeout"
 --- when the time is over.
 ---@param seconds number

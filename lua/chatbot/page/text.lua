@@ -17,11 +17,7 @@ function M.trim_end(text)
   return text:match("^.*%S")
 end
 
----Text without blanks at its ends.
-function M.trim(text)
-  local first = text:find("%S")
-  return first and text:match("^.*%S", first) or ""
-end
+M.trim = require("chatbot.text").strip
 
 ---Text with its runs of blanks folded into one, or nil when there is nothing else.
 ---@param text? string
