@@ -37,7 +37,14 @@ LUA_PC   ?= $(call ask,LUA_PC,for p in $(LUA_PCS); do \
             $(PKG_CONFIG) --exists "$$p$(LUA_RANGE)" && echo "$$p" && break; \
             done)
 LUA_RANGE = $(if $(findstring luajit,$(LUA)),, >= $(LUA_V) $$p < $(LUA_V).99)
-LUA_CFLAGS  ?= $(call ask,LUA_CFLAGS,$(PKG_CONFIG) --cflags $(need_lua_pc))
+# Headers beside a Lua that is named by its path come before pkg-config's.
+LUA_BESIDE = $(if $(findstring /,$(LUA)),$(call ask,LUA_BESIDE,cd $(dir $(LUA)) && \
+            for d in $(if $(findstring luajit,$(LUA)),luajit-2.1,lua$(LUA_V)) .; do \
+            echo 'int v[LUA_VERSION_NUM == $(subst .,0,$(LUA_V)) ? 1 : -1];' | \
+            $(CC) -I../include/$$d -include lua.h -fsyntax-only -x c - && \
+            (cd ../include/$$d && echo -I"$$PWD") && break; done))
+LUA_CFLAGS  ?= $(or $(LUA_BESIDE),$(call ask,LUA_PC_CFLAGS,$(PKG_CONFIG) \
+            --cflags $(need_lua_pc)))
 CURL_CFLAGS ?= $(call ask,CURL_CFLAGS,$(PKG_CONFIG) --cflags libcurl)
 
 need_lua_v  = $(or $(LUA_V),$(error LUA=$(LUA): there is no such Lua here. \
@@ -138,6 +145,10 @@ COUNTED = CC=gcc CFLAGS='-O2 -g' CPPFLAGS= LDFLAGS= SANITIZE=
 setup:  ## install what building and testing need, or say what is missing
 	@.ci/setup test $(LUA)
 
+# Of .ci/setup and .ci/modules.
+lua-cflags:
+	@echo '$(LUA_CFLAGS)'
+
 # A variable that Lua would look at gets the build tree in front of what the
 # user has in it, and otherwise in front of Lua's own paths. Lua 5.2 and later
 # prefer a LUA_PATH_5_x where there is one.
@@ -149,6 +160,10 @@ env:  ## print what a shell must eval to use the build tree from anywhere
 	root='$(CURDIR)'; v=_$(subst .,_,$(need_lua_v)); \
 	lua="$$root/lua/?.lua;$$root/lua/?/init.lua"; \
 	c='$(abspath $(BUILD))/?.so'; \
+	if [ -d build/modules/$(need_lua_v) ]; then \
+	  lua="$$lua;$$root/build/modules/$(need_lua_v)/?.lua"; \
+	  c="$$c;$$root/build/modules/$(need_lua_v)/?.so"; \
+	fi; \
 	eval "lua_v=\$${LUA_PATH$$v-} c_v=\$${LUA_CPATH$$v-}"; \
 	prepend LUA_PATH "$$lua" "$$LUA_PATH"; \
 	prepend LUA_CPATH "$$c" "$$LUA_CPATH"; \
@@ -226,6 +241,6 @@ help:  ## this list
 
 FORCE:
 .PHONY: all core nvim faults bench instructions chat test ctest setup env install uninstall check lint layers \
-  symbols format format-check clean help FORCE
+  symbols format format-check clean help lua-cflags FORCE
 
 -include $(OBJ:.o=.d)
