@@ -14,5 +14,6 @@ include_files = { "lua/**/*.lua", "spec/**/*.lua", "plugin/*.lua", "examples/**/
 
 files["plugin"] = { globals = { "vim" } }
 files["examples/love"] = { std = "+love" }
+files["examples/nginx/chat.lua"] = { std = "+ngx_lua" }
 files["spec"] = { std = "+busted" }
 files["rockspec"] = { std = "rockspec" }

@@ -782,6 +782,15 @@ static int reply_is_held(lua_State *L)
     return 2;
 }
 
+/* reply:_has_news() -> whether poll may say more than "wait" by now. One that
+ * is held never does. */
+static int reply_has_news(lua_State *L)
+{
+    const struct reply *r = check(L);
+    lua_pushboolean(L, r->request != NULL ? r->request->changed : !r->held);
+    return 1;
+}
+
 /* reply:_release(): what was held is the answer. */
 static int reply_release(lua_State *L)
 {
@@ -1006,6 +1015,7 @@ void reply_open(lua_State *L)
         {"_reject", reply_reject},
         {"_release", reply_release},
         {"_is_held", reply_is_held},
+        {"_has_news", reply_has_news},
         {"_in_tool", reply_in_tool},
         {NULL, NULL},
     };

@@ -14,17 +14,21 @@ local function advance(replies, enough)
     end
   end
   while true do
-    local waiting
+    local waiting = {}
     for i, reply in ipairs(replies) do
       local text, state = reply:poll()
       if text or state == "wait" then
-        waiting = reply
+        waiting[#waiting + 1] = reply
       elseif enough(i) then
         return
       end
     end
-    if not waiting then return end
-    waiting:_pause()
+    local last = waiting[#waiting]
+    if not last then return end
+    local env = last:_env()
+    env.beside = waiting -- what else is waited for, see nginx.lua
+    last:_pause()
+    env.beside = nil
   end
 end
 
