@@ -117,6 +117,7 @@ chat:  ## set up, build, and talk: make chat ARGS="-m gpt-4.1"
 
 test:  ## set up, build, run every test under LUA; SPECS=spec/sse_spec.lua for one
 	@.ci/setup test $(LUA)
+	@.ci/nginx
 	@$(SUBMAKE) core
 	@MAKE='$(MAKE)' CC='$(CC)' SANITIZE='$(SANITIZE)' WRAP='$(WRAP)' \
 	  .ci/test $(LUA) $(SPECS)
