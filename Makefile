@@ -52,9 +52,12 @@ need_lua_v  = $(or $(LUA_V),$(error LUA=$(LUA): there is no such Lua here. \
 need_lua_pc = $(or $(if $(need_lua_v),$(LUA_PC)),$(error LUA=$(LUA): pkg-config \
               knows no headers for it. Try `make setup LUA=$(LUA)`))
 
-LUADIR ?= $(PREFIX)/share/lua/$(need_lua_v)
-LIBDIR ?= $(PREFIX)/lib/lua/$(need_lua_v)
-BINDIR ?= $(PREFIX)/bin
+# A relative PREFIX is seen from here.
+override PREFIX := $(if $(filter-out /%,$(firstword $(PREFIX))),$(CURDIR)/)$(PREFIX)
+LUADIR  ?= $(PREFIX)/share/lua/$(need_lua_v)
+LIBDIR  ?= $(PREFIX)/lib/lua/$(need_lua_v)
+BINDIR  ?= $(PREFIX)/bin
+DATADIR ?= $(PREFIX)/share
 
 WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion \
   -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wwrite-strings -Wundef \
@@ -79,7 +82,6 @@ PARSING = bytes utf8 think sse delta retry body redact url address markup
 SRC     = $(wildcard src/*.c)
 OBJ     = $(SRC:src/%.c=$(BUILD)/obj/%.o)
 CORE    = $(BUILD)/chatbot/core.so
-LUAS    = $(wildcard lua/chatbot/*.lua lua/chatbot/*/*.lua)
 C_FILES = $(wildcard src/*.[ch] spec/c/*.[ch] spec/machines/*.[ch] \
   spec/faults/c/*.c bench/*.[ch])
 C_TESTS = $(patsubst spec/c/%.c,build/c/%,$(wildcard spec/c/*_test.c))
@@ -170,30 +172,17 @@ env:  ## print what a shell must eval to use the build tree from anywhere
 	[ -z "$$lua_v" ] || prepend LUA_PATH$$v "$$lua" "$$lua_v"; \
 	[ -z "$$c_v" ] || prepend LUA_CPATH$$v "$$c" "$$c_v"
 
-# bin/chatbot names the Lua that it was built for. What is installed is for all
-# users, whatever is made for the one who installs it (umask).
-install: $(CORE)  ## into PREFIX (/usr/local), below DESTDIR
-	@umask 022; set -e; for f in $(LUAS:lua/%=%); do \
-	  mkdir -p "$(DESTDIR)$(LUADIR)/$$(dirname $$f)"; \
-	  install -m 644 lua/$$f "$(DESTDIR)$(LUADIR)/$$f"; \
-	done
-	umask 022; mkdir -p "$(DESTDIR)$(LIBDIR)/chatbot" "$(DESTDIR)$(BINDIR)"
-	install -m 755 $(CORE) "$(DESTDIR)$(LIBDIR)/chatbot/core.so"
-	sed '1s|^#!.*|#!$(if $(findstring /,$(LUA)),,/usr/bin/env )$(LUA)|' \
-	  bin/chatbot > "$(DESTDIR)$(BINDIR)/chatbot"
-	chmod 755 "$(DESTDIR)$(BINDIR)/chatbot"
-	@$(LUA) -e 'require "cjson"' 2>/dev/null || \
-	  echo "chatbot needs lua-cjson, which $(LUA) does not find now:" \
-	  "install your system's package or \`luarocks install lua-cjson\`."
+# Folders as the shell reads them, whatever characters they have.
+quoted = '$(subst ','\'',$(1))'
+FOLDERS = DESTDIR=$(call quoted,$(DESTDIR)) LUADIR=$(call quoted,$(LUADIR)) \
+  LIBDIR=$(call quoted,$(LIBDIR)) BINDIR=$(call quoted,$(BINDIR)) \
+  DATADIR=$(call quoted,$(DATADIR))
 
-	@$(LUA) -e 'os.exit(package.path:find("$(LUADIR)/?.lua", 1, true) and 0 or 1)' || \
-	  printf '%s\n' "$(LUA) does not look there by itself. For programs of your own:" \
-	  "  export LUA_PATH='$(LUADIR)/?.lua;$(LUADIR)/?/init.lua;;'" \
-	  "  export LUA_CPATH='$(LIBDIR)/?.so;;'"
+install: $(CORE)  ## into PREFIX (/usr/local), below DESTDIR
+	@$(FOLDERS) .ci/install $(LUA) $(CORE)
 
 uninstall:  ## take away what install put there
-	rm -rf "$(DESTDIR)$(LUADIR)/chatbot" "$(DESTDIR)$(LIBDIR)/chatbot"
-	rm -f "$(DESTDIR)$(BINDIR)/chatbot"
+	@$(FOLDERS) .ci/install --remove
 
 check: lint layers format-check symbols ctest instructions  ## all but the specs
 check: machines-quick
