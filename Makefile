@@ -21,6 +21,7 @@ STEPS      ?= 10000
 DIR        ?=
 STEPS      ?= 10000
 ARGS       ?=
+URL        ?=
 QUICK      ?=
 RECORD     ?=
 V          ?=
@@ -184,6 +185,9 @@ install: $(CORE)  ## into PREFIX (/usr/local), below DESTDIR
 uninstall:  ## take away what install put there
 	@$(FOLDERS) .ci/install --remove
 
+dist:  ## the commit as a tarball, a rockspec and a rock in build/dist; URL=...
+	@.ci/dist $(call quoted,$(URL))
+
 check: lint layers format-check symbols ctest instructions  ## all but the specs
 check: machines-quick
 
@@ -229,7 +233,7 @@ help:  ## this list
 -include spec/machines/rules.mk
 
 FORCE:
-.PHONY: all core nvim faults bench instructions chat test ctest setup env install uninstall check lint layers \
+.PHONY: all core nvim faults bench instructions chat test ctest setup env install uninstall dist check lint layers \
   symbols format format-check clean help lua-cflags FORCE
 
 -include $(OBJ:.o=.d)
