@@ -22,6 +22,7 @@ DIR        ?=
 STEPS      ?= 10000
 ARGS       ?=
 URL        ?=
+CJSON      ?=
 QUICK      ?=
 RECORD     ?=
 V          ?=
@@ -112,6 +113,11 @@ nvim:  ## build for Neovim: lua/chatbot/core.so, found on 'runtimepath'
 	@$(SUBMAKE) core LUA=$(NVIM_LUA) LUA_V=5.1 BUILD=build/nvim
 	@cp build/nvim/chatbot/core.so lua/chatbot/core.so.new
 	@mv -f lua/chatbot/core.so.new lua/chatbot/core.so
+
+# For LuaJIT, which is LÖVE's; CJSON is its lua-cjson, else the one that it finds.
+love:  ## build/love: what a game for LÖVE ships
+	@$(SUBMAKE) core LUA=luajit BUILD=build/luajit
+	@.ci/love luajit build/luajit/chatbot/core.so $(call quoted,$(CJSON))
 
 chat:  ## set up, build, and talk: make chat ARGS="-m gpt-4.1"
 	@.ci/setup chat $(LUA)
@@ -233,7 +239,7 @@ help:  ## this list
 -include spec/machines/rules.mk
 
 FORCE:
-.PHONY: all core nvim faults bench instructions chat test ctest setup env install uninstall dist check lint layers \
+.PHONY: all core nvim love faults bench instructions chat test ctest setup env install uninstall dist check lint layers \
   symbols format format-check clean help lua-cflags FORCE
 
 -include $(OBJ:.o=.d)
