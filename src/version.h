@@ -5,6 +5,6 @@
 #ifndef CHATBOT_VERSION_H
 #define CHATBOT_VERSION_H
 
-#define CHATBOT_VERSION "0.1.0"
+#define CHATBOT_VERSION "0.2.0"
 
 #endif
