@@ -21,6 +21,8 @@ STEPS      ?= 10000
 DIR        ?=
 STEPS      ?= 10000
 ARGS       ?=
+URL        ?=
+CJSON      ?=
 QUICK      ?=
 RECORD     ?=
 V          ?=
@@ -52,9 +54,12 @@ need_lua_v  = $(or $(LUA_V),$(error LUA=$(LUA): there is no such Lua here. \
 need_lua_pc = $(or $(if $(need_lua_v),$(LUA_PC)),$(error LUA=$(LUA): pkg-config \
               knows no headers for it. Try `make setup LUA=$(LUA)`))
 
-LUADIR ?= $(PREFIX)/share/lua/$(need_lua_v)
-LIBDIR ?= $(PREFIX)/lib/lua/$(need_lua_v)
-BINDIR ?= $(PREFIX)/bin
+# A relative PREFIX is seen from here.
+override PREFIX := $(if $(filter-out /%,$(firstword $(PREFIX))),$(CURDIR)/)$(PREFIX)
+LUADIR  ?= $(PREFIX)/share/lua/$(need_lua_v)
+LIBDIR  ?= $(PREFIX)/lib/lua/$(need_lua_v)
+BINDIR  ?= $(PREFIX)/bin
+DATADIR ?= $(PREFIX)/share
 
 WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion \
   -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wwrite-strings -Wundef \
@@ -79,7 +84,6 @@ PARSING = bytes utf8 think sse delta retry body redact url address markup
 SRC     = $(wildcard src/*.c)
 OBJ     = $(SRC:src/%.c=$(BUILD)/obj/%.o)
 CORE    = $(BUILD)/chatbot/core.so
-LUAS    = $(wildcard lua/chatbot/*.lua lua/chatbot/*/*.lua)
 C_FILES = $(wildcard src/*.[ch] spec/c/*.[ch] spec/machines/*.[ch] \
   spec/faults/c/*.c bench/*.[ch])
 C_TESTS = $(patsubst spec/c/%.c,build/c/%,$(wildcard spec/c/*_test.c))
@@ -109,6 +113,11 @@ nvim:  ## build for Neovim: lua/chatbot/core.so, found on 'runtimepath'
 	@$(SUBMAKE) core LUA=$(NVIM_LUA) LUA_V=5.1 BUILD=build/nvim
 	@cp build/nvim/chatbot/core.so lua/chatbot/core.so.new
 	@mv -f lua/chatbot/core.so.new lua/chatbot/core.so
+
+# For LuaJIT, which is LÖVE's; CJSON is its lua-cjson, else the one that it finds.
+love:  ## build/love: what a game for LÖVE ships
+	@$(SUBMAKE) core LUA=luajit BUILD=build/luajit
+	@.ci/love luajit build/luajit/chatbot/core.so $(call quoted,$(CJSON))
 
 chat:  ## set up, build, and talk: make chat ARGS="-m gpt-4.1"
 	@.ci/setup chat $(LUA)
@@ -171,30 +180,20 @@ env:  ## print what a shell must eval to use the build tree from anywhere
 	[ -z "$$lua_v" ] || prepend LUA_PATH$$v "$$lua" "$$lua_v"; \
 	[ -z "$$c_v" ] || prepend LUA_CPATH$$v "$$c" "$$c_v"
 
-# bin/chatbot names the Lua that it was built for. What is installed is for all
-# users, whatever is made for the one who installs it (umask).
-install: $(CORE)  ## into PREFIX (/usr/local), below DESTDIR
-	@umask 022; set -e; for f in $(LUAS:lua/%=%); do \
-	  mkdir -p "$(DESTDIR)$(LUADIR)/$$(dirname $$f)"; \
-	  install -m 644 lua/$$f "$(DESTDIR)$(LUADIR)/$$f"; \
-	done
-	umask 022; mkdir -p "$(DESTDIR)$(LIBDIR)/chatbot" "$(DESTDIR)$(BINDIR)"
-	install -m 755 $(CORE) "$(DESTDIR)$(LIBDIR)/chatbot/core.so"
-	sed '1s|^#!.*|#!$(if $(findstring /,$(LUA)),,/usr/bin/env )$(LUA)|' \
-	  bin/chatbot > "$(DESTDIR)$(BINDIR)/chatbot"
-	chmod 755 "$(DESTDIR)$(BINDIR)/chatbot"
-	@$(LUA) -e 'require "cjson"' 2>/dev/null || \
-	  echo "chatbot needs lua-cjson, which $(LUA) does not find now:" \
-	  "install your system's package or \`luarocks install lua-cjson\`."
+# Folders as the shell reads them, whatever characters they have.
+quoted = '$(subst ','\'',$(1))'
+FOLDERS = DESTDIR=$(call quoted,$(DESTDIR)) LUADIR=$(call quoted,$(LUADIR)) \
+  LIBDIR=$(call quoted,$(LIBDIR)) BINDIR=$(call quoted,$(BINDIR)) \
+  DATADIR=$(call quoted,$(DATADIR))
 
-	@$(LUA) -e 'os.exit(package.path:find("$(LUADIR)/?.lua", 1, true) and 0 or 1)' || \
-	  printf '%s\n' "$(LUA) does not look there by itself. For programs of your own:" \
-	  "  export LUA_PATH='$(LUADIR)/?.lua;$(LUADIR)/?/init.lua;;'" \
-	  "  export LUA_CPATH='$(LIBDIR)/?.so;;'"
+install: $(CORE)  ## into PREFIX (/usr/local), below DESTDIR
+	@$(FOLDERS) .ci/install $(LUA) $(CORE)
 
 uninstall:  ## take away what install put there
-	rm -rf "$(DESTDIR)$(LUADIR)/chatbot" "$(DESTDIR)$(LIBDIR)/chatbot"
-	rm -f "$(DESTDIR)$(BINDIR)/chatbot"
+	@$(FOLDERS) .ci/install --remove
+
+dist:  ## the commit as a tarball, a rockspec and a rock in build/dist; URL=...
+	@.ci/dist $(call quoted,$(URL))
 
 check: lint layers format-check symbols ctest instructions  ## all but the specs
 check: machines-quick
@@ -241,7 +240,7 @@ help:  ## this list
 -include spec/machines/rules.mk
 
 FORCE:
-.PHONY: all core nvim faults bench instructions chat test ctest setup env install uninstall check lint layers \
+.PHONY: all core nvim love faults bench instructions chat test ctest setup env install uninstall dist check lint layers \
   symbols format format-check clean help lua-cflags FORCE
 
 -include $(OBJ:.o=.d)

@@ -1,35 +1,14 @@
--- The Makefile and its scripts: what they install, print and refuse. Whatever
--- is planted is planted in a copy of the tree.
+-- The Makefile and its scripts: what they print and refuse. Whatever is planted is
+-- planted in a copy of the tree. What they install is in install_spec.lua.
 
 local process = require "spec.support.process"
+local shell = require "spec.support.shell"
 
 local LUA = process.interpreter()
-local ROOT = process.absolute("Makefile"):match("^(.*)/")
+local ROOT = shell.root
 local VERSION = _VERSION:match("%d%.%d")
 
--- The environment of a shell that has not heard of the build tree, nor of the
--- make that may be running this.
-local function clean(env)
-  env = env or {}
-  local versioned = VERSION:gsub("%.", "_")
-  for _, name in ipairs {
-    "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "LUA", "SPECS", "WERROR", "BUILD", "LUA_PATH", "LUA_CPATH",
-    "LUA_PATH_" .. versioned, "LUA_CPATH_" .. versioned,
-  } do
-    if env[name] == nil then env[name] = false end
-  end
-  return env
-end
-
--- Runs a command of sh; its exit status, its output and its errors.
-local function run(command, cwd, env)
-  local options = { cwd = cwd or ROOT, env = clean(env) }
-  local child = process.spawn("sh -c " .. process.quote(command), options)
-  local status = child:wait(120)
-  local out, err = child:output()
-  child:close()
-  return status, out, err
-end
+local run = shell.run
 
 local function copy(...)
   local dir = process.tmpdir()
@@ -67,67 +46,6 @@ describe("the build", function()
     local status, _, err = run(".ci/setup chat nonesuch")
     assert.equal(1, status)
     assert.truthy(err:find("LUA=nonesuch: no such Lua", 1, true), err)
-  end)
-
-  it("installs below DESTDIR and PREFIX, and takes away what it installed", function()
-    local dest = process.tmpdir()
-    local arguments = (" LUA=%s DESTDIR=%s PREFIX=/usr"):format(LUA, dest)
-    local status, _, err = run("make -s install" .. arguments)
-    assert.equal(0, status, err)
-    local share, lib = dest .. "/usr/share/lua/" .. VERSION, dest .. "/usr/lib/lua/" .. VERSION
-    local _, sources = run("cd lua && find chatbot -name '*.lua' | sort")
-    local _, installed = run("find chatbot -type f | sort", share)
-    assert.truthy(sources:find("chatbot/init.lua", 1, true))
-    assert.equal(sources, installed)
-    assert.truthy(process.read_file(lib .. "/chatbot/core.so"))
-    assert.equal(process.read_file("lua/chatbot/init.lua"),
-      process.read_file(share .. "/chatbot/init.lua"))
-
-    local first = process.read_file(dest .. "/usr/bin/chatbot"):match("^[^\n]*")
-    assert.equal(LUA:find("/") and "#!" .. LUA or "#!/usr/bin/env " .. LUA, first)
-    assert.equal(0, (run("test -x usr/bin/chatbot", dest)))
-
-    assert.equal(0, (run("make -s uninstall" .. arguments)))
-    local _, left = run("find . -type f", dest)
-    assert.equal("", left)
-  end)
-
-  it("installs for all users, also under a umask that lets nobody else in", function()
-    local dest = process.tmpdir() .. "/root"
-    local status, _, err = run(("umask 077 && mkdir %s && chmod 755 %s && "
-      .. "make -s install LUA=%s DESTDIR=%s PREFIX=/usr/deep/er"):format(dest, dest, LUA, dest))
-    assert.equal(0, status, err)
-    local _, wrong = run("find . \\( -type d ! -perm 755 \\) -o \\( -name '*.lua' ! -perm 644 \\) "
-      .. "-o \\( -type f ! -name '*.lua' ! -perm 755 \\)", dest)
-    assert.equal("", wrong)
-    local _, count = run("find . -type d | wc -l", dest)
-    assert.is_true(tonumber(count) > 8)
-  end)
-
-  it("runs from where it was installed", function()
-    local dest = process.tmpdir()
-    assert.equal(0, (run(("make -s install LUA=%s PREFIX=%s"):format(LUA, dest))))
-    local share = dest .. "/share/lua/" .. VERSION
-    local status, out, err = run(LUA .. [[ -e 'print(require("chatbot")._VERSION)']], "/", {
-      LUA_PATH = ("%s/?.lua;%s/?/init.lua;;"):format(share, share),
-      LUA_CPATH = ("%s/lib/lua/%s/?.so;;"):format(dest, VERSION),
-    })
-    assert.equal(0, status, err)
-    assert.truthy(out:find("%d+%.%d+"), out)
-  end)
-
-  it("tells where Lua does not look, and the program there finds its module", function()
-    local dest = process.tmpdir()
-    local status, out, err = run(("make -s install LUA=%s PREFIX=%s"):format(LUA, dest))
-    assert.equal(0, status, err)
-    status, out, err = run(out:match("export LUA_PATH=[^\n]+") .. "\n"
-      .. out:match("export LUA_CPATH=[^\n]+") .. "\n"
-      .. LUA .. [[ -e 'print(require("chatbot")._VERSION)']], "/")
-    assert.equal(0, status, err)
-    local version = out
-    status, out, err = run(dest .. "/bin/chatbot --version", "/")
-    assert.equal(0, status, err)
-    assert.equal(version, out)
   end)
 
   describe("env", function()

@@ -4,6 +4,7 @@
 
 local support = require "spec.support"
 local builds = require "spec.support.builds"
+local shell = require "spec.support.shell"
 
 local LONGEST = 4 -- ms of CPU in a frame that the module may take
 local STALL = 16 -- ms on the clock, where other processes run, too
@@ -288,37 +289,70 @@ describe("examples/love in LÖVE", function()
     assert.truthy(said.note[4][1]:find("^Nobody can talk: .*needs lua%-http"), said.note[4][1])
   end)
 
-  it("finds the module in the game's own folder", function()
-    local server = support.serve { support.sse { "found" } }
-    local binary = builds.make("luajit")
-    local files = {
-      ["conf.lua"] = [[
+  -- What README.md says about a game that is shipped, in a folder beside a checkout. The
+  -- game talks, and tells whose module it has.
+  describe("shipped as the README says", function()
+    local root, server
+
+    local function block(lang)
+      local text = support.read_file("README.md"):match("\n### LÖVE\n(.-)\n##")
+      return assert(text:match("\n```" .. lang .. "\n(.-\n)```\n"))
+    end
+
+    lazy_setup(function()
+      if not shell.have("zip") then return end
+      root = support.tmpdir()
+      shell.must("make -s love") -- so that the copy is up to date
+      shell.must("mkdir -p checkout/build game elsewhere && cd " .. shell.root
+        .. " && cp -rp Makefile .ci lua src " .. root .. "/checkout && cp -rp build/luajit "
+        .. root .. "/checkout/build", root)
+      support.write_file(root .. "/game/conf.lua", [[
         function love.conf(t)
-          t.identity, t.modules.audio = "folder", false
+          t.identity, t.modules.audio = "shipped", false
           t.modules.window, t.modules.graphics = false, false
         end
-      ]],
-      ["main.lua"] = [[
+      ]])
+      support.write_file(root .. "/game/main.lua", block("lua") .. [[
         local chatbot = require "chatbot"
-        local core = love.filesystem.getRealDirectory("chatbot/core.so")
-        print(core == love.filesystem.getSource())
         print((chatbot.new { model = "m", base_url = os.getenv("BASE_URL") }:chat("hi")))
+        local seen = {}
+        for line in io.lines("/proc/self/maps") do -- what the process has loaded
+          local path = line:match("/.*/core%.so$") or line:match("/.*/cjson%.so$")
+          if path and not seen[path] then print(path) end
+          seen[path or ""] = true
+        end
         love.event.quit()
-      ]],
-    }
-    local dir = support.tmpdir()
-    os.execute(("mkdir %s/chatbot && cp %s/lua/chatbot/*.lua %s/chatbot/core.so %s/chatbot/")
-      :format(dir, builds.root, binary, dir))
-    for name, text in pairs(files) do support.write_file(dir .. "/" .. name, text) end
-    local child = support.spawn("love " .. dir, { env = {
-      LUA_PATH = "/nonexistent/?.lua", LUA_CPATH = ";;", -- which has Debian's lua-cjson
-      LD_PRELOAD = false, BASE_URL = server.url, DISPLAY = ":" .. display, HOME = dir,
-      XDG_DATA_HOME = dir, SDL_AUDIODRIVER = "dummy",
-    } })
-    finally(function() child:close() end)
-    assert.equal(0, child:wait(20))
-    local out, err = child:output()
-    assert.equal("", err)
-    assert.equal("true\nfound\n", out)
+      ]])
+      shell.must("set -e\n" .. block("sh"), root .. "/checkout")
+    end)
+
+    lazy_teardown(function() if root then os.execute("rm -rf " .. support.quote(root)) end end)
+
+    for what, command in pairs {
+      ["a folder"] = "love %s/game", ["a folder, seen from there"] = "love .",
+      ["a .love"] = "love %s/release/game.love", ["a fused game"] = "%s/release/game",
+    } do
+      it("runs from any directory: " .. what, function()
+        if not root then return pending("zip is not here") end
+        server = support.serve { support.sse { "found" } }
+        command = command:format(root)
+        local dir = command == "love ." and root .. "/game" or root .. "/elsewhere"
+        -- Nothing of the build tree nor of the system is on Lua's paths.
+        local child = support.spawn(command, { cwd = dir, env = {
+          LUA_PATH = "/nonexistent/?.lua", LUA_CPATH = "/nonexistent/?.so", LD_PRELOAD = false,
+          BASE_URL = server.url, DISPLAY = ":" .. display, HOME = root, XDG_DATA_HOME = root,
+          SDL_AUDIODRIVER = "dummy",
+        } })
+        finally(function() child:close() end)
+        local status = child:wait(20)
+        local out, err = child:output()
+        assert.equal("", err)
+        assert.equal(0, status, out)
+        local lines, beside = {}, root .. "/" .. (command:match("release") or "game")
+        for line in out:gmatch("[^\n]+") do lines[#lines + 1] = line end
+        table.sort(lines)
+        assert.same({ beside .. "/chatbot/core.so", beside .. "/cjson.so", "found" }, lines)
+      end)
+    end
   end)
 end)

@@ -243,6 +243,14 @@ cases["A game"] = function(code)
   assert.equal(1, #requests)
 end
 
+cases["LÖVE"] = function(code) -- see love_spec.lua for the rest
+  local out = output({}, code, [[
+    package.cpath = "/lib/?.so"
+    love = { filesystem = { getSourceBaseDirectory = function() return "/game" end } } ]],
+    "print(package.cpath)")
+  assert.equal("/game/?.so;/lib/?.so\n", out)
+end
+
 -- A loop that stands in for luv where there is none.
 local LUV = [[
   local watched, cqueues = {}, require "cqueues"
@@ -697,7 +705,7 @@ describe("the README names", function()
     for command in README:gmatch("`(make[^`\n]*)`") do commands[#commands + 1] = command end
     for _, part in ipairs(sections) do
       for _, block in ipairs(part.blocks) do
-        if block.lang == "sh" then
+        if block.lang == "sh" and part.heading ~= "LÖVE" then -- which love_spec.lua runs
           for line in block.code:gmatch("[^\n]+") do
             commands[#commands + 1] = line:gsub("%s+#.*$", "")
           end
@@ -738,10 +746,41 @@ describe("types.lua", function()
   end)
 end)
 
+describe("the version", function()
+  local version = chatbot._VERSION:match("^chatbot (%d+%.%d+%.%d+)$")
+
+  it("is the same wherever it is named", function()
+    for path, pattern in pairs {
+      ["src/version.h"] = '\n#define CHATBOT_VERSION "([^"]*)"\n',
+      ["README.md"] = '`chatbot._VERSION` | `"chatbot ([^"]*)"`',
+      ["doc/chatbot.1"] = '^%.TH CHATBOT 1 [%d-]+ "chatbot ([^"]*)"',
+      ["CHANGELOG.md"] = "\n## %[Unreleased%]\n.-\n## %[([^%]]*)%]",
+    } do
+      assert.equal(version, support.read_file(path):match(pattern), path)
+    end
+    assert.equal(version, README:match("build/dist/chatbot%-(%d[%d.]*)%-1%.src%.rock"))
+  end)
+
+  it("is told to servers", function()
+    local server = support.serve { support.sse { "hi" } }
+    assert(chatbot.new { model = "m", base_url = server.url }:chat("hi"))
+    assert.equal("lua-chatbot/" .. version, server:requests()[1].named["user-agent"])
+    support.close_all()
+  end)
+end)
+
 describe("CHANGELOG.md", function()
-  it("begins with what is unreleased, and knows the version", function()
-    local text = assert(support.read_file("CHANGELOG.md"))
-    assert.equal("[Unreleased]", text:match("\n## ([^\n]*)"))
-    assert.truthy(text:find(chatbot._VERSION:match("%d+%.%d+%.%d+"), 1, true))
+  local text = assert(support.read_file("CHANGELOG.md"))
+
+  it("begins with what is unreleased, and dates what is not", function()
+    local headings = {}
+    for heading in text:gmatch("\n## ([^\n]*)") do headings[#headings + 1] = heading end
+    assert.equal("[Unreleased]", table.remove(headings, 1))
+    for _, heading in ipairs(headings) do
+      assert.matches("^%[%d+%.%d+%.%d+%] %- 20%d%d%-%d%d%-%d%d$", heading)
+    end
+    -- The manual page is of the last of these days.
+    assert.equal(headings[1]:match("20%S+"),
+      support.read_file("doc/chatbot.1"):match("^%.TH CHATBOT 1 (%S+)"))
   end)
 end)

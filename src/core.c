@@ -22,6 +22,7 @@
 #include "provider.h"
 #include "reply.h"
 #include "utf8.h"
+#include "version.h"
 
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)
@@ -366,6 +367,8 @@ int luaopen_chatbot_core(lua_State *L)
     lua_setfield(L, -2, "chatbot"); /* the methods, for the Lua side */
     reply_open(L);
     lua_setfield(L, -2, "reply");
+    lua_pushliteral(L, CHATBOT_VERSION);
+    lua_setfield(L, -2, "version");
     lua_pushvalue(L, -1);
     compat_setkey(L, &core_key);
     return 1;

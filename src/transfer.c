@@ -15,8 +15,9 @@
 
 #include "address.h"
 #include "url.h"
+#include "version.h"
 
-#define USER_AGENT   "lua-chatbot/0.1"
+#define USER_AGENT   "lua-chatbot/" CHATBOT_VERSION
 #define LOCATION_MAX 8192
 #define DISCARD_MAX  65536 /* bytes read after the answer, to keep alive */
 

@@ -4,16 +4,14 @@
 --
 -- Space: the guests speak. Escape: leave the tavern, and once more, the game.
 --
--- LÖVE runs LuaJIT. What `make env` sets is for development; in a game of yours
--- put lua/chatbot/ and build/luajit/chatbot/core.so into one folder `chatbot`
--- beside main.lua, and lua-cjson's cjson.so beside that: LÖVE looks for Lua files
--- and, as love.filesystem.setCRequirePath says, for binaries in the game's folder.
--- It cannot load a binary out of a .love archive: then it is to be in the save
--- directory, or package.cpath names the folder of the archive,
---   package.cpath = love.filesystem.getSourceBaseDirectory() .. "/?.so;" .. package.cpath
+-- What `make env` sets is for development. What a game ships `make love` puts together:
+-- see "LÖVE" in README.md. The first line finds the binaries that stand beside a .love or
+-- a fused game.
 --
 -- A key in the environment (OPENAI_API_KEY, ...) is used with $MODEL or gpt-4.1,
 -- $BASE_URL is a server of yours. With neither, the guests are ELIZA.
+
+package.cpath = love.filesystem.getSourceBaseDirectory() .. "/?.so;" .. package.cpath
 
 local chatbot = require "chatbot"
 local offline = require "chatbot.offline"

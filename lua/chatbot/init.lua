@@ -26,7 +26,7 @@ local core = load_core()
 local misuse = core.misuse
 
 ---@class chatbot
-local M = { _VERSION = "chatbot 0.1.0" }
+local M = { _VERSION = "chatbot " .. (core.version or "0.1.0") } -- whose binary did not tell
 
 M.budget = core.budget
 M.max_concurrent = core.max_concurrent

@@ -434,6 +434,10 @@ function M.main(args)
     console.out((options.help and cli.help() or require("chatbot")._VERSION) .. "\n")
     return finish(console, 0)
   end
+  if options.completion then
+    console.out(require("chatbot.terminal.completion").script(options.completion))
+    return finish(console, 0)
+  end
   local prompt = options.prompt
   local page = options.summarize
   local session_wanted = not page and (options.interactive or (console.tty_in and not prompt))

@@ -6,6 +6,9 @@ local M = {}
 -- The dotenv file of --env-file.
 M.parse_env = require("chatbot.terminal.envfile").parse
 
+-- The shells that --completion knows.
+M.shells = { "bash", "zsh", "fish" }
+
 local TOP_LOGPROBS_MAX = 20
 
 -- Options --------------------------------------------------------------------
@@ -22,6 +25,12 @@ end
 local function temperature(text)
   if text == "none" then return false end
   return number_from(0, 10)(text)
+end
+
+local function shell(text)
+  for _, name in ipairs(M.shells) do
+    if name == text then return name end
+  end
 end
 
 -- Long name, short name, what it takes (none for a switch), help, conversion.
@@ -45,9 +54,12 @@ local OPTIONS = {
   { "offline", nil, nil, "talk to the bundled server: no model, no network, no key" },
   { "interactive", "i", nil, "hold a session, though input is not a terminal" },
   { "verbose", "v", nil, "print the token usage; twice: the whole response" },
+  { "completion", nil, "SHELL", "print the completion of these options: bash, zsh or fish", shell },
   { "version", nil, nil, "print the version" },
   { "help", "h", nil, "print this" },
 }
+
+M.list = OPTIONS
 
 ---The text of `--help`.
 ---@return string
