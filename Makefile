@@ -129,10 +129,10 @@ ctest: $(C_TESTS)  ## the C tests of the parsing layer, under ASan and UBSan
 # its path or as the compiler finds it.
 faults: core  ## run the fault scenarios; ARGS="clocks" CURL=libcurl-gnutls.so.4
 	@set -e; eval "$$($(SUBMAKE) -s env)"; if [ -n '$(CURL)' ]; then \
-	  curl=$$($(CC) -print-file-name='$(CURL)'); ls "$$curl" >/dev/null; \
+	  LIBCURL=$$($(CC) -print-file-name='$(CURL)'); ls "$$LIBCURL" >/dev/null; \
 	  dir=$$(mktemp -d); trap 'rm -r "$$dir"' EXIT; \
-	  ln -s "$$curl" "$$dir/libcurl.so.4"; \
-	  export LD_LIBRARY_PATH="$$dir$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}"; \
+	  ln -s "$$LIBCURL" "$$dir/libcurl.so.4"; \
+	  export LIBCURL LD_LIBRARY_PATH="$$dir$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}"; \
 	fi; $(LUA) spec/faults/main.lua $(ARGS)
 
 bench: core  ## all clients against the limit; QUICK=1 takes a minute

@@ -41,7 +41,7 @@ function tools.build(name, how)
   end
   local libraries = "-ldl"
   if how == "program" then
-    libraries = "$(pkg-config --libs " .. lua_package() .. ") -lcurl -lm -ldl"
+    libraries = "$(pkg-config --libs " .. lua_package() .. ") ${LIBCURL:--lcurl} -lm -ldl"
   end
   run(("${CC:-cc} %s -o %s %s/c/%s.c %s"):format(flags, out, here, name, libraries))
   built[name] = out
