@@ -79,6 +79,8 @@ const char *http_fault_name(enum http_fault fault)
 
 /* ---- curl's callbacks of the multi handle ---- */
 
+static void arm(struct http_request *r);
+
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
                      void *known)
 {
@@ -91,8 +93,10 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
     poller_watch(&h->poller, fd, events, known != NULL);
     h->curl->multi_assign(h->multi, fd, events == 0 ? NULL : h);
     h->moved = (events == 0 && transfer_moves(easy, h->curl)) || h->moved;
-    if (events != 0)
-        transfer_watched(easy, h->curl);
+    struct http_request *r =
+        events == 0 ? NULL : transfer_watched(easy, h->curl);
+    if (r != NULL)
+        arm(r);
     return 0;
 }
 

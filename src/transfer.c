@@ -579,15 +579,15 @@ bool transfer_moves(CURL *easy, const struct libcurl *curl)
     return true;
 }
 
-void transfer_watched(CURL *easy, const struct libcurl *curl)
+struct http_request *transfer_watched(CURL *easy, const struct libcurl *curl)
 {
     struct transfer *t = NULL;
     if (curl->version_num >= PREREQ)
-        return;
+        return NULL;
     curl->easy_getinfo(easy, CURLINFO_PRIVATE, &t);
     if (t == NULL || t->request == NULL || t->request->connected != 0 ||
         transfer_connect_time(t) == 0)
-        return;
+        return NULL;
     const char *ip = NULL;
     long port = 0;
     curl->easy_getinfo(easy, CURLINFO_PRIMARY_IP, &ip);
@@ -595,7 +595,7 @@ void transfer_watched(CURL *easy, const struct libcurl *curl)
     take_connection(t, ip == NULL ? "" : ip, port, transfer_port(t));
     t->stale = false; /* it is too late for that */
     t->request->connected = timers_now();
-    http_progress(t->request);
+    return t->request;
 }
 
 bool transfer_nudge(struct transfer *t)
