@@ -32,8 +32,12 @@
 #define UNREAD         1000000 /* us of a pause that cost a request its slot */
 #define PATIENCE       1000000 /* us for which a reader is reminded at once, */
 #define REMINDER       100000  /* and from then on after so many us */
+#define LOOKUPS        256     /* names that hang and keep none waiting */
 
-#define OPT_QUICK_EXIT ((CURLMoption)21) /* 8.20.0; others refuse it */
+/* From 8.20.0 on the threads that look names up belong to the multi handle.
+ * Older versions refuse these options. */
+#define OPT_THREADS    ((CURLMoption)20)
+#define OPT_QUICK_EXIT ((CURLMoption)21)
 
 struct http {
     const struct libcurl *curl;
@@ -164,6 +168,7 @@ struct http *http_new(const char **error)
     curl->multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
     curl->multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl->multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
+    curl->multi_setopt(h->multi, OPT_THREADS, (long)LOOKUPS);
     curl->multi_setopt(h->multi, OPT_QUICK_EXIT, 1L);
     *error = NULL;
     return h;
