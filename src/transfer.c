@@ -32,6 +32,7 @@
 #define OPT_QUICK_EXIT     ((CURLoption)322)                /* 7.87.0 */
 #define INFO_USED_PROXY    ((CURLINFO)(CURLINFO_LONG + 66)) /* 8.7.0 */
 #define RESULT_TOO_LARGE   100                              /* 8.6.0 */
+#define RESULT_PROXY       97                               /* 7.73.0 */
 #define PREREQ_OK          0
 #define PREREQ_ABORT       1
 
@@ -661,9 +662,7 @@ static enum http_fault fault_of(CURLcode result)
     case CURLE_BAD_FUNCTION_ARGUMENT:
         return FAULT_CONFIG;
     case CURLE_COULDNT_RESOLVE_PROXY:
-#if LIBCURL_VERSION_NUM >= 0x074900
-    case CURLE_PROXY:
-#endif
+    case RESULT_PROXY:
         return FAULT_PROXY;
     case CURLE_COULDNT_RESOLVE_HOST:
         return FAULT_DNS;
