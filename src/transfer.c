@@ -18,7 +18,8 @@
 
 #define USER_AGENT   "lua-chatbot/0.1"
 #define LOCATION_MAX 8192
-#define DISCARD_MAX  65536  /* bytes read after the answer, to keep alive */
+#define CONNECT_MAX  86400000L /* ms */
+#define DISCARD_MAX  65536     /* bytes read after the answer, to keep alive */
 #define HEADER_LINES 5000   /* what libcurl 8.14 and later take, whose result */
 #define HEADER_BYTES 300000 /* would be another */
 
@@ -434,7 +435,7 @@ static bool set_outside(struct transfer *t, const char *proxy)
 static long connect_ms(const struct http_limits *l)
 {
     double ms = l->connect_timeout * 1e3;
-    return ms <= 0 || ms > 86400e3 ? 86400000L : (long)ms + 1;
+    return ms <= 0 || ms > CONNECT_MAX ? CONNECT_MAX : (long)ms + 1;
 }
 
 static bool set_headers(struct transfer *t, const struct http_options *o)
@@ -612,8 +613,10 @@ void transfer_orphan(struct transfer *t)
 
 bool transfer_stop_lookup(struct transfer *t)
 {
-    return t->curl->version_num >= 0x075700 &&
-           t->curl->easy_setopt(t->easy, OPT_QUICK_EXIT, 1L) == CURLE_OK;
+    if (t->curl->version_num >= 0x075700)
+        return t->curl->easy_setopt(t->easy, OPT_QUICK_EXIT, 1L) == CURLE_OK;
+    t->curl->easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MAX);
+    return false;
 }
 
 /* ---- asking ---- */

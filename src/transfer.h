@@ -85,7 +85,8 @@ struct http_request *transfer_watched(CURL *easy, const struct libcurl *curl);
 bool transfer_nudge(struct transfer *t);
 
 /* Makes removing the handle not wait for the thread that looks its name up,
- * which then ends by itself. False where libcurl cannot (before 7.87.0). */
+ * which then ends by itself. False where libcurl cannot (before 7.87.0); then
+ * its own time-out, which would wait too, does not come. */
 bool transfer_stop_lookup(struct transfer *t);
 
 /* The request has gone, but the handle cannot be removed without waiting for

@@ -156,6 +156,30 @@ rows[#rows + 1] = {
   expect = timeout("connect", 0.3),
 }
 
+rows[#rows + 1] = {
+  name = "looking the name up hangs, and nothing waits for it later", own = true,
+  prepare = function()
+    local path = require("spec.faults.tools").build("slow_dns", "library")
+    return { preload = (os.getenv("LD_PRELOAD") or "") .. " " .. path }
+  end,
+  env = function(_, extra) return { LD_PRELOAD = extra.preload, SLOW_DNS = "4" } end,
+  options = { base_url = "https://slow.invalid/v1", connect_timeout = 0.3 },
+  client = function(t)
+    local chatbot, process = require "chatbot", require "spec.support.process"
+    local observed = t:talk(t:bot())
+    local limit, longest = process.now() + 0.5, 0
+    while process.now() < limit do
+      local before = process.now()
+      chatbot.poll(0)
+      longest = math.max(longest, process.now() - before)
+      process.sleep(0.001)
+    end
+    observed.longest = longest
+    return observed
+  end,
+  expect = { kind = "timeout", phase = "connect", between = { longest = { 0, 1 } } },
+}
+
 -- A host that does something else for longer than the clocks allow.
 local function busy_host(t)
   local process = require "spec.support.process"
