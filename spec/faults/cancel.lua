@@ -17,8 +17,7 @@ local function sockets()
 end
 
 local function slow_dns()
-  local path = require("spec.faults.tools").build("slow_dns", "library")
-  return { preload = (os.getenv("LD_PRELOAD") or "") .. " " .. path }
+  return require("spec.faults.tools").preload "slow_dns"
 end
 
 -- Each has a server that lets a reply come to the point and no further. `after` is what

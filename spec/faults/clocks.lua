@@ -145,12 +145,11 @@ local rows = {
   },
 }
 
+local function slow_dns() return require("spec.faults.tools").preload "slow_dns" end
+
 rows[#rows + 1] = {
   name = "looking the name up hangs", own = true,
-  prepare = function()
-    local path = require("spec.faults.tools").build("slow_dns", "library")
-    return { preload = (os.getenv("LD_PRELOAD") or "") .. " " .. path }
-  end,
+  prepare = slow_dns,
   env = function(_, extra) return { LD_PRELOAD = extra.preload, SLOW_DNS = "3" } end,
   options = { base_url = "https://slow.invalid/v1", connect_timeout = 0.3 },
   expect = timeout("connect", 0.3),
@@ -158,10 +157,7 @@ rows[#rows + 1] = {
 
 rows[#rows + 1] = {
   name = "looking the name up hangs, and nothing waits for it later", own = true,
-  prepare = function()
-    local path = require("spec.faults.tools").build("slow_dns", "library")
-    return { preload = (os.getenv("LD_PRELOAD") or "") .. " " .. path }
-  end,
+  prepare = slow_dns,
   env = function(_, extra) return { LD_PRELOAD = extra.preload, SLOW_DNS = "4" } end,
   options = { base_url = "https://slow.invalid/v1", connect_timeout = 0.3 },
   client = function(t)

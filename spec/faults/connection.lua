@@ -224,8 +224,9 @@ end
 local function named(name, addresses, silent, row)
   row.name, row.own, row.serve = name, true, { bytes.good() }
   function row.prepare()
-    local path = require("spec.faults.tools").build("addresses", "library")
-    return { preload = (os.getenv("LD_PRELOAD") or "") .. " " .. path, silent = {} }
+    local extra = require("spec.faults.tools").preload "addresses"
+    extra.silent = {}
+    return extra
   end
   function row.env(_, extra)
     return { LD_PRELOAD = extra.preload, ADDRESSES = addresses }
@@ -266,10 +267,7 @@ named("none of two addresses answers", "127.0.0.2,127.0.0.3", { "127.0.0.2", "12
 rows[#rows + 1] = {
   name = "forty names hang in the resolver, and another one is looked up", own = true,
   serve = { bytes.good() },
-  prepare = function()
-    local path = require("spec.faults.tools").build("slow_dns", "library")
-    return { preload = (os.getenv("LD_PRELOAD") or "") .. " " .. path }
-  end,
+  prepare = function() return require("spec.faults.tools").preload "slow_dns" end,
   env = function(_, extra) return { LD_PRELOAD = extra.preload, SLOW_DNS = "4" } end,
   client = function(t)
     for i = 1, 40 do

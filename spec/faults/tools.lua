@@ -48,4 +48,12 @@ function tools.build(name, how)
   return out
 end
 
+--- Of a library of spec/faults/c, what a scenario's `prepare` returns: `preload`, for the
+--- variable LD_PRELOAD.
+---@param name string
+---@return {preload: string}
+function tools.preload(name)
+  return { preload = (os.getenv("LD_PRELOAD") or "") .. " " .. tools.build(name, "library") }
+end
+
 return tools
