@@ -35,7 +35,7 @@ static uint32_t follow(uint32_t state, const char *s, size_t n)
             else if (c == '\\')
                 state |= ESCAPED;
             else if (c == '"')
-                state ^= IN_STRING | (state < DEPTH ? WHOLE : 0);
+                state ^= state < DEPTH ? IN_STRING | WHOLE : IN_STRING;
             continue;
         }
         if (c == ' ' || c == '\t' || c == '\n' || c == '\r')

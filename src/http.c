@@ -32,6 +32,12 @@
 #define UNREAD         1000000 /* us of a pause that cost a request its slot */
 #define PATIENCE       1000000 /* us for which a reader is reminded at once, */
 #define REMINDER       100000  /* and from then on after so many us */
+#define LOOKUPS        256     /* names that hang and keep none waiting */
+
+/* From 8.20.0 on the threads that look names up belong to the multi handle.
+ * Older versions refuse these options. */
+#define OPT_THREADS    ((CURLMoption)20)
+#define OPT_QUICK_EXIT ((CURLMoption)21)
 
 struct http {
     const struct libcurl *curl;
@@ -47,8 +53,9 @@ struct http {
     struct retry_origins origins;  /* those that fail */
     struct http_request *requests; /* all, also detached ones */
     struct http_request *changed, *changed_last;
-    size_t count;  /* of `requests` */
-    size_t active; /* running and not detached, queued ones included */
+    size_t orphans; /* transfers that wait for a look-up: see drop_transfer */
+    size_t count;   /* of `requests` */
+    size_t active;  /* running and not detached, queued ones included */
     struct http_request *queue, *queue_last;
     size_t queued, aside; /* those of `active` that hold no slot */
     size_t max_running;   /* how many slots there are; 0: no limit */
@@ -76,6 +83,8 @@ const char *http_fault_name(enum http_fault fault)
 
 /* ---- curl's callbacks of the multi handle ---- */
 
+static void arm(struct http_request *r);
+
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
                      void *known)
 {
@@ -88,6 +97,10 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
     poller_watch(&h->poller, fd, events, known != NULL);
     h->curl->multi_assign(h->multi, fd, events == 0 ? NULL : h);
     h->moved = (events == 0 && transfer_moves(easy, h->curl)) || h->moved;
+    struct http_request *r =
+        events == 0 ? NULL : transfer_watched(easy, h->curl);
+    if (r != NULL)
+        arm(r);
     return 0;
 }
 
@@ -155,6 +168,8 @@ struct http *http_new(const char **error)
     curl->multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
     curl->multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl->multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
+    curl->multi_setopt(h->multi, OPT_THREADS, (long)LOOKUPS);
+    curl->multi_setopt(h->multi, OPT_QUICK_EXIT, 1L);
     *error = NULL;
     return h;
 }
@@ -490,7 +505,7 @@ static void flush_connection(struct http *h, long port)
 
 /* Ends the transfer, and its connection when nothing else is on it. Where curl
  * would wait for the thread that looks the name up (before 7.87.0), the handle
- * stays, empty, until curl reports its end; http_delete does wait then. */
+ * stays, empty, until curl reports its end; or for ever: see http_delete. */
 static void drop_transfer(struct http_request *r)
 {
     struct http *h = r->http;
@@ -503,6 +518,7 @@ static void drop_transfer(struct http_request *r)
     h->suspects -= t->suspect;
     if (transfer_resolving(t) && !transfer_stop_lookup(t)) {
         transfer_orphan(t);
+        h->orphans++;
         return;
     }
     sigpipe_block(&guard, h->loud);
@@ -984,7 +1000,11 @@ void http_delete(struct http *h)
             free_request(r);
     }
     timers_free(&h->timers);
-    if (usable) {
+    /* Where curl would wait for a thread that looks a name up, it keeps what it
+     * has, but for the connections. */
+    if (usable && h->orphans > 0) {
+        sockets_give_up(&h->shared.sockets);
+    } else if (usable) {
         struct sigpipe guard;
         sigpipe_block(&guard, h->loud);
         if (h->multi != NULL)
@@ -1091,6 +1111,7 @@ static void act(struct http *h, curl_socket_t fd, int events)
         if (t->request != NULL) {
             transfer_done(t->request, result);
         } else {
+            h->orphans--;
             h->curl->multi_remove_handle(h->multi, easy);
             transfer_delete(t);
         }

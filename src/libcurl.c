@@ -80,10 +80,12 @@ static void load(void)
     lib.version = info->version;
     lib.ssl_version = info->ssl_version;
     lib.features = info->features;
+#if LIBCURL_VERSION_NUM >= 0x074600 /* headers of 7.70.0 */
     if (info->age >= CURLVERSION_SEVENTH) {
         lib.ca_info = info->cainfo;
         lib.ca_path = info->capath;
     }
+#endif
     if (lib.version_num < 0x074400) /* 7.68.0, 2020 */
         lib.error = "libcurl is too old: 7.68.0 or later is needed";
 }

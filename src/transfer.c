@@ -19,7 +19,12 @@
 
 #define USER_AGENT   "lua-chatbot/" CHATBOT_VERSION
 #define LOCATION_MAX 8192
-#define DISCARD_MAX  65536 /* bytes read after the answer, to keep alive */
+#define CONNECT_MAX  86400000L /* ms */
+#define DISCARD_MAX  65536     /* bytes read after the answer, to keep alive */
+
+/* Somewhat less than what newer versions take, which end with other results. */
+#define HEADER_LINES 5000
+#define HEADER_BYTES 300000
 
 /* Options by number, so that one source builds against older headers and runs
  * with older and newer libraries. */
@@ -27,9 +32,11 @@
 #define OPT_PROTOCOLS_STR  ((CURLoption)10318) /* 7.85.0 */
 #define OPT_PREREQFUNCTION ((CURLoption)20312) /* 7.80.0 */
 #define OPT_PREREQDATA     ((CURLoption)10313)
+#define PREREQ             0x075000
 #define OPT_QUICK_EXIT     ((CURLoption)322)                /* 7.87.0 */
 #define INFO_USED_PROXY    ((CURLINFO)(CURLINFO_LONG + 66)) /* 8.7.0 */
 #define RESULT_TOO_LARGE   100                              /* 8.6.0 */
+#define RESULT_PROXY       97                               /* 7.73.0 */
 #define PREREQ_OK          0
 #define PREREQ_ABORT       1
 
@@ -49,12 +56,18 @@ refuse(struct transfer *t, enum http_fault fault, const char *format, ...)
     va_end(args);
 }
 
+static size_t max_header(const struct transfer *t)
+{
+    size_t max = t->request->options.limits.max_header;
+    return max < HEADER_BYTES ? max : HEADER_BYTES;
+}
+
 static void refuse_header(struct transfer *t)
 {
     refuse(t, FAULT_LIMIT,
            "the response headers are larger than %zu bytes "
-           "(max_header_bytes), or one line than libcurl takes",
-           t->request->options.limits.max_header);
+           "(max_header_bytes), more than %d, or one longer than libcurl takes",
+           max_header(t), HEADER_LINES);
 }
 
 /* Copies a header value without surrounding blanks. One that does not fit is
@@ -91,6 +104,17 @@ static void keep_location(struct http_request *r, const char *value, size_t n)
         r->location = strndup(value, n);
 }
 
+/* Two that differ are two answers, of which any may be meant. */
+static void take_length(struct transfer *t, const char *value, size_t n)
+{
+    char length[sizeof t->length];
+    keep(length, sizeof length, value, n, "(too long)");
+    if (t->length[0] != '\0' && strcmp(t->length, length) != 0)
+        refuse(t, FAULT_PROTOCOL, "there are two Content-Lengths that differ");
+    memcpy(t->length, length, sizeof length);
+}
+
+/* What every libcurl is to judge in the same way is judged here. */
 static void take_header(struct transfer *t, const char *line, size_t n)
 {
     struct http_response *resp = &t->request->response;
@@ -109,9 +133,14 @@ static void take_header(struct transfer *t, const char *line, size_t n)
         HEADER("retry-after-ms", resp->retry_after_ms, ""),
         HEADER("x-should-retry", resp->should_retry, ""),
         HEADER("content-encoding", t->encoding, "(too long)"),
+        HEADER("transfer-encoding", t->transfer, "(too long)"),
 #undef HEADER
     };
     const char *colon = memchr(line, ':', n);
+    if (memchr(line, '\0', n) != NULL)
+        refuse(t, FAULT_PROTOCOL, "there is a NUL in a header");
+    else if (colon == NULL && *line != ' ' && *line != '\t')
+        refuse(t, FAULT_PROTOCOL, "there is a header without a colon");
     if (colon == NULL)
         return;
     size_t len = (size_t)(colon - line);
@@ -120,23 +149,31 @@ static void take_header(struct transfer *t, const char *line, size_t n)
             strncasecmp(line, known[i].name, len) == 0 && !known[i].to[0])
             keep(known[i].to, known[i].size, colon + 1, n - len - 1,
                  known[i].instead);
+    if (len == 14 && strncasecmp(line, "content-length", 14) == 0)
+        take_length(t, colon + 1, n - len - 1);
     if (t->request->options.document && len == 8 &&
         strncasecmp(line, "location", 8) == 0)
         keep_location(t->request, colon + 1, n - len - 1);
 }
 
-/* The code of a status line; 0 when it is not three digits. */
+/* The code of a status line; 0 when it is none of HTTP. */
 static int status_of(const char *line, size_t n)
 {
-    const char *blank = memchr(line, ' ', n);
-    size_t left = blank == NULL ? 0 : n - (size_t)(blank + 1 - line);
+    static const char *const versions[] = {"HTTP/1.1", "HTTP/1.0", "HTTP/2",
+                                           "HTTP/3"};
+    size_t at = 0, digits = 0;
     int status = 0;
-    for (size_t i = 1; i <= 3 && left >= 3; i++) {
-        if (blank[i] < '0' || blank[i] > '9')
-            return 0;
-        status = status * 10 + (blank[i] - '0');
+    for (size_t i = 0; at == 0 && i < sizeof versions / sizeof *versions; i++) {
+        size_t len = strlen(versions[i]);
+        if (n > len && memcmp(line, versions[i], len) == 0 && line[len] == ' ')
+            at = len;
     }
-    return status;
+    while (at > 0 && at < n && line[at] == ' ')
+        at++;
+    for (; at < n && line[at] >= '0' && line[at] <= '9'; at++)
+        if (digits++ < 3)
+            status = status * 10 + (line[at] - '0');
+    return digits == 3 && status >= 100 ? status : 0;
 }
 
 /* A 1xx is no answer, and leaves the status as it was before. */
@@ -144,6 +181,8 @@ static void take_status(struct transfer *t, const char *line, size_t n)
 {
     int status = status_of(line, n);
     t->informational = status >= 100 && status < 200;
+    if (status == 0)
+        refuse(t, FAULT_PROTOCOL, "the status line is none of HTTP");
     if (status == 101)
         refuse(t, FAULT_PROTOCOL, "the server switched to another protocol");
     if (!t->informational)
@@ -172,6 +211,12 @@ static void end_header(struct transfer *t)
                "the answer has the content-encoding '%s', which was not asked "
                "for",
                t->encoding);
+    if (t->transfer[0] != '\0' && strcasecmp(t->transfer, "chunked") != 0 &&
+        strcasecmp(t->transfer, "identity") != 0)
+        refuse(t, FAULT_PROTOCOL,
+               "the answer has the transfer-encoding '%s', which was not asked "
+               "for",
+               t->transfer);
 }
 
 static size_t on_header(char *line, size_t size, size_t count, void *arg)
@@ -185,14 +230,16 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
     if (resp->header_done && resp->status >= 200)
         return n; /* a trailer */
     t->header_bytes += n;
-    if (t->header_bytes > r->options.limits.max_header) {
+    if (t->header_bytes > max_header(t)) {
         refuse_header(t);
     } else if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* also after 1xx */
         *resp = (struct http_response){0};
-        t->encoding[0] = '\0';
+        t->encoding[0] = t->transfer[0] = t->length[0] = '\0';
         take_status(t, line, n);
     } else if (n <= 2 && (line[0] == '\r' || line[0] == '\n')) {
         end_header(t);
+    } else if (++t->header_lines > HEADER_LINES) {
+        refuse_header(t);
     } else {
         take_header(t, line, n);
     }
@@ -290,6 +337,21 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     }
 }
 
+/* The request is sent on this connection. */
+static void take_connection(struct transfer *t, const char *ip, long port,
+                            long local_port)
+{
+    const struct sockets_user user = {.opener = t,
+                                      .fd = t->fd,
+                                      .multiplexes =
+                                          t->request->options.http_version == 2,
+                                      .peer = ip,
+                                      .peer_port = (int)port,
+                                      .port = (int)local_port};
+    t->sent = true;
+    t->socket = sockets_use(&t->shared->sockets, &user, &t->stale);
+}
+
 /* curl has a connection and is about to send. It does so again by itself when a
  * connection that it has used before turns out to be dead; whether there is to
  * be another try is not for curl to say. */
@@ -300,20 +362,12 @@ static int on_connected(void *arg, char *ip, char *local_ip, int port,
     (void)local_ip;
     if (t->request == NULL)
         return PREREQ_ABORT;
-    const struct sockets_user user = {.opener = t,
-                                      .fd = t->fd,
-                                      .multiplexes =
-                                          t->request->options.http_version == 2,
-                                      .peer = ip,
-                                      .peer_port = port,
-                                      .port = local_port};
     if (t->sent) {
         refuse(t, FAULT_RESET,
                "the server closed a kept connection without an answer");
         return PREREQ_ABORT;
     }
-    t->sent = true;
-    t->socket = sockets_use(&t->shared->sockets, &user, &t->stale);
+    take_connection(t, ip, port, local_port);
     if (t->stale) {
         refuse(t, FAULT_RESET, "something came on an idle connection");
         return PREREQ_ABORT;
@@ -384,7 +438,7 @@ static bool set_outside(struct transfer *t, const char *proxy)
 static long connect_ms(const struct http_limits *l)
 {
     double ms = l->connect_timeout * 1e3;
-    return ms <= 0 || ms > 86400e3 ? 86400000L : (long)ms + 1;
+    return ms <= 0 || ms > CONNECT_MAX ? CONNECT_MAX : (long)ms + 1;
 }
 
 static bool set_headers(struct transfer *t, const struct http_options *o)
@@ -434,6 +488,7 @@ static bool set_options(struct transfer *t, struct http_options *o, bool fresh)
         SET(PROXY, o->proxy);
     const char *proxy = url_proxy(o->url, o->proxy);
     t->proxied = proxy != NULL;
+    t->bad_proxy = proxy != NULL && url_check_proxy(proxy) != NULL;
     if (o->document && o->outside)
         ok = set_outside(t, proxy) && ok;
     SET(HEADERFUNCTION, on_header);
@@ -444,7 +499,7 @@ static bool set_options(struct transfer *t, struct http_options *o, bool fresh)
     SET(OPENSOCKETDATA, t);
     SET(CLOSESOCKETFUNCTION, on_close);
     SET(CLOSESOCKETDATA, t->shared);
-    if (c->version_num >= 0x075000) {
+    if (c->version_num >= PREREQ) {
         c->easy_setopt(e, OPT_PREREQFUNCTION, on_connected);
         c->easy_setopt(e, OPT_PREREQDATA, t);
     }
@@ -529,6 +584,25 @@ bool transfer_moves(CURL *easy, const struct libcurl *curl)
     return true;
 }
 
+struct http_request *transfer_watched(CURL *easy, const struct libcurl *curl)
+{
+    struct transfer *t = NULL;
+    if (curl->version_num >= PREREQ)
+        return NULL;
+    curl->easy_getinfo(easy, CURLINFO_PRIVATE, &t);
+    if (t == NULL || t->request == NULL || t->request->connected != 0 ||
+        transfer_connect_time(t) == 0)
+        return NULL;
+    const char *ip = NULL;
+    long port = 0;
+    curl->easy_getinfo(easy, CURLINFO_PRIMARY_IP, &ip);
+    curl->easy_getinfo(easy, CURLINFO_PRIMARY_PORT, &port);
+    take_connection(t, ip == NULL ? "" : ip, port, transfer_port(t));
+    t->stale = false; /* it is too late for that */
+    t->request->connected = timers_now();
+    return t->request;
+}
+
 bool transfer_nudge(struct transfer *t)
 {
     return t->curl->easy_pause(t->easy, CURLPAUSE_RECV) == CURLE_OK &&
@@ -542,8 +616,10 @@ void transfer_orphan(struct transfer *t)
 
 bool transfer_stop_lookup(struct transfer *t)
 {
-    return t->curl->version_num >= 0x075700 &&
-           t->curl->easy_setopt(t->easy, OPT_QUICK_EXIT, 1L) == CURLE_OK;
+    if (t->curl->version_num >= 0x075700)
+        return t->curl->easy_setopt(t->easy, OPT_QUICK_EXIT, 1L) == CURLE_OK;
+    t->curl->easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MAX);
+    return false;
 }
 
 /* ---- asking ---- */
@@ -562,17 +638,18 @@ bool transfer_resolving(const struct transfer *t)
            transfer_connect_time(t) == 0; /* no connection was used again */
 }
 
+/* From 8.21.0 on there is a time to transfer also of what was never connected.
+ */
 int64_t transfer_connect_time(const struct transfer *t)
 {
-    return info_us(t, CURLINFO_PRETRANSFER_TIME_T);
+    return t->curl->version_num < PREREQ
+               ? info_us(t, CURLINFO_PRETRANSFER_TIME_T)
+               : 0;
 }
 
-/* Before 7.80.0 there is no on_connected. From 8.21.0 on there is a time to
- * transfer also of what was never connected. */
 static bool connected(const struct transfer *t)
 {
-    return t->request->connected != 0 ||
-           (t->curl->version_num < 0x075000 && transfer_connect_time(t) > 0);
+    return t->request->connected != 0 || transfer_connect_time(t) > 0;
 }
 
 bool transfer_starved(const struct transfer *t)
@@ -591,9 +668,7 @@ static enum http_fault fault_of(CURLcode result)
     case CURLE_BAD_FUNCTION_ARGUMENT:
         return FAULT_CONFIG;
     case CURLE_COULDNT_RESOLVE_PROXY:
-#if LIBCURL_VERSION_NUM >= 0x074900
-    case CURLE_PROXY:
-#endif
+    case RESULT_PROXY:
         return FAULT_PROXY;
     case CURLE_COULDNT_RESOLVE_HOST:
         return FAULT_DNS;
@@ -663,27 +738,31 @@ static bool used_proxy(struct transfer *t)
 
 /* Whether curl cannot use the address of the proxy. The message would show it
  * with its password. */
-static bool bad_proxy(const struct transfer *t)
+static bool bad_proxy(const struct transfer *t, CURLcode result)
 {
-    static const char start[] = "Unsupported proxy ";
-    return strncmp(t->error, start, sizeof start - 1) == 0;
+    return t->proxied && !t->opened && !connected(t) &&
+           (result == CURLE_NOT_BUILT_IN ||
+            (t->bad_proxy && result != CURLE_COULDNT_RESOLVE_HOST &&
+             result != CURLE_OUT_OF_MEMORY));
 }
 
 /* What curl's result means, where its code alone does not tell. */
 static enum http_fault find_fault(struct transfer *t, CURLcode result)
 {
     struct http_request *r = t->request;
-    if (bad_proxy(t))
+    if (bad_proxy(t, result))
         return FAULT_CONFIG;
     enum http_fault fault = fault_of(result);
     bool header = t->header_bytes > 0 && !r->response.header_done;
     if (result == CURLE_UNSUPPORTED_PROTOCOL && connected(t))
         return FAULT_PROTOCOL; /* no HTTP came back */
+    /* of chunks that are wrong, no number tells: not even that there was no
+     * errno, as over TLS there is none of a reset either */
     if (result == CURLE_RECV_ERROR && strstr(t->error, "chunk"))
         return FAULT_PROTOCOL;
     if (!connected(t) &&
         (fault == FAULT_RESET || fault == FAULT_CONNECT ||
-         fault == FAULT_TRUNCATED) &&
+         fault == FAULT_TRUNCATED || fault == FAULT_PROTOCOL) &&
         used_proxy(t))
         return FAULT_PROXY;
     /* curl before 8.6.0 calls an over-long header line "out of memory" */
@@ -750,7 +829,7 @@ void transfer_judge(struct transfer *t, CURLcode result)
         return;
     else if (fault == FAULT_LIMIT)
         refuse_header(t);
-    else if (bad_proxy(t))
+    else if (bad_proxy(t, result))
         refuse(t, fault,
                "the address of the proxy cannot be used (see the "
                "option proxy, https_proxy, http_proxy, all_proxy)");

@@ -29,7 +29,7 @@ struct transfer {
     CURL *easy;
     struct curl_slist *headers;
     struct http_request *request; /* NULL: orphaned, nothing is kept */
-    size_t header_bytes;
+    size_t header_bytes, header_lines;
     int fd;        /* of the socket that was opened last; -1: none */
     int peer_port; /* of the address that was connected to last; 0: none */
     int no_socket; /* the errno of a socket that could not be had */
@@ -43,7 +43,10 @@ struct transfer {
     bool capped;           /* enough of an error body has been read */
     bool redirected, informational;
     bool proxied; /* there is a proxy, so that its address may be what we see */
-    char encoding[128];    /* the content-encoding */
+    bool bad_proxy;        /* which has no URL of a proxy */
+    char encoding[128];    /* the content-encoding, */
+    char transfer[128];    /* the transfer-encoding, */
+    char length[24];       /* and the content-length */
     enum http_fault fault; /* found in a callback */
     const char *ca_source; /* where the CA certificates come from */
     char error[CURL_ERROR_SIZE];
@@ -73,12 +76,17 @@ long transfer_port(const struct transfer *t);
  * one, so it needs a transfer_nudge. */
 bool transfer_moves(CURL *easy, const struct libcurl *curl);
 
+/* curl watches a socket for the handle. Before 7.80.0 this is how one learns
+ * that there is a connection: returns the request that has it now, or NULL. */
+struct http_request *transfer_watched(CURL *easy, const struct libcurl *curl);
+
 /* Makes curl look after the handle at the next step, by letting it go on after
  * a pause. False when it has no connection. */
 bool transfer_nudge(struct transfer *t);
 
 /* Makes removing the handle not wait for the thread that looks its name up,
- * which then ends by itself. False where libcurl cannot (before 7.87.0). */
+ * which then ends by itself. False where libcurl cannot (before 7.87.0); then
+ * its own time-out, which would wait too, does not come. */
 bool transfer_stop_lookup(struct transfer *t);
 
 /* The request has gone, but the handle cannot be removed without waiting for
@@ -88,8 +96,8 @@ void transfer_orphan(struct transfer *t);
 /* The name is still being looked up, so that removing it would block. */
 bool transfer_resolving(const struct transfer *t);
 
-/* Microseconds from the start of the transfer until there was a connection to
- * send on; 0 while there is none. */
+/* Before 7.80.0, microseconds from the start of the transfer until there was a
+ * connection to send on; 0 while there is none. */
 int64_t transfer_connect_time(const struct transfer *t);
 
 /* The request has not been sent, and the process is short of descriptors. */

@@ -80,7 +80,7 @@
 ---@field max_event_bytes? integer one event of a stream; default 16 MiB
 ---@field max_answer_bytes? integer an answer's text, or a body that is no stream; default 64 MiB
 ---@field max_error_bytes? integer of an error's body is read; default 64 KiB
----@field max_header_bytes? integer all headers of a response; default 256 KiB
+---@field max_header_bytes? integer all headers of a response, at most 300,000; default 256 KiB
 ---@field max_queue_bytes? integer undecoded bytes, above which reading pauses; default 48 KiB
 ---@field max_request_bytes? integer bytes of a request's body; default 64 MiB
 

@@ -17,8 +17,7 @@ local function sockets()
 end
 
 local function slow_dns()
-  local path = require("spec.faults.tools").build("slow_dns", "library")
-  return { preload = (os.getenv("LD_PRELOAD") or "") .. " " .. path }
+  return require("spec.faults.tools").preload "slow_dns"
 end
 
 -- Each has a server that lets a reply come to the point and no further. `after` is what
@@ -215,31 +214,42 @@ local function add(name, client, more)
 end
 
 add("an error in on_text ends the reply", function(t)
-  local reply = t:bot():stream("hello", { on_text = function() error("boom") end })
+  local at
+  local reply = t:bot():stream("hello", { on_text = function()
+    at = now()
+    error("boom")
+  end })
   local process, ok, problem = require "spec.support.process", nil, nil
   process.deadline(5, function()
     ok, problem = pcall(reply.poll, reply)
     return not ok
   end)
-  return { at = now(), message = tostring(problem), verdict = reply.status }
+  return { at = at, message = tostring(problem), verdict = reply.status }
 end, { expect = { verdict = "cancelled", message = "boom" } })
 
 add("an error in on_text, called by chatbot.poll", function(t)
   local chatbot, process = require "chatbot", require "spec.support.process"
-  local reply = t:bot():stream("hello", { on_text = function() error("boom") end })
+  local at
+  local reply = t:bot():stream("hello", { on_text = function()
+    at = now()
+    error("boom")
+  end })
   local ok, problem
   process.deadline(5, function()
     ok, problem = pcall(chatbot.poll, 0.01)
     return not ok
   end)
-  return { at = now(), message = tostring(problem), verdict = reply.status }
+  return { at = at, message = tostring(problem), verdict = reply.status }
 end, { expect = { verdict = "cancelled", message = "boom" } })
 
 add("an error in a loop over chunks", function(t)
+  local at
   local ok, problem = pcall(function()
-    for _ in t:bot():stream("hello"):chunks() do error("boom") end
+    for _ in t:bot():stream("hello"):chunks() do
+      at = now()
+      error("boom")
+    end
   end)
-  local at = now()
   if _VERSION < "Lua 5.4" then -- there the loop does not close
     collectgarbage()
     collectgarbage()
@@ -248,8 +258,11 @@ add("an error in a loop over chunks", function(t)
 end, { expect = { verdict = "false", message = "boom" } })
 
 add("a break out of a loop over chunks", function(t)
-  for _ in t:bot():stream("hello"):chunks() do break end -- luacheck: ignore 512
-  local at = now()
+  local at
+  for _ in t:bot():stream("hello"):chunks() do -- luacheck: ignore 512
+    at = now()
+    break
+  end
   if _VERSION < "Lua 5.4" then
     collectgarbage()
     collectgarbage()
@@ -274,10 +287,13 @@ end, { expect = { text = "Hel", between = { took = { 0, 0.005 } } } })
 end
 
 add("close() in on_text", function(t)
-  local reply
-  reply = t:bot():stream("hello", { on_text = function() reply:close() end })
+  local reply, at
+  reply = t:bot():stream("hello", { on_text = function()
+    at = now()
+    reply:close()
+  end })
   t:until_true(5, function() return reply.status ~= "streaming" end)
-  return { at = now(), verdict = reply.status }
+  return { at = at, verdict = reply.status }
 end, { expect = { verdict = "cancelled" } })
 
 for _, tls in ipairs { "plain", "good" } do

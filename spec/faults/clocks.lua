@@ -119,7 +119,7 @@ local rows = {
       status = 200, partial = true, between = { took = { 0.5, 0.55 } } },
     check = function(observed)
       local n = #(observed.partial or ""):gsub("Hel", "x")
-      if n < 8 or n > 11 then return "partial: " .. tostring(observed.partial) end
+      if n < 8 or n > 11 then return "partial: " .. tostring(observed.partial), true end
     end,
   },
   {
@@ -145,15 +145,35 @@ local rows = {
   },
 }
 
+local function slow_dns() return require("spec.faults.tools").preload "slow_dns" end
+
 rows[#rows + 1] = {
   name = "looking the name up hangs", own = true,
-  prepare = function()
-    local path = require("spec.faults.tools").build("slow_dns", "library")
-    return { preload = (os.getenv("LD_PRELOAD") or "") .. " " .. path }
-  end,
+  prepare = slow_dns,
   env = function(_, extra) return { LD_PRELOAD = extra.preload, SLOW_DNS = "3" } end,
   options = { base_url = "https://slow.invalid/v1", connect_timeout = 0.3 },
   expect = timeout("connect", 0.3),
+}
+
+rows[#rows + 1] = {
+  name = "looking the name up hangs, and nothing waits for it later", own = true,
+  prepare = slow_dns,
+  env = function(_, extra) return { LD_PRELOAD = extra.preload, SLOW_DNS = "4" } end,
+  options = { base_url = "https://slow.invalid/v1", connect_timeout = 0.3 },
+  client = function(t)
+    local chatbot, process = require "chatbot", require "spec.support.process"
+    local observed = t:talk(t:bot())
+    local limit, longest = process.now() + 0.5, 0
+    while process.now() < limit do
+      local before = process.now()
+      chatbot.poll(0)
+      longest = math.max(longest, process.now() - before)
+      process.sleep(0.001)
+    end
+    observed.longest = longest
+    return observed
+  end,
+  expect = { kind = "timeout", phase = "connect", between = { longest = { 0, 1 } } },
 }
 
 -- A host that does something else for longer than the clocks allow.

@@ -68,11 +68,11 @@ add("an Authorization header over http:// to another host", function(_, t)
 end, "allow_insecure_http")
 
 add("allow_insecure_http lets a key go over http://",
-  { base_url = "http://llm.invalid/v1", allow_insecure_http = true }, nil,
+  { base_url = "http://llm.invalid/v1", allow_insecure_http = true, connect_timeout = 30 }, nil,
   { expect = { kind = "dns", attempts = 1 } })
 
 add("no key may go over http:// anywhere", { base_url = "http://llm.invalid/v1",
-  api_key = false }, nil, { expect = { kind = "dns", attempts = 1 } })
+  api_key = false, connect_timeout = 30 }, nil, { expect = { kind = "dns", attempts = 1 } })
 
 for _, host in ipairs { "127.0.0.1", "localhost", "LOCALHOST" } do
   add("a key over http:// to " .. host, function(urls)

@@ -224,8 +224,9 @@ end
 local function named(name, addresses, silent, row)
   row.name, row.own, row.serve = name, true, { bytes.good() }
   function row.prepare()
-    local path = require("spec.faults.tools").build("addresses", "library")
-    return { preload = (os.getenv("LD_PRELOAD") or "") .. " " .. path, silent = {} }
+    local extra = require("spec.faults.tools").preload "addresses"
+    extra.silent = {}
+    return extra
   end
   function row.env(_, extra)
     return { LD_PRELOAD = extra.preload, ADDRESSES = addresses }
@@ -262,5 +263,24 @@ named("none of two addresses answers", "127.0.0.2,127.0.0.3", { "127.0.0.2", "12
   expect = { kind = "timeout", phase = "connect", attempts = 1, retryable = true,
     message = "connect_timeout", between = { took = { 1.4, 2.05 } } },
 })
+
+rows[#rows + 1] = {
+  name = "forty names hang in the resolver, and another one is looked up", own = true,
+  serve = { bytes.good() },
+  prepare = function() return require("spec.faults.tools").preload "slow_dns" end,
+  env = function(_, extra) return { LD_PRELOAD = extra.preload, SLOW_DNS = "4" } end,
+  client = function(t)
+    for i = 1, 40 do
+      local bot = t:bot { base_url = ("https://slow%d.invalid/v1"):format(i) }
+      local reply = bot:stream("hello")
+      t:pause(0.005)
+      reply:close()
+    end
+    return t:talk(t:bot { base_url = "http://quick.invalid:" .. t.urls.main.port .. "/v1",
+      allow_insecure_http = true })
+  end,
+  expect = { verdict = "complete", text = "fine",
+    between = { took = { 0, 1 }, lived = { 0, 3 } } },
+}
 
 return rows

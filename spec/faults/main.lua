@@ -8,6 +8,7 @@ package.path = "./?.lua;./?/init.lua;" .. package.path
 local run = require "spec.faults.run"
 local support = require "spec.support"
 
+local curl = assert(require("chatbot.core").curl_version())
 local passed, failed, skipped = 0, 0, 0
 
 local function print_result(group, result)
@@ -35,6 +36,7 @@ for _, group in ipairs(run.groups) do
 end
 support.close_all()
 if skipped > 0 then print(skipped .. " skipped") end
-print(("%.1f s under %s"):format(support.now() - started, support.interpreter()))
+print(("%.1f s under %s, libcurl %s %s"):format(support.now() - started,
+  support.interpreter(), curl.version, curl.ssl_version))
 print(("%d passed, %d failed"):format(passed, failed))
 os.exit(failed == 0 and 0 or 1)

@@ -192,7 +192,7 @@ add("a daemon, forked twice, whose parents end", {
 })
 
 add("a child forks a child, ten times, each with a stream under way", {
-  serve = { { bytes.stream { bytes.event "fi", { sleep = 0.02 }, bytes.event "ne", bytes.STOP,
+  serve = { { bytes.stream { bytes.event "fi", { sleep = 0.2 }, bytes.event "ne", bytes.STOP,
     bytes.DONE, { close = true } } } }, prepare = prepare_forks,
   client = function(t)
     local function generation(n, parents)

@@ -144,7 +144,7 @@ add("the key in place of a status line", [[
 add("the key as transfer encoding", [[
   conn:send("HTTP/1.1 200 OK\r\nTransfer-Encoding: " .. key .. "\r\n\r\n")
   conn:play { { close = true } }
-]], { kind = "truncated", status = 200, attempts = 1 })
+]], { kind = "protocol", status = 200, attempts = 1 })
 rows[#rows + 1] = {
   name = "nothing that Lua can reach has the key, before, during and after a reply",
   own = true,

@@ -152,9 +152,9 @@ for _, case in ipairs(junk) do
   for _, tls in ipairs { false, "good" } do
     rows[#rows + 1] = {
       name = case[1] .. " arrives while the connection is idle" .. (tls and ", TLS" or ""),
-      serve = { { bytes.good "first", { sleep = 0.03 }, case[2], { stall = true } },
+      serve = { { bytes.good "first", { sleep = 0.1 }, case[2], { stall = true } },
         bytes.good() },
-      serve_opts = tls and { tls = tls }, client = twice(0.15),
+      serve_opts = tls and { tls = tls }, client = twice(0.3),
       expect = fine, saw = { requests = 2, connections = 2 },
     }
   end

@@ -41,11 +41,19 @@ function tools.build(name, how)
   end
   local libraries = "-ldl"
   if how == "program" then
-    libraries = "$(pkg-config --libs " .. lua_package() .. ") -lcurl -lm -ldl"
+    libraries = "$(pkg-config --libs " .. lua_package() .. ") ${LIBCURL:--lcurl} -lm -ldl"
   end
   run(("${CC:-cc} %s -o %s %s/c/%s.c %s"):format(flags, out, here, name, libraries))
   built[name] = out
   return out
+end
+
+--- Of a library of spec/faults/c, what a scenario's `prepare` returns: `preload`, for the
+--- variable LD_PRELOAD.
+---@param name string
+---@return {preload: string}
+function tools.preload(name)
+  return { preload = (os.getenv("LD_PRELOAD") or "") .. " " .. tools.build(name, "library") }
 end
 
 return tools
