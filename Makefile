@@ -145,8 +145,7 @@ COUNTED = CC=gcc CFLAGS='-O2 -g' CPPFLAGS= LDFLAGS= SANITIZE=
 setup:  ## install what building and testing need, or say what is missing
 	@.ci/setup test $(LUA)
 
-# Of .ci/setup and .ci/modules.
-lua-cflags:
+lua-cflags:  ## print how a compiler finds the headers of LUA
 	@echo '$(LUA_CFLAGS)'
 
 # A variable that Lua would look at gets the build tree in front of what the
