@@ -1,4 +1,4 @@
--- The common subset of Lua 5.1 to 5.4 and LuaJIT, and the names that one of
+-- The common subset of Lua 5.1 to 5.5 and LuaJIT, and the names that one of
 -- them has, which the code looks for before it uses them.
 std = "min"
 max_line_length = 100

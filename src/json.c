@@ -140,10 +140,10 @@ static void clean(lua_State *L)
             break;
 #if LUA_VERSION_NUM >= 503
         case LUA_TNUMBER: {
-            lua_Number x = lua_tonumber(L, -1);
-            lua_Integer whole;
-            if (!lua_isinteger(L, -1) && lua_numbertointeger(x, &whole) &&
-                (lua_Number)whole == x && !(x == 0 && signbit(x))) {
+            int is_whole;
+            lua_Integer whole = lua_tointegerx(L, -1, &is_whole);
+            if (is_whole && !lua_isinteger(L, -1) &&
+                !(whole == 0 && signbit(lua_tonumber(L, -1)))) {
                 lua_pushvalue(L, -2);
                 lua_pushinteger(L, whole);
                 lua_rawset(L, -5);
