@@ -28,17 +28,30 @@ enum codec {
  * bound to those that Neovim exports: well only while both are of one version.
  * Kept as Lua because it is nothing but table look-ups that may fail. */
 static const char loader[] =
+    /* LuaTeX has a strbuf_free of its own that cjson's finalizer would call,
+     * which aborts: so no instance is ever collected there. */
+    "local function keep(json)\n"
+    "  if rawget(_G, 'texconfig') and rawget(_G, 'debug') then\n"
+    "    local _, config = debug.getupvalue(json.decode, 1)\n"
+    "    if type(config) == 'userdata' then\n"
+    "      debug.setmetatable(config, nil)\n"
+    "    end\n"
+    "  end\n"
+    "end\n"
+    "local vim = rawget(_G, 'vim')\n"
     "local ok, json = true, vim and vim.json\n"
     "if not json then\n"
     "  ok, json = pcall(require, 'cjson')\n"
     "end\n"
     "if not ok then return nil end\n"
+    "keep(json)\n"
     "local array, empty = json.array_mt, json.empty_array_mt\n"
     "if json.new then\n"
     "  json = json.new()\n"
     "  json.decode_max_depth(...)\n"
     "  json.decode_invalid_numbers(false)\n"
     "end\n"
+    "keep(json)\n"
     "return { json.decode, json.decode('[null]')[1], array, empty }\n";
 
 /* lua-cjson takes the locale's decimal point for the one of strtod when an
