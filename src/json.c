@@ -22,11 +22,12 @@ enum codec {
     END    /* in Lua 5.1, see watch_end */
 };
 
-/* Finds the library: an instance of our own where there is `new`, with limits;
- * later versions of Neovim have no `new` and nothing to set. In Neovim it is
- * vim.json also where lua-cjson is installed, whose strbuf_* functions are
- * bound to those that Neovim exports: well only while both are of one version.
- * Kept as Lua because it is nothing but table look-ups that may fail. */
+/* Finds the library: an instance of our own where there is `new`. Nothing is
+ * set in it, because from 0.10 on Neovim's has nothing to set: what a decoder
+ * must not let pass, find_fault looks for. In Neovim it is vim.json also where
+ * lua-cjson is installed, whose strbuf_* functions are bound to those that
+ * Neovim exports: well only while both are of one version. Kept as Lua because
+ * it is nothing but table look-ups that may fail. */
 static const char loader[] =
     "local ok, json = true, vim and vim.json\n"
     "if not json then\n"
@@ -34,11 +35,7 @@ static const char loader[] =
     "end\n"
     "if not ok then return nil end\n"
     "local array, empty = json.array_mt, json.empty_array_mt\n"
-    "if json.new then\n"
-    "  json = json.new()\n"
-    "  json.decode_max_depth(...)\n"
-    "  json.decode_invalid_numbers(false)\n"
-    "end\n"
+    "if json.new then json = json.new() end\n"
     "return { json.decode, json.decode('[null]')[1], array, empty }\n";
 
 /* lua-cjson takes the locale's decimal point for the one of strtod when an
@@ -92,10 +89,8 @@ static bool push_codec(lua_State *L)
         return false;
     }
     lua_pop(L, 1);
-    if (luaL_loadbuffer(L, loader, sizeof loader - 1, "=json") != 0)
-        return false;
-    lua_pushinteger(L, JSON_DEPTH);
-    if (lua_pcall(L, 1, 1, 0) != 0)
+    if (luaL_loadbuffer(L, loader, sizeof loader - 1, "=json") != 0 ||
+        lua_pcall(L, 0, 1, 0) != 0)
         return false;
     if (!lua_istable(L, -1)) {
         lua_pop(L, 1);
@@ -116,6 +111,92 @@ bool json_ready(lua_State *L)
         return false;
     lua_pop(L, 1);
     return true;
+}
+
+/* Behind the string whose first byte is at `p`, or `end`. */
+static const char *skip_string(const char *p, const char *end)
+{
+    while ((p += delta_plain_run(p, (size_t)(end - p))) < end) {
+        if (*p == '"')
+            return p + 1;
+        p += *p == '\\' && end - p > 1 ? 2 : 1;
+    }
+    return end;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Whether the byte belongs to a number or a name. */
+static bool is_word(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           c == '+' || c == '-' || c == '.';
+}
+
+/* Whether the token at `p` is a number for strtod that is none in JSON: with a
+ * plus, a leading zero or hexadecimal digits, infinite, or none at all. */
+static bool is_odd_number(const char *p, const char *end)
+{
+    switch (*p) {
+    case '+':
+    case 'i':
+    case 'I':
+    case 'N':
+        return true;
+    case 'n':
+        return p + 1 == end || p[1] != 'u'; /* as in null */
+    case '-':
+        if (++p == end || !is_digit(*p))
+            return true;
+        break;
+    default:
+        break;
+    }
+    return *p == '0' && p + 1 < end &&
+           (is_digit(p[1]) || p[1] == 'x' || p[1] == 'X');
+}
+
+/* Looks for what lua-cjson refuses or not, as it is set, and other decoders do
+ * not refuse, or cannot without running out of stack. Says what is wrong and
+ * where (from 1), or NULL: then the decoder has the last word. */
+static const char *find_fault(const char *s, size_t n, size_t *where)
+{
+    const char *p = s, *end = s + n;
+    int depth = 0;
+    while (p < end) {
+        *where = (size_t)(p - s) + 1;
+        switch (*p) {
+        case '"':
+            p = skip_string(p + 1, end);
+            break;
+        case '[':
+        case '{':
+            if (++depth > JSON_DEPTH)
+                return "nested too deeply";
+            p++;
+            break;
+        case ']':
+        case '}':
+            if (--depth < 0)
+                return NULL; /* which no decoder passes */
+            p++;
+            break;
+        default:
+            if (!is_word(*p)) {
+                p++;
+                break;
+            }
+            if (is_odd_number(p, end))
+                return "not a number of JSON";
+            while (p < end && is_word(*p))
+                p++;
+            break;
+        }
+    }
+    return NULL;
 }
 
 /* Nulls (a light userdata, or vim.NIL) become nil, whole numbers integers, in
@@ -226,7 +307,13 @@ static bool repair(lua_State *L)
 
 bool json_decode(lua_State *L, const char *s, size_t n)
 {
+    size_t where;
     luaL_checkstack(L, 8, "JSON");
+    const char *fault = find_fault(s, n, &where);
+    if (fault != NULL) {
+        lua_pushfstring(L, "%s at character %d", fault, (int)where);
+        return false;
+    }
     lua_pushlstring(L, s, n);
     lua_pushvalue(L, -1); /* text, text */
     if (!decode(L)) {
