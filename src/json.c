@@ -5,6 +5,7 @@
 
 #include <locale.h>
 #include <math.h>
+#include <string.h>
 
 #include "bytes.h"
 #include "delta.h"
@@ -136,67 +137,111 @@ static bool is_word(char c)
            c == '+' || c == '-' || c == '.';
 }
 
-/* Whether the token at `p` is a number for strtod that is none in JSON: with a
- * plus, a leading zero or hexadecimal digits, infinite, or none at all. */
-static bool is_odd_number(const char *p, const char *end)
-{
-    switch (*p) {
-    case '+':
-    case 'i':
-    case 'I':
-    case 'N':
-        return true;
-    case 'n':
-        return p + 1 == end || p[1] != 'u'; /* as in null */
-    case '-':
-        if (++p == end || !is_digit(*p))
-            return true;
-        break;
-    default:
-        break;
-    }
-    return *p == '0' && p + 1 < end &&
-           (is_digit(p[1]) || p[1] == 'x' || p[1] == 'X');
-}
+/* Where a reader of tokens stands. */
+struct walk {
+    const char *p, *end;
+    int depth; /* beyond JSON_DEPTH, or below 0: it has stopped there */
+};
 
-/* Looks for what lua-cjson refuses or not, as it is set, and other decoders do
- * not refuse, or cannot without running out of stack. Says what is wrong and
- * where (from 1), or NULL: then the decoder has the last word. */
-static const char *find_fault(const char *s, size_t n, size_t *where)
+/* The next number or name, which ends at w->p. NULL: there is none. */
+static const char *next_word(struct walk *w)
 {
-    const char *p = s, *end = s + n;
-    int depth = 0;
-    while (p < end) {
-        *where = (size_t)(p - s) + 1;
-        switch (*p) {
+    while (w->p < w->end) {
+        const char *first = w->p++;
+        switch (*first) {
         case '"':
-            p = skip_string(p + 1, end);
+            w->p = skip_string(w->p, w->end);
             break;
         case '[':
         case '{':
-            if (++depth > JSON_DEPTH)
-                return "nested too deeply";
-            p++;
+            if (++w->depth > JSON_DEPTH)
+                return NULL;
             break;
         case ']':
         case '}':
-            if (--depth < 0)
-                return NULL; /* which no decoder passes */
-            p++;
+            if (--w->depth < 0)
+                return NULL;
             break;
         default:
-            if (!is_word(*p)) {
-                p++;
+            if (!is_word(*first))
                 break;
-            }
-            if (is_odd_number(p, end))
-                return "not a number of JSON";
-            while (p < end && is_word(*p))
-                p++;
-            break;
+            while (w->p < w->end && is_word(*w->p))
+                w->p++;
+            return first;
         }
     }
     return NULL;
+}
+
+/* Whether the word is a number to strtod and none in JSON: with a plus, leading
+ * zeros or hexadecimal digits, infinite, or not a number. */
+static bool is_odd(const char *p, const char *end)
+{
+    if (*p == 'n')
+        return end - p < 2 || p[1] != 'u'; /* as in null */
+    if (*p == '+' || *p == 'i' || *p == 'I' || *p == 'N')
+        return true;
+    if (*p == '-' && (++p == end || !is_digit(*p)))
+        return true;
+    return *p == '0' && end - p > 1 &&
+           (is_digit(p[1]) || p[1] == 'x' || p[1] == 'X');
+}
+
+/* Whether the word is a whole number that is none of 64 bits: lua-cjson since
+ * 2.1.0.11 takes the nearest that is one, so also 0 for -0. */
+static bool is_wide(const char *p, const char *end)
+{
+    static const char beyond[] = "9223372036854775808";
+    bool minus = *p == '-';
+    ptrdiff_t digits = end - (p += minus), most = sizeof beyond - 1;
+    for (const char *q = p; q < end; q++)
+        if (!is_digit(*q))
+            return false;
+    return digits > most ||
+           (digits == most && memcmp(p, beyond, (size_t)most) >= 0) ||
+           (minus && digits == 1 && *p == '0');
+}
+
+/* Looks for what no decoder may see, as not each can be told to refuse it:
+ * numbers that are none, and more depth than the stack may bear. Pushes a
+ * message and returns true, or sets *wide. What else is wrong the decoder will
+ * say.
+ * [-0, +(0|1), m] */
+static bool find_fault(lua_State *L, const char *s, size_t n, bool *wide)
+{
+    struct walk w = {s, s + n, 0};
+    const char *word;
+    *wide = false;
+    while ((word = next_word(&w)) != NULL) {
+        if (is_odd(word, w.p)) {
+            lua_pushfstring(L, "invalid number at character %d",
+                            (int)(word - s) + 1);
+            return true;
+        }
+        *wide = *wide || is_wide(word, w.p);
+    }
+    if (w.depth <= JSON_DEPTH)
+        return false;
+    lua_pushfstring(L, "nested too deeply at character %d", (int)(w.p - s));
+    return true;
+}
+
+/* Pushes the text, with a point in the numbers that are wide. [-0, +1, m] */
+static void push_with_points(lua_State *L, const char *s, size_t n)
+{
+    luaL_Buffer b;
+    struct walk w = {s, s + n, 0};
+    const char *word, *done = s;
+    luaL_buffinit(L, &b);
+    while ((word = next_word(&w)) != NULL) {
+        if (is_wide(word, w.p)) {
+            luaL_addlstring(&b, done, (size_t)(w.p - done));
+            luaL_addstring(&b, ".0");
+            done = w.p;
+        }
+    }
+    luaL_addlstring(&b, done, (size_t)(s + n - done));
+    luaL_pushresult(&b);
 }
 
 /* Nulls (a light userdata, or vim.NIL) become nil, whole numbers integers, in
@@ -307,14 +352,14 @@ static bool repair(lua_State *L)
 
 bool json_decode(lua_State *L, const char *s, size_t n)
 {
-    size_t where;
+    bool wide;
     luaL_checkstack(L, 8, "JSON");
-    const char *fault = find_fault(s, n, &where);
-    if (fault != NULL) {
-        lua_pushfstring(L, "%s at character %d", fault, (int)where);
+    if (find_fault(L, s, n, &wide))
         return false;
-    }
-    lua_pushlstring(L, s, n);
+    if (wide)
+        push_with_points(L, s, n);
+    else
+        lua_pushlstring(L, s, n);
     lua_pushvalue(L, -1); /* text, text */
     if (!decode(L)) {
         lua_insert(L, -2); /* message, text */
