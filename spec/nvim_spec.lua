@@ -61,18 +61,23 @@ for _, row in ipairs(require "chatbot.providers") do
   for _, name in ipairs(row.api_key_env or {}) do CLEAN[name] = false end
 end
 
+-- The environment of a child that finds nothing of its user's.
+local function isolated(more)
+  local dir = support.tmpdir()
+  local env = { HOME = dir, XDG_CONFIG_HOME = dir, XDG_DATA_HOME = dir, XDG_CACHE_HOME = dir,
+    XDG_STATE_HOME = dir, XDG_RUNTIME_DIR = dir, TERM = "dumb" }
+  for name, value in pairs(CLEAN) do env[name] = value end
+  for name, value in pairs(more) do env[name] = value end
+  return env, dir
+end
+
 -- Starts a child. opts: given (its table of that name), env, flags, limit (seconds).
 local function start(script, opts)
   opts = opts or {}
-  local dir = support.tmpdir()
   local given = { limit = (opts.limit or 15) * 1000 }
   for name, value in pairs(opts.given or {}) do given[name] = value end
-  local env = {
-    GIVEN = json.encode(given), RESULT = dir .. "/result", SCRIPT = dir .. "/script.lua",
-    LUA_CPATH = NOWHERE, HOME = dir, XDG_CONFIG_HOME = dir, XDG_DATA_HOME = dir,
-    XDG_CACHE_HOME = dir, XDG_STATE_HOME = dir, XDG_RUNTIME_DIR = dir, TERM = "dumb",
-  }
-  for name, value in pairs(CLEAN) do env[name] = value end
+  local env, dir = isolated { GIVEN = json.encode(given), LUA_CPATH = NOWHERE }
+  env.RESULT, env.SCRIPT = dir .. "/result", dir .. "/script.lua"
   for name, value in pairs(opts.env or {}) do env[name] = value end
   support.write_file(dir .. "/preamble.lua", PREAMBLE)
   support.write_file(dir .. "/script.lua", script)
@@ -147,32 +152,34 @@ describe("in Neovim", function()
       assert.is_false(result.cjson)
     end)
 
-    it("decodes and encodes by vim.json as it does by lua-cjson", function()
+    -- The same cases as under any Lua; what is written and read there is here, too.
+    for _, name in ipairs { "json", "encoded", "payload", "structured", "tools", "save", "wire" } do
+      it("passes spec/" .. name .. "_spec.lua, with vim.json", function()
+        local child = support.spawn("nvim --headless -u NONE -i NONE "
+          .. "-c 'luafile spec/support/nvim.lua'", { cwd = ROOT, env = isolated {
+            SPECS = "spec/" .. name .. "_spec.lua",
+            LUA_PATH = ("%s/lua/?.lua;%s/lua/?/init.lua;;"):format(ROOT, ROOT),
+            LUA_CPATH = ROOT .. "/build/nvim/?.so;;",
+          } })
+        local status = child:wait(300)
+        local out, err = child:output()
+        child:close()
+        assert.equal(0, status, out .. err)
+        local passed = tonumber(out:match("(%d+) success"))
+        assert.is_true(passed ~= nil and passed > 5, out .. err)
+        say("%d tests of %s_spec.lua", passed, name)
+      end)
+    end
+
+    it("takes vim.NIL for null", function()
       local result = run([[
         local core = require "chatbot.core"
-        local lone = core.json_decode('{"a":"x\\ud83d","b":null,"c":{"d":null,"e":1}}')
-        record("lone", lone.a == "x\237\160\189")
-        record("nulls", lone.b == nil and next(lone.c) == "e" and next(lone.c, "e") == nil)
-        record("pair", core.json_decode('{"a":"\\ud83d\\ude00"}').a)
-        record("deep", core.json_decode(("["):rep(64) .. ("]"):rep(64)) ~= nil)
-        record("too_deep", core.json_decode(("["):rep(65) .. ("]"):rep(65)) ~= nil)
-        record("nan", core.json_decode('[NaN]') ~= nil)
-        record("empty", core.json_encode { properties = {} })
-        record("array", core.json_encode { required = core.array {} })
-        record("long", core.json_encode { 1234567890123456 })
-        record("null", core.json_encode { vim.NIL })
+        record("null", core.json_encode { vim.NIL, x = nil })
+        record("cjson", package.loaded.cjson ~= nil)
         finish()
       ]])
-      assert.is_true(result.lone)
-      assert.is_true(result.nulls)
-      assert.equal("\240\159\152\128", result.pair)
-      assert.is_true(result.deep)
-      assert.is_false(result.too_deep)
-      assert.is_false(result.nan)
-      assert.equal('{"properties":{}}', result.empty)
-      assert.equal('{"required":[]}', result.array)
-      assert.equal("[1234567890123456]", result.long)
       assert.equal("[null]", result.null)
+      assert.is_false(result.cjson)
     end)
 
     it("does with a vim.json that has neither `new` nor options", function()
@@ -189,7 +196,9 @@ describe("in Neovim", function()
       assert.truthy(result.empty:find('"required":[]', 1, true))
     end)
 
-    -- lua-cjson exports functions that have names of Neovim's own.
+    -- lua-cjson exports functions that have names of Neovim's own. It works there only
+    -- while both have the same strbuf_t, which had another shape when there was
+    -- strbuf_append_fmt; Debian's has it still.
     for name, cpath in pairs {
       ["by itself"] = NOWHERE,
       ["beside the lua-cjson of another plugin"] = ";;",
@@ -199,7 +208,10 @@ describe("in Neovim", function()
         local server = support.serve { support.sse({ prompt }, { usage = true }) }
         local result = run([[
           record("cjson", (pcall(require, "cjson")))
-          local other = package.loaded.cjson
+          local ffi = require "ffi"
+          ffi.cdef "int strbuf_append_fmt();"
+          local works = pcall(function() return ffi.C.strbuf_append_fmt end)
+          local other = works and package.loaded.cjson
           local prompt = ("\"\\\n\230\151\165"):rep(33400)
           for _ = 1, 3 do
             if other then assert(other.decode(other.encode({ prompt }))[1] == prompt) end
@@ -975,7 +987,7 @@ describe("in Neovim", function()
 
     it("says what to do when CA file or binary is unusable", function()
       local report = run(SCRIPT, { env = { SSL_CERT_FILE = "/nonexistent.pem" } }).report
-      assert.truthy(report:find("ERROR: CA certificates: /nonexistent.pem", 1, true), report)
+      assert.truthy(report:find("ERROR:? CA certificates: /nonexistent%.pem"), report)
 
       local dir = support.tmpdir()
       os.execute("mkdir -p " .. dir .. "/lua/chatbot")

@@ -40,11 +40,42 @@ static const char loader[] =
     "return { json.decode, json.decode('[null]')[1], array, empty }\n";
 
 /* lua-cjson takes the locale's decimal point for the one of strtod when an
- * instance is made, so a new one is made when the host has changed it. */
+ * instance is made, so a new one is made when the host has changed it. Of more
+ * than one byte, as Persian has it, it ends the process: there a decoder is
+ * made and run in the locale "C", of this thread. */
+static char decimal_point(void)
+{
+    const char *point = localeconv()->decimal_point;
+    return point[0] != '\0' && point[1] == '\0' ? point[0] : '\0';
+}
+
+static locale_t enter_locale(void)
+{
+    locale_t c = (locale_t)0;
+    if (decimal_point() == '\0')
+        c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    return c == (locale_t)0 ? c : uselocale(c);
+}
+
+static void leave_locale(locale_t before)
+{
+    if (before != (locale_t)0)
+        freelocale(uselocale(before));
+}
+
+/* lua_pcall for one result, where a decoder can work. */
+static int call(lua_State *L, int args)
+{
+    locale_t before = enter_locale();
+    int status = lua_pcall(L, args, 1, 0);
+    leave_locale(before);
+    return status;
+}
+
 static bool same_locale(lua_State *L)
 {
     lua_rawgeti(L, -1, POINT);
-    bool same = lua_tointeger(L, -1) == localeconv()->decimal_point[0];
+    bool same = lua_tointeger(L, -1) == decimal_point();
     lua_pop(L, 1);
     return same;
 }
@@ -91,14 +122,14 @@ static bool push_codec(lua_State *L)
     }
     lua_pop(L, 1);
     if (luaL_loadbuffer(L, loader, sizeof loader - 1, "=json") != 0 ||
-        lua_pcall(L, 0, 1, 0) != 0)
+        call(L, 0) != 0)
         return false;
     if (!lua_istable(L, -1)) {
         lua_pop(L, 1);
         lua_pushliteral(L, "the Lua module cjson (lua-cjson) is missing");
         return false;
     }
-    lua_pushinteger(L, localeconv()->decimal_point[0]);
+    lua_pushinteger(L, decimal_point());
     lua_rawseti(L, -2, POINT);
     watch_end(L);
     lua_pushvalue(L, -1);
@@ -295,7 +326,7 @@ static bool try_decode(lua_State *L)
     lua_rawgeti(L, -1, DECODE);
     lua_replace(L, -2);
     lua_insert(L, -2);
-    return lua_pcall(L, 1, 1, 0) == 0;
+    return call(L, 1) == 0;
 }
 
 /* Replaces the text on top by its value; false: by a message. Before Lua 5.4,
