@@ -6,6 +6,9 @@
 #include <locale.h>
 #include <math.h>
 #include <string.h>
+#ifdef __APPLE__
+#include <xlocale.h>
+#endif
 
 #include "bytes.h"
 #include "delta.h"
@@ -30,6 +33,7 @@ enum codec {
  * Neovim exports: well only while both are of one version. Kept as Lua because
  * it is nothing but table look-ups that may fail. */
 static const char loader[] =
+    "local vim = rawget(_G, 'vim')\n"
     "local ok, json = true, vim and vim.json\n"
     "if not json then\n"
     "  ok, json = pcall(require, 'cjson')\n"
