@@ -15,24 +15,29 @@ local EVERYWHERE = "lua_gettop lua_settop lua_pushvalue lua_type lua_touserdata 
 -- A program that has Lua inside may keep its functions to itself: then it can load no C module.
 -- A binary that was built for another Lua has symbols that this one lacks, or
 -- is refused by luaopen_chatbot_core. Either message says little by itself.
-local function load_core()
+local function load_core(name)
   local ok, core = pcall(require, "chatbot.core")
   if ok then return core end
+  if name then package.loaded[name] = nil end -- or Lua 5.1 would say "loop" from now on
   local problem = tostring(core)
+  local vim = rawget(_G, "vim")
+  local nvim = vim and vim.fn and vim.api and "make nvim" .. (jit and "" or " NVIM_LUA=lua5.1")
   local symbol = problem:match("symbol.-(luaL?_%a+)")
   if symbol and (EVERYWHERE .. " "):find(symbol .. " ", 1, true) then
     problem = ("this program can load no C module of Lua: it neither is linked with the shared "
       .. "liblua nor exports Lua's functions (%s)"):format(problem)
   elseif problem:find("symbol.-luaL?_%l") or problem:find("version mismatch", 1, true)
     or problem:find("incompatible numeric types", 1, true) then
-    local name = jit and "luajit" or "lua" .. _VERSION:match("%d+%.%d+")
-    problem = ("chatbot.core was built for another Lua; this is %s, for which `make LUA=%s` "
-      .. "builds it (%s)"):format(jit and "LuaJIT" or _VERSION, name, problem)
+    local command = nvim or "make LUA=" .. (jit and "luajit" or "lua" .. _VERSION:match("%d+%.%d+"))
+    problem = ("chatbot.core was built for another Lua; this is %s, for which `%s` builds it (%s)")
+      :format(jit and "LuaJIT" or _VERSION, command, problem)
+  elseif nvim and problem:find("^module 'chatbot.core' not found") then
+    problem = ("chatbot.core is not built: `%s` in the plugin's directory does it"):format(nvim)
   end
   error(problem, 0)
 end
 
-local core = load_core()
+local core = load_core(...)
 
 -- Raises for an argument of the function that was called from outside of the files that say
 -- core.ours(), in the line of that call.
