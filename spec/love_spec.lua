@@ -179,7 +179,7 @@ describe("examples/love in LÖVE", function()
     for _, name in ipairs(KEYS) do all[name] = false end
     all.DISPLAY, all.WAYLAND_DISPLAY, all.XAUTHORITY = ":" .. display, false, false
     all.SDL_VIDEODRIVER, all.SDL_AUDIODRIVER = "x11", "dummy"
-    all.XDG_DATA_HOME, all.HOME = dir, dir
+    all.XDG_DATA_HOME, all.XDG_RUNTIME_DIR, all.HOME = dir, dir, dir
     all.EXAMPLE, all.STAY = builds.root .. "/examples/love", "1"
     for name, value in pairs(env or {}) do all[name] = value end
     return support.spawn("love " .. dir, { env = all }), dir
