@@ -341,7 +341,7 @@ describe("examples/love in LÖVE", function()
         local child = support.spawn(command, { cwd = dir, env = {
           LUA_PATH = "/nonexistent/?.lua", LUA_CPATH = "/nonexistent/?.so", LD_PRELOAD = false,
           BASE_URL = server.url, DISPLAY = ":" .. display, HOME = root, XDG_DATA_HOME = root,
-          SDL_AUDIODRIVER = "dummy",
+          XDG_RUNTIME_DIR = root, SDL_AUDIODRIVER = "dummy",
         } })
         finally(function() child:close() end)
         local status = child:wait(20)
