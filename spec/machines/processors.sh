@@ -22,7 +22,7 @@ log=$dir/log
 mirror=${MIRROR:-http://deb.debian.org/debian}
 suite=${SUITE:-$(. /etc/os-release && echo "${VERSION_CODENAME:-}")}
 specs=${SPECS:-framing payload verdict save tools structured together history}
-passed=0 failed=0 skipped=0
+. .ci/counting
 
 # LuaJIT has no port to the mainframe.
 case $arch in
@@ -119,31 +119,15 @@ done
 
 # ---- the tests ----
 
-# count COMMAND...: runs it and adds up what its closing lines say
-count()
-{
-    echo "--- $*"
-    { "$@" 2>&1 && echo 0 >"$log.rc" || echo $? >"$log.rc"; } | tee "$log"
-    rc=$(cat "$log.rc")
-    set -- $(awk '
-        /^[0-9]+ passed, [0-9]+ failed/ { p += $1; f += $3 }
-        /^[0-9]+ success(es)? \/ [0-9]+ failures? \/ / {
-            p += $1; f += $4 + $7; s += $10
-        }
-        END { print p + 0, f + 0, s + 0 }' "$log")
-    if [ "$1" -eq 0 ] || { [ "$rc" -ne 0 ] && [ "$2" -eq 0 ]; }; then
-        echo "exit code $rc, and not one counted as failed" >&2
-        failed=$((failed + 1))
-    fi
-    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
-}
-
+(. /etc/os-release && echo "version system ${PRETTY_NAME%% *} $suite")
+echo "version processor $arch"
+echo "version lua $luas"
 make="make -s --no-print-directory WERROR=1 CC=$cc PKG_CONFIG=$dir/pkg-config"
 tests=$(for t in spec/c/*_test.c; do basename "$t" .c; done)
 # Sanitizers know where memory is, which qemu decides here.
 $make -j 2 C_BUILD="$dir/c" C_SANITIZE= $(printf "$dir/c/%s " $tests)
 for t in $tests; do
-    count "qemu-$qemu" -L "$root" "$dir/c/$t"
+    counted "$t" "qemu-$qemu" -L "$root" "$dir/c/$t"
 done
 
 for lua in $luas; do
@@ -153,13 +137,12 @@ for lua in $luas; do
     TEST_LUA=$dir/$lua
     export TEST_LUA
     "$TEST_LUA" -e 'local curl = require "chatbot.core".curl_version()
-        print(_VERSION, "libcurl " .. curl.version, curl.ssl_version)' |
-        tee "$dir/versions"
-    count "$TEST_LUA" spec/machines/core.lua
+        print("version libcurl " .. curl.version)
+        print("version tls " .. curl.ssl_version)'
+    counted core.lua "$TEST_LUA" spec/machines/core.lua
     for spec in $specs; do
-        count "$TEST_LUA" .ci/busted.lua -o plainTerminal "spec/${spec}_spec.lua"
+        counted "$spec" "$TEST_LUA" .ci/busted.lua -o plainTerminal "spec/${spec}_spec.lua"
     done
 done
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+summed_up
