@@ -76,8 +76,9 @@ inside()
         ${SPECS:+"SPECS=$SPECS"} ${WERROR:+"WERROR=$WERROR"} chroot "$root" "$@"
 }
 
+# A dpkg that was cut short by LIMIT goes on.
 apt="apt-get -q -o APT::Update::Error-Mode=any -o Acquire::Retries=2"
-inside sh -c "$apt update && $apt -y dist-upgrade" >"$roots/$suite.log" 2>&1 ||
+inside sh -c "dpkg --configure -a && $apt update && $apt -y dist-upgrade" >"$roots/$suite.log" 2>&1 ||
     not_run "$mirror does not answer for $suite (see $roots/$suite.log)"
 
 # What was built in the copy stays, what is older than its sources is made anew.

@@ -44,8 +44,8 @@ from_core()
 }
 
 case $1 in
-suite) luas=${LUAS:-lua5.4 lua5.3 lua5.1 luajit} ;;
-*) luas=lua5.4 ;;
+suite) kind=test luas=${LUAS:-lua5.4 lua5.3 lua5.1 luajit} ;;
+*) kind=faults luas=lua5.4 ;;
 esac
 . /etc/os-release
 version system "$(echo "$PRETTY_NAME" | sed 's/GNU.Linux //')"
@@ -53,7 +53,7 @@ version processor "$(uname -m)"
 
 ran=
 for lua in $luas; do
-    set_up test "$lua"
+    set_up $kind "$lua"
     make core LUA="$lua"
     ran="$ran $lua"
     case $1 in
