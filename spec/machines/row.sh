@@ -44,7 +44,7 @@ from_core()
 }
 
 case $1 in
-suite) kind=test luas=${LUAS:-lua5.4 lua5.3 lua5.1 luajit} ;;
+suite) kind=test luas=${LUAS:-lua5.4 lua5.3 lua5.2 lua5.1 luajit} ;;
 *) kind=faults luas=lua5.4 ;;
 esac
 . /etc/os-release
