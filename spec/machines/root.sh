@@ -88,6 +88,8 @@ git -c core.quotePath=false ls-files --cached --others --exclude-standard |
     while IFS= read -r file; do
         [ ! -e "$file" ] || echo "$file"
     done | tar -c -T - | tar -x --no-same-owner -C "$root/chatbot"
+inside sh -c 'cd /chatbot && git init -q && git add -A &&
+    git -c user.name=matrix -c user.email=matrix commit -qm "the checkout"'
 
 rc=0
 inside sh -c 'cd /chatbot && exec "$@"' sh "$@" </dev/null || rc=$?
