@@ -81,7 +81,8 @@ else
   LIBS    ?= $(if $(filter Linux,$(shell uname -s)),-ldl)
 endif
 
-PARSING = bytes utf8 think sse delta retry body redact url address markup
+PARSING = bytes utf8 think escape shape sse chat_scan retry body redact url \
+  address markup
 SRC     = $(wildcard src/*.c)
 OBJ     = $(SRC:src/%.c=$(BUILD)/obj/%.o)
 CORE    = $(BUILD)/chatbot/core.so

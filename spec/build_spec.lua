@@ -102,7 +102,7 @@ describe("the build", function()
         { "sse.c", '#include <lua.h>', "includes headers of lua" },
         { "utf8.h", '#include "sse.h"', "includes sse.h, which is above it" },
         { "retry.c", '#include <curl/curl.h>', "includes headers of curl" },
-        { "delta.c", '#include "http.h"', "includes http.h, which is above it" },
+        { "chat_scan.c", '#include "http.h"', "includes http.h, which is above it" },
         { "poller.c", '#include "binding.h"', "includes binding.h, which is above it" },
         { "timers.c", '#ifdef NO_SUCH_SYSTEM\n#include "sse.h"\n#include "http.h"\n#endif',
           "includes http.h, which is above it" },

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "delta.h"
+#include "escape.h"
 
 struct body_kept {
     size_t at; /* behind this many bytes of the text */
@@ -48,7 +48,7 @@ static size_t escape(char c, char *to)
 size_t body_quoted_size(const char *s, size_t n)
 {
     size_t size = n + 2, i = 0;
-    while ((i += delta_plain_run(s + i, n - i)) < n)
+    while ((i += escape_plain_run(s + i, n - i)) < n)
         while (i < n && more(s[i]) != 0)
             size += more(s[i++]);
     return size;
@@ -78,7 +78,7 @@ bool body_quote(struct body *b, const char *s, size_t n)
     char escaped[BODY_ESCAPE];
     bool ok = body_add(b, "\"", 1);
     for (size_t i = 0; ok && i < n;) {
-        size_t run = delta_plain_run(s + i, n - i);
+        size_t run = escape_plain_run(s + i, n - i);
         ok = body_add(b, s + i, run);
         for (i += run; ok && i < n && more(s[i]) != 0; i++)
             ok = body_add(b, escaped, escape(s[i], escaped));
@@ -141,7 +141,7 @@ static size_t read_kept(struct body *b, const struct body_kept *k, char *to,
         to[len++] = '"', i++;
     while (i <= k->n && len < room) {
         const char *s = k->s + i - 1;
-        size_t run = delta_plain_run(s, least(room - len, k->n - i + 1));
+        size_t run = escape_plain_run(s, least(room - len, k->n - i + 1));
         memcpy(to + len, s, run);
         len += run;
         i += run;

@@ -8,6 +8,7 @@
 
 #include "calls.h"
 #include "details.h"
+#include "escape.h"
 #include "failure.h"
 
 #define MAX_CHOICES 128
@@ -98,52 +99,53 @@ static bool is_ours(lua_State *L, struct reply *r, int env, double index)
 /* ---- the plain form ---- */
 
 static enum http_fault add_escaped(struct reply *r, struct reply_text *t,
-                                   const struct delta_text *d)
+                                   const struct escape_text *text)
 {
-    if (d->s == NULL)
+    if (text->s == NULL)
         return FAULT_NONE;
-    if (!d->escaped)
-        return add(r, t, d->s, d->n);
+    if (!text->escaped)
+        return add(r, t, text->s, text->n);
     r->scratch.len = 0;
-    enum bytes_status status = delta_unescape(d, &r->scratch);
+    enum bytes_status status = escape_undo(text, &r->scratch);
     if (status != BYTES_OK)
         return fault_of(status);
     return add(r, t, r->scratch.data, r->scratch.len);
 }
 
 static void set_escaped(lua_State *L, struct reply *r, int env,
-                        const char *name, const struct delta_text *d)
+                        const char *name, const struct escape_text *text)
 {
-    if (d->s == NULL || d->n == 0)
+    if (text->s == NULL || text->n == 0)
         return;
     r->scratch.len = 0;
-    if (delta_unescape(d, &r->scratch) != BYTES_OK)
+    if (escape_undo(text, &r->scratch) != BYTES_OK)
         return;
     lua_pushlstring(L, r->scratch.data, r->scratch.len);
     lua_setfield(L, env, name);
 }
 
 enum http_fault chunk_plain(lua_State *L, struct reply *r, int env,
-                            const struct delta *d)
+                            const struct plain *p)
 {
     if (!r->named) {
-        set_escaped(L, r, env, "id", &d->id);
-        set_escaped(L, r, env, "model", &d->model);
-        r->named = d->id.n > 0 && d->model.n > 0;
+        set_escaped(L, r, env, "id", &p->id);
+        set_escaped(L, r, env, "model", &p->model);
+        r->named = p->id.n > 0 && p->model.n > 0;
     }
-    bool reason = d->finish_reason.n > 0;
-    if (r->choice != 0 &&
-        (d->content.s != NULL || d->reasoning.s != NULL || reason) &&
+    bool reason = p->finish.n > 0;
+    if (r->choice != 0 && (p->text.s != NULL || reason) &&
         !is_ours(L, r, env, 0))
         return FAULT_NONE;
-    enum http_fault fault = add_escaped(r, &r->text, &d->content);
-    r->streamed = r->streamed || d->content.n > 0;
-    if (fault == FAULT_NONE && d->reasoning.s != NULL) {
-        fault = add_escaped(r, &r->reasoning, &d->reasoning);
-        r->thoughts |= d->reasoning.n > 0;
+    enum http_fault fault;
+    if (p->to == PLAIN_REASONING) {
+        fault = add_escaped(r, &r->reasoning, &p->text);
+        r->thoughts |= p->text.n > 0;
+    } else {
+        fault = add_escaped(r, &r->text, &p->text);
+        r->streamed |= p->text.n > 0;
     }
     if (reason) {
-        set_escaped(L, r, env, "finish_reason", &d->finish_reason);
+        set_escaped(L, r, env, "finish_reason", &p->finish);
         note_end(r, true, false);
     }
     return fault;

@@ -9,12 +9,12 @@
 
 #include <stdbool.h>
 
-#include "delta.h"
 #include "reply.h"
+#include "shape.h"
 
-/* Merges what delta_scan found. FAULT_NONE, FAULT_LIMIT or FAULT_MEMORY. */
+/* Merges a plain event. FAULT_NONE, FAULT_LIMIT or FAULT_MEMORY. */
 enum http_fault chunk_plain(lua_State *L, struct reply *r, int env,
-                            const struct delta *d);
+                            const struct plain *p);
 
 /* Merges the table on top of the stack and pops it. False: an error table has
  * been pushed (the chunk said so, or a limit was passed). [-1, +(0|1), m] */

@@ -7,7 +7,7 @@
 #include <math.h>
 
 #include "bytes.h"
-#include "delta.h"
+#include "escape.h"
 
 static const char codec_key; /* registry: a table, see below */
 static const char array_key; /* registry: the metatable of json_array */
@@ -210,7 +210,7 @@ static bool repair(lua_State *L)
     /* room for the result on Lua's side, which frees it whatever happens */
     char *room = lua_newuserdata(L, n);
     bytes_init(&out, n);
-    if (delta_repair(s, n, &out, &changed) != BYTES_OK)
+    if (escape_repair(s, n, &out, &changed) != BYTES_OK)
         changed = false;
     size_t len = changed ? out.len : 0;
     for (size_t i = 0; i < len; i++)

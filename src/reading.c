@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "chat_scan.h"
 #include "chunk.h"
 #include "ending.h"
 #include "failure.h"
@@ -178,7 +179,7 @@ static void decode_event(lua_State *L, struct reply *r, int env, const char *s,
     lua_settop(L, top);
 }
 
-/* Decodes what delta.c does not know, and merges it; what is no object says
+/* Decodes what is not plain, and merges it; what is no object says
  * nothing. [-0, +(0|1), m] */
 static bool take_other(lua_State *L, struct reply *r, int env, const char *s,
                        size_t n, bool last)
@@ -199,21 +200,22 @@ static bool take_other(lua_State *L, struct reply *r, int env, const char *s,
     return chunk_merge(L, r, env);
 }
 
-/* One JSON text of the stream. False: an error table is pushed. `last`: the
- * stream ended inside this event. [-0, +(0|1), m] */
-static bool take_json(lua_State *L, struct reply *r, int env, const char *s,
-                      size_t n, bool last)
+/* The data of one event. False: an error table is pushed. `last`: the stream
+ * ended inside this event. [-0, +(0|1), m] */
+static bool take_data(lua_State *L, struct reply *r, int env,
+                      const struct sse_event *ev, bool last)
 {
-    struct delta d;
+    const char *s = ev->data;
+    size_t n = ev->data_len, same = r->shape.text;
+    struct plain p;
     bool was = r->finished;
     r->content = false;
-    size_t same = r->shape.text;
-    bool plain = delta_same(&r->shape, r->last.data, s, n, &d);
+    bool plain = shape_same(&r->shape, r->last.data, s, n, &p);
     if (!plain) {
-        plain = delta_scan(s, n, &d) == DELTA_PLAIN;
+        plain = chat_scan(ev, &p);
         same = r->shape.text = 0;
         if (plain)
-            delta_learn(&r->shape, s, n, &d);
+            shape_learn(&r->shape, s, n, &p);
     }
     if (!plain) {
         if (!take_other(L, r, env, s, n, last))
@@ -221,7 +223,7 @@ static bool take_json(lua_State *L, struct reply *r, int env, const char *s,
     } else {
         if (r->eventful)
             decode_event(L, r, env, s, n);
-        enum http_fault fault = chunk_plain(L, r, env, &d);
+        enum http_fault fault = chunk_plain(L, r, env, &p);
         if (fault != FAULT_NONE) {
             failure_push(L, fault,
                          fault == FAULT_LIMIT
@@ -281,7 +283,7 @@ static bool take_event(lua_State *L, struct reply *r, int env,
         r->finished = r->ended = true;
         return true;
     }
-    return take_json(L, r, env, ev->data, ev->data_len, last);
+    return take_data(L, r, env, ev, last);
 }
 
 /* Takes the events out, as many as there is time for. False: an error table is

@@ -2,9 +2,9 @@
  * reading.h - what has arrived becomes text, and in the end a verdict.
  *
  * The one place where bytes turn into text: events are taken out of the
- * request and handed to delta.c, or to JSON and chunk.c. A stream is complete
- * only when finish_reason or [DONE] was seen, however well the connection
- * ended.
+ * request; plain ones are scanned, the others decoded and merged. A stream is
+ * complete only when finish_reason or [DONE] was seen, however well the
+ * connection ended.
  */
 #ifndef CHATBOT_READING_H
 #define CHATBOT_READING_H

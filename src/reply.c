@@ -35,7 +35,7 @@ static void drop_texts(struct reply *r)
                                  &r->refusal.bytes, &r->scratch, &r->last};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         bytes_free(all[i]);
-    r->shape = (struct delta_shape){0}; /* that of `last`, which is gone */
+    r->shape = (struct shape){0}; /* that of `last`, which is gone */
     r->given = r->reasoning_given = 0;
 }
 

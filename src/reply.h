@@ -17,8 +17,8 @@
 
 #include "binding.h"
 #include "bytes.h"
-#include "delta.h"
 #include "redact.h"
+#include "shape.h"
 #include "think.h"
 #include "utf8.h"
 
@@ -81,12 +81,12 @@ struct reply {
     size_t blanks;      /* bytes at the head that tell nothing of the form */
     size_t given;       /* bytes of `text` that were handed out */
     size_t reasoning_given;
-    struct bytes scratch;     /* an unescaped piece */
-    struct bytes last;        /* the last event, for `raw` */
-    struct delta_shape shape; /* of `last` */
-    struct redact secret;     /* of the request: the server may echo it */
-    size_t kept;              /* bytes that went into Lua tables */
-    size_t event_len;         /* of the event that is being merged */
+    struct bytes scratch; /* an unescaped piece */
+    struct bytes last;    /* the last event, for `raw` */
+    struct shape shape;   /* of `last` */
+    struct redact secret; /* of the request: the server may echo it */
+    size_t kept;          /* bytes that went into Lua tables */
+    size_t event_len;     /* of the event that is being merged */
     int http_status, attempts;
 };
 

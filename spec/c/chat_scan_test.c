@@ -1,17 +1,18 @@
 /*
- * delta_test.c - the scan of one chunk. What it accepts is in one table with
- * the five strings it must find, what it must refuse in another. Every input
- * ends at a guard page; each beginning of a good input must be refused.
+ * chat_scan_test.c - the scan of one chunk, and of the next one by its shape.
+ * What it accepts is in one table with the five strings it must find, what it
+ * must refuse in another. Every input ends at a guard page; each beginning of a
+ * good input must be refused.
  */
 #define _DEFAULT_SOURCE
-#include "delta.h"
+#include "chat_scan.h"
+#include "escape.h"
 #include "guard.h"
 #include "test.h"
-#include "utf8.h"
 
 #define NONE NULL
 
-struct plain {
+struct row {
     const char *in;
     const char *content, *reasoning, *finish_reason, *id, *model;
 };
@@ -19,7 +20,7 @@ struct plain {
 /* A chunk with `delta` as its delta. */
 #define DELTA(delta) "{\"choices\":[{\"index\":0,\"delta\":" delta "}]}"
 
-static const struct plain PLAIN[] = {
+static const struct row PLAIN[] = {
     {"{\"id\":\"c-1\",\"object\":\"chat.completion.chunk\",\"created\":"
      "1741569952,\"model\":\"gpt-4.1\",\"service_tier\":\"default\","
      "\"system_fingerprint\":\"fp_1\",\"choices\":[{\"index\":0,\"delta\":"
@@ -183,6 +184,8 @@ static const char *const OTHER[] = {
     DELTA("{\"role\":1}"),
     DELTA("{\"reasoning\":\"a\",\"reasoning_content\":\"a\"}"),
     DELTA("{\"reasoning_content\":\"a\",\"reasoning\":\"a\"}"),
+    DELTA("{\"content\":\"a\",\"reasoning\":\"b\"}"),
+    DELTA("{\"reasoning\":\"b\",\"content\":\"a\"}"),
     DELTA("{\"reasoning\":null,\"reasoning\":null}"),
     DELTA("{\"reasoning\":[]}"),
     DELTA("{\"refusal\":\"no\"}"),
@@ -242,47 +245,56 @@ static const char *const OTHER[] = {
 
 static struct bytes out;
 
-static enum delta_status scan(const char *in, size_t n, struct delta *d)
+static bool scan_at(const char *in, size_t n, struct plain *p)
 {
-    memset(d, 0xA5, sizeof *d); /* the answer must not depend on it */
-    return delta_scan(guard_copy(in, n), n, d);
+    const struct sse_event ev = {.type = "", .data = in, .data_len = n};
+
+    return chat_scan(&ev, p);
 }
 
-static void check_text(const struct delta_text *t, const char *want)
+static bool scan(const char *in, size_t n, struct plain *p)
+{
+    memset(p, 0xA5, sizeof *p); /* the answer must not depend on it */
+    return scan_at(guard_copy(in, n), n, p);
+}
+
+static void check_text(const struct escape_text *t, const char *want)
 {
     if (want == NULL) {
         CHECK(t->s == NULL);
         out.len = 0;
-        CHECK(delta_unescape(t, &out) == BYTES_OK && out.len == 0);
+        CHECK(escape_undo(t, &out) == BYTES_OK && out.len == 0);
         return;
     }
     if (!CHECK(t->s != NULL))
         return;
     CHECK(t->escaped == (memchr(t->s, '\\', t->n) != NULL));
     /* Also when the text ends where memory ends. */
-    struct delta_text copy = *t;
+    struct escape_text copy = *t;
     copy.s = guard_copy_to(1, t->s, t->n);
     out.len = 0;
-    CHECK(delta_unescape(&copy, &out) == BYTES_OK);
+    CHECK(escape_undo(&copy, &out) == BYTES_OK);
     CHECK(test_same(out.data, out.len, want, strlen(want)));
 }
 
-static void check_plain(const char *in, size_t n, const struct plain *want)
+static void check_plain(const char *in, size_t n, const struct row *want)
 {
-    struct delta d;
+    struct plain d;
 
-    if (!CHECK(scan(in, n, &d) == DELTA_PLAIN))
+    if (!CHECK(scan(in, n, &d)))
         return;
-    check_text(&d.content, want->content);
-    check_text(&d.reasoning, want->reasoning);
-    check_text(&d.finish_reason, want->finish_reason);
+    CHECK((d.to == PLAIN_REASONING) == (want->reasoning != NULL));
+    CHECK(want->reasoning == NULL || want->content == NULL);
+    check_text(&d.text,
+               d.to == PLAIN_REASONING ? want->reasoning : want->content);
+    check_text(&d.finish, want->finish_reason);
     check_text(&d.id, want->id);
     check_text(&d.model, want->model);
 }
 
 static void accepts_what_is_plain(void)
 {
-    struct delta d;
+    struct plain d;
 
     for (size_t i = 0; i < sizeof PLAIN / sizeof *PLAIN; i++) {
         const char *in = PLAIN[i].in;
@@ -294,19 +306,19 @@ static void accepts_what_is_plain(void)
         while (strchr(" \r\n", in[end - 1]) != NULL)
             end--;
         for (size_t k = 0; k < end; k++)
-            CHECK(scan(in, k, &d) == DELTA_OTHER);
-        CHECK(scan(in, n + 1, &d) == DELTA_OTHER); /* with its NUL */
+            CHECK(!scan(in, k, &d));
+        CHECK(!scan(in, n + 1, &d)); /* with its NUL */
     }
     test_case = "";
 }
 
 static void refuses_what_is_not(void)
 {
-    struct delta d;
+    struct plain d;
 
     for (size_t i = 0; i < sizeof OTHER / sizeof *OTHER; i++) {
         test_case = OTHER[i];
-        CHECK(scan(OTHER[i], strlen(OTHER[i]), &d) == DELTA_OTHER);
+        CHECK(!scan(OTHER[i], strlen(OTHER[i]), &d));
     }
     test_case = "";
 }
@@ -314,7 +326,7 @@ static void refuses_what_is_not(void)
 /* A NUL is never part of plain JSON. */
 static void refuses_nul_anywhere(void)
 {
-    struct delta d;
+    struct plain d;
     char copy[1024];
 
     for (size_t i = 0; i < sizeof PLAIN / sizeof *PLAIN; i++) {
@@ -322,7 +334,7 @@ static void refuses_nul_anywhere(void)
         for (size_t k = 0; k < n; k++) {
             memcpy(copy, PLAIN[i].in, n);
             copy[k] = '\0';
-            CHECK(scan(copy, n, &d) == DELTA_OTHER);
+            CHECK(!scan(copy, n, &d));
         }
     }
 }
@@ -333,21 +345,21 @@ static void reads_strings_of_any_length(void)
     static const char HEAD[] = "{\"choices\":[],\"id\":\"", TAIL[] = "\"}";
     const size_t head = sizeof HEAD - 1;
     char in[256];
-    struct delta d;
+    struct plain d;
 
     for (size_t n = 0; n < 100; n++) {
         size_t len = head + n + sizeof TAIL - 1;
         memcpy(in, HEAD, head);
         memset(in + head, 'x', n);
         memcpy(in + head + n, TAIL, sizeof TAIL - 1);
-        CHECK(scan(in, len, &d) == DELTA_PLAIN && d.id.n == n && !d.id.escaped);
+        CHECK(scan(in, len, &d) && d.id.n == n && !d.id.escaped);
         for (size_t k = 0; k < n; k++) {
             for (int c = 1; c < 256; c++) {
                 if (k + 4 < n && k > 4 && c > 0x22 && c != '\\')
                     continue;
                 in[head + k] = (char)c;
                 bool good = c >= 0x20 && c != '"' && c != '\\';
-                CHECK((scan(in, len, &d) == DELTA_PLAIN) == good);
+                CHECK(scan(in, len, &d) == good);
                 if (good)
                     CHECK(d.id.n == n);
             }
@@ -355,8 +367,7 @@ static void reads_strings_of_any_length(void)
         }
         for (size_t k = 0; k + 1 < n; k++) {
             memcpy(in + head + k, "\\n", 2);
-            CHECK(scan(in, len, &d) == DELTA_PLAIN && d.id.n == n &&
-                  d.id.escaped);
+            CHECK(scan(in, len, &d) && d.id.n == n && d.id.escaped);
             memcpy(in + head + k, "xx", 2);
         }
     }
@@ -367,7 +378,7 @@ static void survives_random_changes(void)
 {
     static const char BYTES[] = "{}[]\",:\\u0n -.eE\t\x80\xFF";
     char copy[1024];
-    struct delta d;
+    struct plain d;
 
     for (int round = 0; round < 200000; round++) {
         const char *in =
@@ -377,41 +388,34 @@ static void survives_random_changes(void)
         for (uint32_t k = 1 + test_random() % 3; k > 0; k--)
             copy[test_random() % n] = BYTES[test_random() % (sizeof BYTES - 1)];
         n -= test_random() % 4 == 0 ? test_random() % n : 0;
-        if (scan(copy, n, &d) == DELTA_OTHER)
+        if (!scan(copy, n, &d))
             continue;
-        CHECK(
-            d.content.s == NULL ||
-            (d.content.n < n && delta_unescape(&d.content, &out) == BYTES_OK));
+        CHECK(d.text.s == NULL ||
+              (d.text.n < n && escape_undo(&d.text, &out) == BYTES_OK));
         out.len = 0;
     }
 }
 
-/* What delta_same says of `after` must be what delta_scan says, and what is
- * learned on the way what delta_learn learns. True when it said yes. */
+/* What shape_same says of `after` must be what chat_scan says, and what is
+ * learned on the way what shape_learn learns. True when it said yes. */
 static bool check_same(const char *before, size_t m, const char *after,
                        size_t n)
 {
-    struct delta_shape shape = {0}, again = {0};
-    struct delta d, whole;
+    struct shape shape = {0}, again = {0};
+    struct plain p, whole;
 
-    if (delta_scan(before, m, &d) != DELTA_PLAIN)
+    if (!scan_at(before, m, &p))
         return false;
-    delta_learn(&shape, before, m, &d);
+    shape_learn(&shape, before, m, &p);
     const char *kept = guard_copy(before, m);
-    if (!delta_same(&shape, kept, guard_copy_to(1, after, n), n, &d))
+    if (!shape_same(&shape, kept, guard_copy_to(1, after, n), n, &p))
         return false;
-    CHECK(delta_scan(after, n, &whole) == DELTA_PLAIN);
-    const struct delta_text *t = &d.content, *w = &whole.content;
-    if (shape.reasoning) {
-        CHECK(w->n == 0);
-        t = &d.reasoning;
-        w = &whole.reasoning;
-    } else {
-        CHECK(whole.reasoning.n == 0);
-    }
+    CHECK(scan_at(after, n, &whole));
+    const struct escape_text *t = &p.text, *w = &whole.text;
+    CHECK(p.to == shape.to && (whole.to == p.to || w->n == 0));
     CHECK(t->escaped == w->escaped && test_same(t->s, t->n, w->s, w->n));
-    CHECK(d.finish_reason.s == NULL && whole.finish_reason.n == 0);
-    delta_learn(&again, after, n, &whole);
+    CHECK(p.finish.s == NULL && whole.finish.n == 0);
+    shape_learn(&again, after, n, &whole);
     CHECK(again.text == shape.text || w->n == 0);
     CHECK(w->n == 0 || (again.text_end == shape.text_end &&
                         again.padding == shape.padding && again.len == n));
@@ -438,6 +442,8 @@ static void knows_the_next_event_by_the_last(void)
         {DELTA("{\"reasoning\":\"a\"}"), DELTA("{\"reasoning\":\"b\"}"), true},
         {DELTA("{\"content\":\"\",\"reasoning\":\"a\"}"),
          DELTA("{\"content\":\"\",\"reasoning\":\"bc\"}"), true},
+        {DELTA("{\"content\":\"\",\"reasoning\":\"a\"}"),
+         DELTA("{\"content\":\"\",\"reasoning\":\"\"}"), true},
         {DELTA("{\"content\":\"x\",\"reasoning\":\"a\"}"),
          DELTA("{\"content\":\"x\",\"reasoning\":\"a\"}"), false},
         {"{\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"obfuscation\":"
@@ -503,103 +509,6 @@ static void never_takes_another_for_the_same(void)
     CHECK(same > 1000);
 }
 
-static void unescape_keeps_the_limit(void)
-{
-    static const char TEXT[] = "ab\\u3042\\ud83d\\ude00\\n";
-    const struct delta_text t = {TEXT, sizeof TEXT - 1, true};
-    struct bytes small;
-
-    for (size_t max = 0; max <= 13; max++) {
-        bytes_init(&small, max);
-        enum bytes_status status = bytes_append(&small, "xyz", 3);
-        enum bytes_status want = max < 13 ? BYTES_LIMIT : BYTES_OK;
-        CHECK(delta_unescape(&t, &small) == want);
-        CHECK(small.len == (status != BYTES_OK ? 0u : max < 13 ? 3u : 13u));
-        bytes_free(&small);
-    }
-}
-
-static const struct {
-    const char *in, *want; /* NULL: not changed */
-} REPAIR[] = {
-    {"", NULL},
-    {"{\"a\":1}", NULL},
-    {"\"\\ud83d\\ude00\"", NULL},
-    {"\"\\uD83D\\uDE00\"", NULL},
-    {"\"\\ud83d\"", "\"\xED\xA0\xBD\""},
-    {"\"\\ude00\"", "\"\xED\xB8\x80\""},
-    {"\"a\\ud83dz\"", "\"a\xED\xA0\xBDz\""},
-    {"\"\\ud83d\\ud83d\\ude00\"", "\"\xED\xA0\xBD\\ud83d\\ude00\""},
-    {"\"\\ud83d\\ude00\\ude00\"", "\"\\ud83d\\ude00\xED\xB8\x80\""},
-    {"\"\\ud83d\",\"\\ude00\"", "\"\xED\xA0\xBD\",\"\xED\xB8\x80\""},
-    {"\"\\ud83d\\n\"", "\"\xED\xA0\xBD\\n\""},
-    {"\"\\ud83d\\\\ude00\"", "\"\xED\xA0\xBD\\\\ude00\""},
-    {"\"\\\\ud83d\"", NULL},
-    {"\"\\\\\\ud83d\"", "\"\\\\\xED\xA0\xBD\""},
-    {"\"\\\"\\ud83d\"", "\"\\\"\xED\xA0\xBD\""},
-    {"\"\\ud7ff\\ue000\"", NULL},
-    {"\"\\udbff\\udc00\"", NULL},
-    {"\"\\ud800\"", "\"\xED\xA0\x80\""},
-    {"\"\\udfff\"", "\"\xED\xBF\xBF\""},
-    {"\\ud83d", NULL},
-    {"\"a\"\\ud83d\"\\ud83d\"", "\"a\"\\ud83d\"\xED\xA0\xBD\""},
-    {"{\"\\udc00\":[\"\\ud83d\"]}", "{\"\xED\xB0\x80\":[\"\xED\xA0\xBD\"]}"},
-    {"\"\\ud83", NULL},
-    {"\"\\ud83d", "\"\xED\xA0\xBD"},
-    {"\"\\ud83d\\", "\"\xED\xA0\xBD\\"},
-    {"\"\\ud83d\\ude0", "\"\xED\xA0\xBD\\ude0"},
-    {"\"\\", NULL},
-    {"\"\\u", NULL},
-    {"\"\\ud83x\"", NULL},
-};
-
-static void repairs_lone_halves(void)
-{
-    for (size_t i = 0; i < sizeof REPAIR / sizeof *REPAIR; i++) {
-        const char *in = REPAIR[i].in;
-        const char *want = REPAIR[i].want != NULL ? REPAIR[i].want : in;
-        size_t n = strlen(in), want_n = strlen(want);
-        bool changed = REPAIR[i].want == NULL;
-
-        test_case = in;
-        out.len = 0;
-        CHECK(bytes_append(&out, "<", 1) == BYTES_OK);
-        CHECK(delta_repair(guard_copy(in, n), n, &out, &changed) == BYTES_OK);
-        CHECK(test_same(out.data + 1, out.len - 1, want, want_n));
-        CHECK(changed == (REPAIR[i].want != NULL));
-
-        for (size_t max = 0; max < want_n; max++) {
-            struct bytes small;
-            bytes_init(&small, max);
-            CHECK(delta_repair(in, n, &small, &changed) == BYTES_LIMIT);
-            CHECK(small.len == 0);
-            bytes_free(&small);
-        }
-    }
-    test_case = "";
-}
-
-/* Halves that two chunks share: delta_unescape and utf8_feed in a row. */
-static void halves_meet_across_chunks(void)
-{
-    static const char *const TEXTS[] = {"a\\ud83d", "\\ude00b\\ud83d", "z"};
-    struct utf8 u = {{0}, 0};
-    struct bytes text;
-
-    bytes_init(&text, 100);
-    for (size_t i = 0; i < 3; i++) {
-        const struct delta_text t = {TEXTS[i], strlen(TEXTS[i]), i < 2};
-        out.len = 0;
-        CHECK(delta_unescape(&t, &out) == BYTES_OK);
-        CHECK(utf8_feed(&u, out.data, out.len, &text) == BYTES_OK);
-    }
-    CHECK(test_same(text.data, text.len,
-                    "a\xF0\x9F\x98\x80"
-                    "b\xEF\xBF\xBDz",
-                    10));
-    bytes_free(&text);
-}
-
 int main(void)
 {
     test_begin();
@@ -612,9 +521,6 @@ int main(void)
     RUN(survives_random_changes);
     RUN(knows_the_next_event_by_the_last);
     RUN(never_takes_another_for_the_same);
-    RUN(unescape_keeps_the_limit);
-    RUN(repairs_lone_halves);
-    RUN(halves_meet_across_chunks);
     bytes_free(&out);
     return test_summary();
 }

@@ -1,13 +1,13 @@
 /*
- * fuzz_delta.c - libFuzzer: delta_scan and lua-cjson agree. What is DELTA_PLAIN
+ * fuzz_chat_scan.c - libFuzzer: chat_scan and lua-cjson agree. What is plain
  * is decoded by cjson (lone halves repaired first), and gives the same five
  * strings; all else in it that could mean something is absent or null. And
- * delta_same says of an event, knowing the one before, what delta_scan says.
+ * shape_same says of an event, knowing the one before, what chat_scan says.
  *
  *     clang -g -O1 -fsanitize=fuzzer,address,undefined -Isrc \
- *         -I/usr/include/lua5.4 spec/c/fuzz_delta.c src/delta.c src/bytes.c \
- *         -llua5.4 -o fuzz_delta
- *     LUA_CPATH=/usr/lib/x86_64-linux-gnu/lua/5.4/?.so ./fuzz_delta corpus/
+ *         -I/usr/include/lua5.4 spec/c/fuzz_chat_scan.c src/chat_scan.c
+ * src/escape.c src/shape.c src/bytes.c \ -llua5.4 -o fuzz_chat_scan
+ *     LUA_CPATH=/usr/lib/x86_64-linux-gnu/lua/5.4/?.so ./fuzz_chat_scan corpus/
  *
  * An input is up to EVENTS events, with the byte 1E between them. One that
  * begins with `~` is only the inside of a string: the content of a plain chunk.
@@ -22,7 +22,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "delta.h"
+#include "chat_scan.h"
+#include "escape.h"
 #include "guard.h"
 
 #define EVENTS 8
@@ -71,9 +72,14 @@ static const char CHECKER[] =
     "  if reason and not plain[reason] then return 'reason' end\n"
     "  if value(choice.finish_reason) ~= finish then return 'finish' end\n"
     "  local delta = value(choice.delta) or {}\n"
-    "  if value(delta.content) ~= content then return 'content' end\n"
+    "  local c = value(delta.content)\n"
+    "  if c ~= content and (content or c ~= '') then return 'content' end\n"
     "  local a, b = value(delta.reasoning), value(delta.reasoning_content)\n"
-    "  if a and b or (a or b) ~= reasoning then return 'reasoning' end\n"
+    "  local r = a or b\n"
+    "  if a and b or r ~= reasoning and (reasoning or r ~= '') then\n"
+    "    return 'reasoning'\n"
+    "  end\n"
+    "  if (c or r) and not (content or reasoning) then return 'text' end\n"
     "  local known = {content = 1, reasoning = 1, reasoning_content = 1,\n"
     "    role = 1}\n"
     "  for k, v in pairs(delta) do\n"
@@ -100,7 +106,7 @@ static void start(void)
         die(lua_tostring(L, -1));
 }
 
-static void push_text(const struct delta_text *t)
+static void push_text(const struct escape_text *t)
 {
     struct bytes out;
 
@@ -109,30 +115,32 @@ static void push_text(const struct delta_text *t)
         return;
     }
     bytes_init(&out, SIZE_MAX);
-    if (delta_unescape(t, &out) != BYTES_OK || out.len > t->n ||
+    if (escape_undo(t, &out) != BYTES_OK || out.len > t->n ||
         (!t->escaped && out.len != t->n))
         die("unescape");
     lua_pushlstring(L, out.data, out.len);
     bytes_free(&out);
 }
 
-/* Compares with the decoder. */
-static void check(const char *json, size_t n, const struct delta *d)
+/* Compares with the decoder. Where there are two texts, one of them is empty,
+ * and is not told. */
+static void check(const char *json, size_t n, const struct plain *d)
 {
+    const struct escape_text none = {.s = NULL};
     struct bytes repaired;
     bool changed;
 
     bytes_init(&repaired, SIZE_MAX);
-    if (delta_repair(json, n, &repaired, &changed) != BYTES_OK ||
+    if (escape_repair(json, n, &repaired, &changed) != BYTES_OK ||
         repaired.len > n || changed != (repaired.len != n))
         die("repair");
     if (d != NULL) {
         lua_settop(L, 1);
         lua_pushvalue(L, 1);
         lua_pushlstring(L, repaired.data, repaired.len);
-        push_text(&d->content);
-        push_text(&d->reasoning);
-        push_text(&d->finish_reason);
+        push_text(d->to == PLAIN_TEXT ? &d->text : &none);
+        push_text(d->to == PLAIN_REASONING ? &d->text : &none);
+        push_text(&d->finish);
         push_text(&d->id);
         push_text(&d->model);
         if (lua_pcall(L, 6, 1, 0) != LUA_OK || !lua_isnil(L, -1))
@@ -212,7 +220,7 @@ static const char *const TOKENS[] = {
 /* The last event and its shape, as reading.c keeps them. */
 struct known {
     struct bytes last;
-    struct delta_shape shape;
+    struct shape shape;
     struct bytes id, model; /* of the last plain event */
 };
 
@@ -228,7 +236,7 @@ static void make(struct bytes *text, const struct known *k, const uint8_t *part,
 {
     static const char HEAD[] = "{\"choices\":[{\"delta\":{\"content\":\"";
     static const char TAIL[] = "\"}}]}";
-    const struct delta_shape *shape = &k->shape;
+    const struct shape *shape = &k->shape;
     const char *last = k->last.data;
 
     if (n > 0 && part[0] == '~') {
@@ -255,53 +263,51 @@ static void make(struct bytes *text, const struct known *k, const uint8_t *part,
     }
 }
 
-static bool equal(const struct delta_text *a, const struct delta_text *b)
+static bool equal(const struct escape_text *a, const struct escape_text *b)
 {
     return a->s == b->s && a->n == b->n && a->escaped == b->escaped;
 }
 
-static bool holds(const struct bytes *b, const struct delta_text *t)
+static bool holds(const struct bytes *b, const struct escape_text *t)
 {
     return b->len == t->n && (t->n == 0 || memcmp(b->data, t->s, t->n) == 0);
 }
 
-static void keep(struct bytes *b, const struct delta_text *t)
+static void keep(struct bytes *b, const struct escape_text *t)
 {
     b->len = 0;
     add(b, t->s, t->n);
 }
 
-/* `same` is what delta_same has found, `d` what delta_scan finds. */
-static void check_same(const struct known *k, const struct delta *same,
-                       const struct delta *d)
+/* `same` is what shape_same has found, `d` what chat_scan finds. */
+static void check_same(const struct known *k, const struct plain *same,
+                       const struct plain *d)
 {
-    bool reasoning = k->shape.reasoning;
-
-    if (!equal(reasoning ? &same->reasoning : &same->content,
-               reasoning ? &d->reasoning : &d->content))
-        die("same: text");
-    if ((reasoning ? same->content : same->reasoning).s != NULL ||
-        (reasoning ? d->content : d->reasoning).n > 0)
+    if (same->to != k->shape.to)
         die("same: another text");
-    if (same->finish_reason.s != NULL || d->finish_reason.n > 0)
-        die("same: finish_reason");
+    if (d->to != same->to ? same->text.n + d->text.n > 0
+                          : !equal(&same->text, &d->text))
+        die("same: text");
+    if (same->finish.s != NULL || d->finish.n > 0)
+        die("same: finish");
     if (same->id.s != NULL || same->model.s != NULL || !holds(&k->id, &d->id) ||
         !holds(&k->model, &d->model))
         die("same: id or model");
 }
 
-/* Takes an event as take_json in reading.c does. */
+/* Takes an event as take_data in reading.c does. */
 static void take(struct known *k, const char *json, size_t n)
 {
-    struct delta d, same;
-    struct delta_shape before;
+    struct plain d, same;
+    struct shape before;
     size_t from = k->shape.text;
     const char *last = guard_copy_to(1, k->last.data, k->last.len);
 
-    bool plain = delta_scan(json, n, &d) == DELTA_PLAIN;
+    const struct sse_event ev = {.type = "", .data = json, .data_len = n};
+    bool plain = chat_scan(&ev, &d);
     check(json, n, plain ? &d : NULL);
     memcpy(&before, &k->shape, sizeof before);
-    if (delta_same(&k->shape, last, json, n, &same)) {
+    if (shape_same(&k->shape, last, json, n, &same)) {
         if (!plain)
             die("same, but not plain");
         check_same(k, &same, &d);
@@ -312,7 +318,7 @@ static void take(struct known *k, const char *json, size_t n)
             die("not the same, but another shape");
         from = k->shape.text = 0;
         if (plain)
-            delta_learn(&k->shape, json, n, &d);
+            shape_learn(&k->shape, json, n, &d);
     }
     if (plain) {
         keep(&k->id, &d.id);
