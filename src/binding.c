@@ -38,6 +38,15 @@ void binding_own_table(lua_State *L, int t, const char *name)
     lua_setfield(L, t, name);
 }
 
+bool binding_table(lua_State *L, const char *name)
+{
+    lua_getfield(L, -1, name);
+    if (lua_istable(L, -1))
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
 const char *binding_text(lua_State *L, const char *name)
 {
     lua_getfield(L, -1, name);

@@ -19,6 +19,9 @@
 /* Pushes t[name], a table that is made when it is not there. [-0, +1, m] */
 void binding_own_table(lua_State *L, int t, const char *name);
 
+/* Pushes top[name] when it is a table. [-0, +(0|1), m] */
+bool binding_table(lua_State *L, const char *name);
+
 /* Pushes top[name] and returns it when it is a string that is not empty; else
  * NULL. [-0, +(0|1), m] */
 const char *binding_text(lua_State *L, const char *name);

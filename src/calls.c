@@ -275,7 +275,7 @@ static bool take_fragment(lua_State *L, int env)
     return true;
 }
 
-bool calls_take(lua_State *L, struct reply *r, int env)
+bool calls_take(lua_State *L, struct answer *a, int env)
 {
     int n = (int)lua_rawlen(L, -1);
     bool any = false;
@@ -286,7 +286,7 @@ bool calls_take(lua_State *L, struct reply *r, int env)
             any = true;
         lua_pop(L, 1);
     }
-    r->called = r->called || any;
+    a->called = a->called || any;
     return any;
 }
 
@@ -300,19 +300,19 @@ static bool is_utf8(lua_State *L, int i)
 }
 
 /* Pushes the string on top with U+FFFD for what is not UTF-8. [-0, +1, m] */
-static void push_utf8(lua_State *L, struct reply *r)
+static void push_utf8(lua_State *L, struct answer *a)
 {
     struct utf8 utf8 = {.len = 0};
     size_t n;
     const char *s = lua_tolstring(L, -1, &n);
-    r->scratch.len = 0;
-    if (utf8_feed(&utf8, s, n, &r->scratch) != BYTES_OK ||
-        utf8_finish(&utf8, &r->scratch) != BYTES_OK)
-        reply_no_memory(L, r);
-    lua_pushlstring(L, r->scratch.data, r->scratch.len);
+    a->scratch.len = 0;
+    if (utf8_feed(&utf8, s, n, &a->scratch) != BYTES_OK ||
+        utf8_finish(&utf8, &a->scratch) != BYTES_OK)
+        answer_no_memory(L, a);
+    lua_pushlstring(L, a->scratch.data, a->scratch.len);
 }
 
-void calls_make_sendable(lua_State *L, struct reply *r)
+void calls_make_sendable(lua_State *L, struct answer *a)
 {
     luaL_checkstack(L, 6, NULL);
     lua_pushnil(L);
@@ -323,9 +323,9 @@ void calls_make_sendable(lua_State *L, struct reply *r)
             lua_pushnil(L);
             lua_rawset(L, -5);
         } else if (lua_istable(L, -1)) {
-            calls_make_sendable(L, r);
+            calls_make_sendable(L, a);
         } else if (lua_type(L, -1) == LUA_TSTRING && !is_utf8(L, -1)) {
-            push_utf8(L, r);
+            push_utf8(L, a);
             lua_pushvalue(L, -3); /* table, key, value, new, key */
             lua_insert(L, -2);
             lua_rawset(L, -5);
@@ -335,43 +335,43 @@ void calls_make_sendable(lua_State *L, struct reply *r)
 }
 
 /* Joins the pieces in the list on top in the scratch. [-0, +0, m] */
-static void join(lua_State *L, struct reply *r)
+static void join(lua_State *L, struct answer *a)
 {
     struct utf8 utf8 = {.len = 0};
     int n = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : 0;
-    r->scratch.len = 0;
+    a->scratch.len = 0;
     for (int k = 1; k <= n; k++) {
         size_t len;
         lua_rawgeti(L, -1, k);
         const char *s = lua_tolstring(L, -1, &len);
-        if (utf8_feed(&utf8, s, len, &r->scratch) != BYTES_OK)
-            reply_no_memory(L, r);
+        if (utf8_feed(&utf8, s, len, &a->scratch) != BYTES_OK)
+            answer_no_memory(L, a);
         lua_pop(L, 1);
     }
-    if (utf8_finish(&utf8, &r->scratch) != BYTES_OK)
-        reply_no_memory(L, r);
+    if (utf8_finish(&utf8, &a->scratch) != BYTES_OK)
+        answer_no_memory(L, a);
 }
 
-void calls_push_joined(lua_State *L, struct reply *r)
+void calls_push_joined(lua_State *L, struct answer *a)
 {
-    join(L, r);
-    lua_pushlstring(L, r->scratch.len > 0 ? r->scratch.data : "",
-                    r->scratch.len);
+    join(L, a);
+    lua_pushlstring(L, a->scratch.len > 0 ? a->scratch.data : "",
+                    a->scratch.len);
 }
 
 /* Pushes the arguments, of which the pieces are on top; what stands for none is
  * an empty object. [-0, +1, m] */
-static void push_arguments(lua_State *L, struct reply *r)
+static void push_arguments(lua_State *L, struct answer *a)
 {
-    join(L, r);
-    const char *s = r->scratch.data;
-    size_t len = r->scratch.len;
+    join(L, a);
+    const char *s = a->scratch.data;
+    size_t len = a->scratch.len;
     if (len > 0)
         utf8_strip(&s, &len);
     if (len == 0 || (len == 4 && memcmp(s, "null", 4) == 0))
         lua_pushliteral(L, "{}");
     else
-        lua_pushlstring(L, r->scratch.data, r->scratch.len);
+        lua_pushlstring(L, a->scratch.data, a->scratch.len);
 }
 
 /* Adds the ids of the calls in the list on top to the set at `ids`.
@@ -455,7 +455,7 @@ static void give_ids(lua_State *L, int env)
     lua_settop(L, calls);
 }
 
-void calls_finish(lua_State *L, struct reply *r, int env)
+void calls_finish(lua_State *L, struct answer *a, int env)
 {
     int top = lua_gettop(L);
     luaL_checkstack(L, 8, NULL);
@@ -472,10 +472,10 @@ void calls_finish(lua_State *L, struct reply *r, int env)
         bool named = !lua_isnil(L, -1);
         lua_pop(L, 1);
         lua_rawgeti(L, top + 3, i);
-        push_arguments(L, r);
+        push_arguments(L, a);
         lua_setfield(L, -3, "arguments");
         lua_pop(L, 2);
-        calls_make_sendable(L, r);
+        calls_make_sendable(L, a);
         if (named)
             lua_rawseti(L, top + 2, ++kept);
         else

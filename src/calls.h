@@ -12,25 +12,25 @@
 
 #include <stdbool.h>
 
-#include "reply.h"
+#include "answer.h"
 
 /* Merges the fragments in the list on top. A fragment opens a call when it
  * brings a name, and there is none in the place that its index names, or that
  * one has another id, or whole arguments; without an index any name opens one,
  * and what has no name goes on with the last. True when something came of it.
  * [-0, +0, m] */
-bool calls_take(lua_State *L, struct reply *r, int env);
+bool calls_take(lua_State *L, struct answer *a, int env);
 
 /* The table on top will be sent back, and JSON must be able to hold it: strings
  * become UTF-8; keys that are not, and infinite numbers, go. [-0, +0, m] */
-void calls_make_sendable(lua_State *L, struct reply *r);
+void calls_make_sendable(lua_State *L, struct answer *a);
 
 /* Pushes the text of the pieces in the list on top, as UTF-8. [-0, +1, m] */
-void calls_push_joined(lua_State *L, struct reply *r);
+void calls_push_joined(lua_State *L, struct answer *a);
 
 /* Joins the arguments, drops calls that never got a name, and gives the others
  * ids that the conversation has not. Pushes the list, or nil when there is
  * none. [-0, +1, m] */
-void calls_finish(lua_State *L, struct reply *r, int env);
+void calls_finish(lua_State *L, struct answer *a, int env);
 
 #endif

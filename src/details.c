@@ -102,18 +102,18 @@ void details_take(lua_State *L, int env)
 
 /* Replaces the list of pieces in the field of the item on top by their text.
  * [-0, +0, m] */
-static void join(lua_State *L, struct reply *r, const char *name)
+static void join(lua_State *L, struct answer *a, const char *name)
 {
     int item = lua_gettop(L);
     lua_getfield(L, item, name);
     if (lua_istable(L, -1)) {
-        calls_push_joined(L, r);
+        calls_push_joined(L, a);
         lua_setfield(L, item, name);
     }
     lua_settop(L, item);
 }
 
-void details_finish(lua_State *L, struct reply *r, int env)
+void details_finish(lua_State *L, struct answer *a, int env)
 {
     luaL_checkstack(L, 16, NULL);
     lua_getfield(L, env, "details");
@@ -122,8 +122,8 @@ void details_finish(lua_State *L, struct reply *r, int env)
     for (int i = 1; i <= n; i++) {
         lua_rawgeti(L, list, i);
         for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
-            join(L, r, texts[k]);
-        calls_make_sendable(L, r);
+            join(L, a, texts[k]);
+        calls_make_sendable(L, a);
         lua_settop(L, list);
     }
     lua_pushnil(L);

@@ -8,12 +8,12 @@
 #ifndef CHATBOT_DETAILS_H
 #define CHATBOT_DETAILS_H
 
-#include "reply.h"
+#include "answer.h"
 
 /* Merges the fragments in the list on top. [-0, +0, m] */
 void details_take(lua_State *L, int env);
 
 /* Joins the pieces. Pushes the list, or nil when there is none. [-0, +1, m] */
-void details_finish(lua_State *L, struct reply *r, int env);
+void details_finish(lua_State *L, struct answer *a, int env);
 
 #endif

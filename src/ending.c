@@ -5,9 +5,9 @@
 
 #include <string.h>
 
-#include "chunk.h"
 #include "failure.h"
 #include "history.h"
+#include "message.h"
 
 /* Gives back all but what the user may still ask for. */
 void ending_drop(struct reply *r, bool complete)
@@ -22,7 +22,7 @@ void ending_drop(struct reply *r, bool complete)
         http_finish(request);
     else
         http_close(request);
-    bytes_free(&r->scratch);
+    bytes_free(&r->answer.scratch);
 }
 
 /* Makes the conversation what it was before the prompt. [-0, +0, -] */
@@ -68,14 +68,14 @@ static void give_up(lua_State *L, struct reply *r, int env)
     int top = lua_gettop(L);
     let_go(L, env);
     lua_getfield(L, env, "keep_partial");
-    bool some = r->text.bytes.len > 0;
+    bool some = r->answer.text.bytes.len > 0;
     if (lua_toboolean(L, -1) && (some || r->committed)) {
         if (some && !r->held) { /* what is held stands there already */
             lua_getfield(L, env, "messages");
             lua_createtable(L, 0, 2);
             lua_pushliteral(L, "assistant");
             lua_setfield(L, -2, "role");
-            ending_set_text(L, lua_gettop(L), "content", &r->text.bytes);
+            ending_set_text(L, lua_gettop(L), "content", &r->answer.text.bytes);
             history_append(L, top + 2);
         }
         ending_mark(L, env, "settled");
@@ -109,7 +109,7 @@ void reply_close(lua_State *L, int i)
         return;
     r->status = REPLY_CANCELLED;
     ending_drop(r, false);
-    redact_free(&r->secret);
+    redact_free(&r->answer.secret);
     static const lua_CFunction ways[] = {give_up_all, roll_back};
     for (size_t k = 0; k < sizeof ways / sizeof *ways; k++) {
         if (reply_guard(L, i, ways[k], 0, 0) == 0)
@@ -135,10 +135,10 @@ void ending_set_partial(lua_State *L, int err, int env, const struct reply *r)
     lua_getfield(L, env, "said");
     if (!lua_isstring(L, -1)) {
         lua_pop(L, 1);
-        ending_set_text(L, err, "partial", &r->text.bytes);
+        ending_set_text(L, err, "partial", &r->answer.text.bytes);
         return;
     }
-    ending_push_bytes(L, &r->text.bytes, true);
+    ending_push_bytes(L, &r->answer.text.bytes, true);
     lua_concat(L, 2);
     lua_setfield(L, err, "partial");
 }
@@ -146,7 +146,7 @@ void ending_set_partial(lua_State *L, int err, int env, const struct reply *r)
 static void push_request_id(lua_State *L, const struct reply *r)
 {
     const char *id = r->request->response.request_id;
-    failure_clean(L, id, strlen(id), &r->secret, false);
+    failure_clean(L, id, strlen(id), &r->answer.secret, false);
 }
 
 static void copy_field(lua_State *L, int from, const char *name, int to)
@@ -182,7 +182,7 @@ void ending_badly(lua_State *L, struct reply *r, int env)
             lua_setfield(L, err, "status");
         }
     }
-    chunk_flush(r);
+    answer_flush(&r->answer);
     ending_set_partial(L, err, env, r);
     lua_setfield(L, env, "err");
     ending_drop(r, false);
@@ -237,6 +237,22 @@ static void count_usage(lua_State *L, int env)
     lua_settop(L, top);
 }
 
+static enum reply_status status_of(enum answer_verdict verdict)
+{
+    switch (verdict) {
+    case ANSWER_LENGTH:
+        return REPLY_LENGTH;
+    case ANSWER_TOOL_CALLS:
+        return REPLY_TOOL_CALLS;
+    case ANSWER_FILTERED:
+        return REPLY_FILTERED;
+    case ANSWER_FAILED:
+        return REPLY_ERROR;
+    default:
+        return REPLY_COMPLETE;
+    }
+}
+
 /* The answer is whole: it becomes a message. [-0, +0, m] */
 void ending_well(lua_State *L, struct reply *r, int env)
 {
@@ -246,8 +262,11 @@ void ending_well(lua_State *L, struct reply *r, int env)
         lua_setfield(L, env, "request_id");
     }
     if (!r->fetch) {
-        chunk_finish(L, r, env); /* message */
-        status = chunk_status(L, env);
+        message_push(L, &r->answer, env);
+        r->dialect->finish(L, &r->answer, env);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, env, "message");
+        status = status_of(message_verdict(L, env));
         lua_getfield(L, env, "messages");
         lua_insert(L, -2);
         history_append(L, -2);

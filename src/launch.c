@@ -287,7 +287,8 @@ static bool may_go(lua_State *L, const struct stack *s,
 static bool start(lua_State *L, const struct stack *s, int body,
                   struct http *http, struct http_options *o, const char *key)
 {
-    const struct reply *r = lua_touserdata(L, s->reply);
+    struct reply *r = lua_touserdata(L, s->reply);
+    r->dialect = &dialect_chat;
     if (r->status != REPLY_STREAMING) { /* by what ran meanwhile */
         failure_push(L, FAULT_CANCELLED, "the reply was closed");
         return false;

@@ -7,8 +7,6 @@
 #include <strings.h>
 #include <time.h>
 
-#include "chat_scan.h"
-#include "chunk.h"
 #include "ending.h"
 #include "failure.h"
 #include "json.h"
@@ -33,8 +31,8 @@ static void push_body_error(lua_State *L, struct reply *r, enum http_fault kind,
     int err = lua_gettop(L);
     if (n >= 3 && memcmp(s, "\xEF\xBB\xBF", 3) == 0)
         s += 3, n -= 3;
-    if (!json_decode(L, s, n) || !failure_describe(L, err, &r->secret)) {
-        failure_excerpt(L, s, n, &r->secret, true);
+    if (!json_decode(L, s, n) || !failure_describe(L, err, &r->answer.secret)) {
+        failure_excerpt(L, s, n, &r->answer.secret, true);
         if (lua_rawlen(L, -1) > 0) {
             lua_pushfstring(L, "%s: %s", text, lua_tostring(L, -1));
             lua_setfield(L, err, "message");
@@ -51,7 +49,7 @@ static void add_address(lua_State *L, const struct reply *r, int err,
 {
     int top = lua_gettop(L);
     luaL_checkstack(L, 8, NULL);
-    failure_redact(L, url, n, &r->secret, false);
+    failure_redact(L, url, n, &r->answer.secret, false);
     failure_line(L, lua_tostring(L, -1), lua_rawlen(L, -1), ADDRESS);
     lua_pushfstring(L, "%s%s%s", before, lua_tostring(L, -1), after);
     failure_add(L, err);
@@ -69,7 +67,7 @@ static void push_http_error(lua_State *L, struct reply *r)
                      status);
         if (request->location != NULL) {
             const char *s = request->location;
-            failure_redact(L, s, strlen(s), &r->secret, false);
+            failure_redact(L, s, strlen(s), &r->answer.secret, false);
             lua_setfield(L, -2, "location");
             if (request->inside >= 0) {
                 lua_pushboolean(L, request->inside);
@@ -113,8 +111,8 @@ static void push_engine_error(lua_State *L, struct reply *r)
         failure_push(L, FAULT_CLOSED, CLOSED_BY_FORK);
         return;
     }
-    failure_clean(L, request->message, strlen(request->message), &r->secret,
-                  true); /* libcurl cuts its messages */
+    failure_clean(L, request->message, strlen(request->message),
+                  &r->answer.secret, true); /* libcurl cuts its messages */
     failure_push(L, request->fault, "%s", lua_tostring(L, -1));
     lua_remove(L, -2);
     lua_pushboolean(L, request->retryable);
@@ -133,8 +131,8 @@ static void push_event_error(lua_State *L, struct reply *r, const char *s,
 {
     failure_push(L, FAULT_API, "the server reported an error");
     int err = lua_gettop(L);
-    if (!json_decode(L, s, n) || !failure_describe(L, err, &r->secret)) {
-        failure_excerpt(L, s, n, &r->secret, true);
+    if (!json_decode(L, s, n) || !failure_describe(L, err, &r->answer.secret)) {
+        failure_excerpt(L, s, n, &r->answer.secret, true);
         if (lua_rawlen(L, -1) > 0)
             lua_setfield(L, err, "message");
     }
@@ -189,15 +187,15 @@ static bool take_other(lua_State *L, struct reply *r, int env, const char *s,
         lua_pop(L, 1);
         if (json || last) /* cut: the verdict is that of the stream */
             return true;
-        failure_excerpt(L, s, n, &r->secret, false);
+        failure_excerpt(L, s, n, &r->answer.secret, false);
         failure_push(L, FAULT_PROTOCOL,
                      "an event of the stream is not JSON: %s",
                      lua_tostring(L, -1));
         return false;
     }
     keep_event(L, r, env);
-    r->event_len = n;
-    return chunk_merge(L, r, env);
+    r->answer.event_len = n;
+    return r->dialect->merge(L, &r->answer, env);
 }
 
 /* The data of one event. False: an error table is pushed. `last`: the stream
@@ -208,11 +206,11 @@ static bool take_data(lua_State *L, struct reply *r, int env,
     const char *s = ev->data;
     size_t n = ev->data_len, same = r->shape.text;
     struct plain p;
-    bool was = r->finished;
-    r->content = false;
+    bool was = r->answer.finished;
+    r->answer.brought = false;
     bool plain = shape_same(&r->shape, r->last.data, s, n, &p);
     if (!plain) {
-        plain = chat_scan(ev, &p);
+        plain = r->dialect->scan(ev, &p);
         same = r->shape.text = 0;
         if (plain)
             shape_learn(&r->shape, s, n, &p);
@@ -223,7 +221,7 @@ static bool take_data(lua_State *L, struct reply *r, int env,
     } else {
         if (r->eventful)
             decode_event(L, r, env, s, n);
-        enum http_fault fault = chunk_plain(L, r, env, &p);
+        enum http_fault fault = answer_plain(L, &r->answer, env, &p);
         if (fault != FAULT_NONE) {
             failure_push(L, fault,
                          fault == FAULT_LIMIT
@@ -232,7 +230,7 @@ static bool take_data(lua_State *L, struct reply *r, int env,
             return false;
         }
     }
-    if (r->finished && (!was || r->content) && !last)
+    if (r->answer.finished && (!was || r->answer.brought) && !last)
         http_grace(r->request, GRACE);
     keep_last(r, s, n, same);
     return true;
@@ -279,8 +277,9 @@ static bool take_event(lua_State *L, struct reply *r, int env,
         (ev->type_len > 0 && is_idle(ev->type, ev->type_len)))
         return true;
     http_event(r->request);
-    if (*ev->data != '{' && is_done(ev->data, ev->data_len)) {
-        r->finished = r->ended = true;
+    if (r->dialect->done_ends && *ev->data != '{' &&
+        is_done(ev->data, ev->data_len)) {
+        r->answer.finished = r->answer.ended = true;
         return true;
     }
     return take_data(L, r, env, ev, last);
@@ -294,7 +293,7 @@ static bool take_stream(lua_State *L, struct reply *r, int env, int64_t until)
     struct sse_event ev;
     unsigned taken = 0;
     r->more = false;
-    while (!r->ended) {
+    while (!r->answer.ended) {
         if (++taken % AT_ONCE == 0 && timers_now() >= until) {
             r->more = true;
             http_again(request);
@@ -310,7 +309,7 @@ static bool take_stream(lua_State *L, struct reply *r, int env, int64_t until)
                 http_drained(request);
                 return true;
             }
-            while (!r->ended && sse_end(&request->sse, &ev) == SSE_EVENT)
+            while (!r->answer.ended && sse_end(&request->sse, &ev) == SSE_EVENT)
                 if (!take_event(L, r, env, &ev, true))
                     return false;
             return true;
@@ -335,6 +334,7 @@ static bool take_document(lua_State *L, struct reply *r, int env)
     const struct bytes *in = &r->request->sse.in;
     const char *s = in->data;
     size_t n = in->len;
+    int top = lua_gettop(L);
     if (n >= 3 && memcmp(s, "\xEF\xBB\xBF", 3) == 0)
         s += 3, n -= 3;
     if (!json_decode(L, s, n) || !lua_istable(L, -1)) {
@@ -344,29 +344,15 @@ static bool take_document(lua_State *L, struct reply *r, int env)
         push_body_error(L, r, FAULT_PROTOCOL, "the answer is not JSON");
         return false;
     }
-    if (!r->fetch) {
-        lua_pushvalue(L, -1);
-        if (!chunk_merge(L, r, env))
-            return false;
+    lua_pushvalue(L, -1);
+    if (!r->fetch && !r->dialect->whole(L, &r->answer, env)) {
+        lua_remove(L, -2);
+        return false;
     }
-    /* A completion without a finish_reason is whole all the same. */
-    lua_getfield(L, -1, "choices");
-    bool answer = lua_istable(L, -1) && lua_rawlen(L, -1) > 0;
-    lua_pop(L, 1);
-    if (answer || r->fetch) {
-        r->finished = true;
-        lua_setfield(L, env, "raw");
-        return true;
-    }
-    failure_push(L, FAULT_PROTOCOL, "the answer has no choices");
-    lua_insert(L, -2);
-    int err = lua_gettop(L) - 1;
-    if (failure_describe(L, err, &r->secret)) {
-        lua_pushliteral(L, "api");
-        lua_setfield(L, err, "kind");
-        failure_judge(L, err);
-    }
-    return false;
+    lua_settop(L, top + 1);
+    lua_setfield(L, env, "raw");
+    r->answer.finished = true;
+    return true;
 }
 
 /* A document of any type has arrived: the answer has it as it is. [-0, +0, m]
@@ -382,7 +368,7 @@ static void take_any(lua_State *L, struct reply *r, int env)
     lua_pushstring(L, request->response.content_type);
     lua_setfield(L, -2, "content_type");
     lua_setfield(L, env, "raw");
-    r->finished = true;
+    r->answer.finished = true;
 }
 
 static bool is_event_line(const char *s, size_t n)
@@ -422,6 +408,7 @@ static bool find_form(lua_State *L, struct reply *r)
     }
     if (s[i] == '{' || s[i] == '[') {
         r->form = FORM_WHOLE;
+        r->answer.whole = true;
         request->whole = true;
         http_drained(request);
     } else if (stream_type || (is_event_line(s + i, n - i) &&
@@ -431,7 +418,7 @@ static bool find_form(lua_State *L, struct reply *r)
     } else {
         if (n - i < EXCERPT && running)
             return true; /* more to show, or to go by */
-        failure_redact(L, type, strlen(type), &r->secret, false);
+        failure_redact(L, type, strlen(type), &r->answer.secret, false);
         type = *type != '\0' ? lua_tostring(L, -1) : "(no content type)";
         push_body_error(L, r, FAULT_PROTOCOL,
                         lua_pushfstring(L,
@@ -462,7 +449,8 @@ static void judge(lua_State *L, struct reply *r, int env)
     struct http_request *request = r->request;
     int status = request->response.status;
     if (request->state != HTTP_CLOSED &&
-        (r->finished || (r->reasoned && request->state == HTTP_DONE))) {
+        (r->answer.finished ||
+         (r->answer.reasoned && request->state == HTTP_DONE))) {
         ending_well(L, r, env);
         return;
     }
@@ -493,7 +481,7 @@ static bool tried_again(lua_State *L, struct reply *r)
     lua_getfield(L, err, "kind");
     bool api = strcmp(lua_tostring(L, -1), http_fault_name(FAULT_API)) == 0;
     lua_settop(L, err);
-    if (!api || r->fetch || r->text.bytes.len > 0)
+    if (!api || r->fetch || r->answer.text.bytes.len > 0)
         return false;
     int status = failure_stands_for(L, err);
     if (status == 0 || !http_refuse(request, status))
@@ -525,7 +513,7 @@ void reading_pump(lua_State *L, struct reply *r, int env, int64_t until)
         reply_forget(L, env - 1);
     else if (!good)
         ending_badly(L, r, env);
-    else if (r->ended)
+    else if (r->answer.ended)
         ending_well(L, r, env);
     else if (over && !r->more)
         judge(L, r, env);

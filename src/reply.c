@@ -31,10 +31,8 @@ static const char *const status_names[] = {"error",  "streaming",  "complete",
 /* Frees all text. What was handed out of it is known no longer. */
 static void drop_texts(struct reply *r)
 {
-    struct bytes *const all[] = {&r->text.bytes, &r->reasoning.bytes,
-                                 &r->refusal.bytes, &r->scratch, &r->last};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        bytes_free(all[i]);
+    answer_free(&r->answer);
+    bytes_free(&r->last);
     r->shape = (struct shape){0}; /* that of `last`, which is gone */
     r->given = r->reasoning_given = 0;
 }
@@ -44,7 +42,7 @@ void reply_drop(void *user)
     struct reply *r = user;
     r->status = REPLY_CANCELLED;
     ending_drop(r, false);
-    redact_free(&r->secret);
+    redact_free(&r->answer.secret);
     drop_texts(r);
 }
 
@@ -57,7 +55,7 @@ static int reply_gc(lua_State *L)
     if (r->busy) /* only while Lua 5.1 closes a state */
         return 0;
     ending_drop(r, false); /* one that has ended but was not taken out */
-    redact_free(&r->secret);
+    redact_free(&r->answer.secret);
     drop_texts(r);
     return 0;
 }
@@ -75,27 +73,20 @@ void reply_forget(lua_State *L, int i)
         "tool_calls", "tool_index", "tool_parts",   "request_id",    "raw",
         "text",       "details",    "detail_index", "extra_content"};
     drop_texts(r);
-    r->text.utf8 = r->reasoning.utf8 = r->refusal.utf8 =
-        (struct utf8){.len = 0};
     r->form = FORM_UNKNOWN;
-    r->more = false;
-    r->finished = r->ended = r->named = r->held = false;
-    r->reasoned = r->called = r->content = r->thoughts = false;
-    r->doubtful = r->begun = r->streamed = false;
-    r->kept = r->blanks = 0;
+    r->more = r->held = r->begun = false;
+    r->blanks = 0;
     compat_getenv(L, i);
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         lua_pushnil(L);
         lua_setfield(L, -2, names[k]);
     }
     lua_getfield(L, -1, "details_back");
-    r->details = lua_toboolean(L, -1);
+    r->answer.details = lua_toboolean(L, -1);
     lua_pop(L, 1);
     lua_getfield(L, -1, "think_tags");
     lua_getfield(L, -2, "several");
-    r->think =
-        (struct think){.state = lua_toboolean(L, -2) ? THINK_HEAD : THINK_OFF};
-    r->choice = lua_toboolean(L, -1) ? 0 : -1;
+    answer_forget(&r->answer, lua_toboolean(L, -2), lua_toboolean(L, -1));
     lua_pop(L, 3);
 }
 
@@ -104,19 +95,16 @@ bool reply_start(lua_State *L, int i, struct http *http, struct http_options *o,
 {
     struct reply *r = lua_touserdata(L, i);
     size_t max = o->limits.max_body;
-    bytes_init(&r->text.bytes, max);
-    bytes_init(&r->reasoning.bytes, max);
-    bytes_init(&r->refusal.bytes, max);
-    bytes_init(&r->scratch, max);
+    answer_init(&r->answer, max);
     bytes_init(&r->last, o->limits.max_event);
-    if (!request_secrets(o, key, &r->secret)) {
+    if (!request_secrets(o, key, &r->answer.secret)) {
         body_free(&o->body);
         failure_push(L, FAULT_MEMORY, "not enough memory");
         return false;
     }
     enum http_fault fault = http_start(http, o, &r->request);
     if (fault != FAULT_NONE) {
-        redact_free(&r->secret);
+        redact_free(&r->answer.secret);
         failure_push(L, fault,
                      fault == FAULT_CLOSED ? "the engine is closed"
                                            : "not enough memory");
@@ -251,7 +239,7 @@ static int push_new(lua_State *L, const struct bytes *b, size_t *given)
 static int push_new_reasoning(lua_State *L)
 {
     struct reply *r = lua_touserdata(L, 1);
-    return push_new(L, &r->reasoning.bytes, &r->reasoning_given);
+    return push_new(L, &r->answer.reasoning.bytes, &r->reasoning_given);
 }
 
 /* Hands new reasoning to on_reasoning, when there is such an option, and says
@@ -259,7 +247,8 @@ static int push_new_reasoning(lua_State *L)
  * another model, are set off from these by an empty line. [-0, +0, e] */
 static void tell_reasoning(lua_State *L, struct reply *r, int i, int env)
 {
-    if (r->reasoning.bytes.len == r->reasoning_given || r->doubtful)
+    if (r->answer.reasoning.bytes.len == r->reasoning_given ||
+        r->answer.doubtful)
         return;
     lua_getfield(L, env, "on_reasoning");
     if (lua_isfunction(L, -1)) {
@@ -281,7 +270,7 @@ static void tell_reasoning(lua_State *L, struct reply *r, int i, int env)
 static int push_new_text(lua_State *L)
 {
     struct reply *r = lua_touserdata(L, 1);
-    return push_new(L, &r->text.bytes, &r->given);
+    return push_new(L, &r->answer.text.bytes, &r->given);
 }
 
 /* The text of an answer that was handed out is env.text, and stands here no
@@ -289,9 +278,9 @@ static int push_new_text(lua_State *L)
 static void drop_text(struct reply *r)
 {
     bool whole = r->status >= REPLY_COMPLETE && r->status <= REPLY_FILTERED;
-    if (!whole || r->held || r->given < r->text.bytes.len)
+    if (!whole || r->held || r->given < r->answer.text.bytes.len)
         return;
-    bytes_free(&r->text.bytes);
+    bytes_free(&r->answer.text.bytes);
     r->given = 0;
 }
 
@@ -326,12 +315,6 @@ static int pump(lua_State *L)
     return 0;
 }
 
-void reply_no_memory(lua_State *L, struct reply *r)
-{
-    r->torn = true;
-    luaL_error(L, "not enough memory");
-}
-
 /* Memory ran out while a reply was read: an event may be lost, and what is left
  * is not the answer. */
 static int end_torn(lua_State *L)
@@ -361,22 +344,22 @@ static int end_foreign(lua_State *L)
 static void take_arrived(lua_State *L, struct reply *r, int i, int64_t until)
 {
     int status = 0;
-    if (!r->torn && !r->failed) {
+    if (!r->answer.torn && !r->failed) {
         compat_getkey(L, &pump_key);
         lua_pushlightuserdata(L, &until);
         status = guard(L, i, 1, 0);
-        r->torn = r->torn || status == LUA_ERRMEM;
-        if (status != 0 && !r->torn) {
+        r->answer.torn = r->answer.torn || status == LUA_ERRMEM;
+        if (status != 0 && !r->answer.torn) {
             reply_close(L, i);
             lua_error(L);
         }
         if (status != 0)
             lua_pop(L, 1);
     }
-    if (r->torn && r->status == REPLY_STREAMING) {
+    if (r->answer.torn && r->status == REPLY_STREAMING) {
         if (reply_guard(L, i, end_torn, 0, 0) != 0)
             lua_error(L); /* still no memory: the next one tries again */
-        r->torn = false;
+        r->answer.torn = false;
     }
 }
 
@@ -385,7 +368,7 @@ static void take_arrived(lua_State *L, struct reply *r, int i, int64_t until)
 static void end_failed(lua_State *L, struct reply *r, int i, int env)
 {
     int top = lua_gettop(L);
-    if (!r->fetch && r->text.bytes.len == 0) {
+    if (!r->fetch && r->answer.text.bytes.len == 0) {
         lua_getfield(L, env, "bot");
         lua_getfield(L, -1, "_failed");
         if (lua_isfunction(L, -1)) {
@@ -429,14 +412,15 @@ static void advance(lua_State *L, struct reply *r, int64_t until)
         reply_guard(L, i, end_foreign, 0, 0) != 0)
         lua_error(L);
     if (r->status == REPLY_STREAMING &&
-        (r->request != NULL || r->torn || r->failed)) {
+        (r->request != NULL || r->answer.torn || r->failed)) {
         take_arrived(L, r, i, until);
         if (r->failed && r->status == REPLY_STREAMING)
             end_failed(L, r, i, env);
         if (r->status != REPLY_STREAMING || r->held)
             tell(L, i, env);
         if (r->status != REPLY_STREAMING) {
-            redact_free(&r->secret); /* nothing more is said of the request */
+            redact_free(
+                &r->answer.secret); /* nothing more is said of the request */
             tell_trimmed(L, env);
         }
     }
@@ -456,7 +440,7 @@ enum reply_state reply_advance(lua_State *L, int i, int64_t until)
     compat_getenv(L, i);
     int env = lua_gettop(L);
     advance(L, r, until);
-    if (r->text.bytes.len > r->given && !r->doubtful) {
+    if (r->answer.text.bytes.len > r->given && !r->answer.doubtful) {
         guarded(L, i, push_new_text, 0);
         if (!lua_isnil(L, -1)) {
             lua_getfield(L, env, "on_text");
@@ -684,7 +668,7 @@ static int reply_answer(lua_State *L)
 {
     struct reply *r = check(L);
     lua_settop(L, 1);
-    r->given = r->text.bytes.len;
+    r->given = r->answer.text.bytes.len;
     switch (reply_advance(L, 1, reply_deadline(L))) {
     case REPLY_HAS_FAILED:
         lua_pushnil(L);
@@ -800,7 +784,7 @@ static int reply_release(lua_State *L)
         return 0;
     r->held = false;
     r->status = r->verdict;
-    redact_free(&r->secret);
+    redact_free(&r->answer.secret);
     compat_getenv(L, 1);
     ending_mark(L, 2, "settled");
     ending_trim(L, 2);
@@ -813,7 +797,7 @@ static void push_rejection(lua_State *L, const struct reply *r)
 {
     size_t n;
     const char *s = luaL_checklstring(L, 2, &n);
-    failure_clean(L, s, n, &r->secret, false);
+    failure_clean(L, s, n, &r->answer.secret, false);
     failure_push(L, FAULT_PROTOCOL, "%s", lua_tostring(L, -1));
     lua_remove(L, -2);
 }
@@ -838,7 +822,7 @@ static int reject(lua_State *L)
     lua_setfield(L, ENV, "err");
     r->status = REPLY_ERROR;
     r->held = false;
-    redact_free(&r->secret);
+    redact_free(&r->answer.secret);
     return 0;
 }
 
@@ -853,7 +837,8 @@ static int reply_reject(lua_State *L)
 static int clean(lua_State *L)
 {
     const struct reply *r = lua_touserdata(L, 1);
-    failure_redact(L, lua_tostring(L, 2), lua_rawlen(L, 2), &r->secret, false);
+    failure_redact(L, lua_tostring(L, 2), lua_rawlen(L, 2), &r->answer.secret,
+                   false);
     failure_line(L, lua_tostring(L, -1), lua_rawlen(L, -1), SIZE_MAX);
     return 1;
 }
@@ -958,14 +943,14 @@ static int reply_index(lua_State *L)
     if (strcmp(name, "text") == 0) {
         compat_getenv(L, 1);
         lua_getfield(L, -1, "text");
-        return r->text.bytes.len == 0 && lua_isstring(L, -1)
+        return r->answer.text.bytes.len == 0 && lua_isstring(L, -1)
                    ? 1
-                   : index_bytes(L, &r->text.bytes, true);
+                   : index_bytes(L, &r->answer.text.bytes, true);
     }
     if (strcmp(name, "reasoning") == 0)
-        return index_bytes(L, &r->reasoning.bytes, false);
+        return index_bytes(L, &r->answer.reasoning.bytes, false);
     if (strcmp(name, "refusal") == 0)
-        return index_bytes(L, &r->refusal.bytes, false);
+        return index_bytes(L, &r->answer.refusal.bytes, false);
     if (strcmp(name, "status") == 0) {
         lua_pushstring(L, status_names[r->status]);
         return 1;

@@ -15,12 +15,9 @@
 #ifndef CHATBOT_REPLY_H
 #define CHATBOT_REPLY_H
 
+#include "answer.h"
 #include "binding.h"
-#include "bytes.h"
-#include "redact.h"
-#include "shape.h"
-#include "think.h"
-#include "utf8.h"
+#include "dialect.h"
 
 #define REPLY_BODY 1
 
@@ -41,52 +38,30 @@ enum reply_form {
     FORM_WHOLE /* one JSON document */
 };
 
-/* Text that arrives in pieces. */
-struct reply_text {
-    struct bytes bytes;
-    struct utf8 utf8;
-};
-
 struct reply {
     struct http_request *request; /* NULL: none, or given back */
     enum reply_status status;
     enum reply_form form;
+    const struct dialect *dialect; /* of the service that is asked */
+    struct answer answer;
     bool fetch;    /* any JSON document, no conversation */
     bool document; /* with `fetch`: any document, as it is */
-    bool finished; /* finish_reason, as it counts, or [DONE]: complete */
-    bool reasoned; /* a finish_reason was seen, which may not count */
-    bool called;   /* a tool call has begun */
-    bool streamed; /* some of the answer has come in deltas */
-    bool doubtful; /* there may be a better choice: nothing is handed out */
-    bool content;  /* the event that was read last has brought something */
-    bool thoughts; /* they have a field of their own */
-    bool ended;    /* [DONE] was seen: nothing after it counts */
     bool eventful; /* there is an on_event */
-    bool details;  /* reasoning_details are given back */
     bool begun;    /* on_reasoning has had something of this request, */
     bool thought;  /* or of any for this reply */
     bool listed;   /* reply_dispatch advances it */
     bool more;     /* events are left for the next time */
-    bool named;    /* id and model are known */
-    bool torn;     /* memory ran out in the midst of reading */
     bool failed;   /* env.err says how, and the bot may ask once more */
     bool busy;     /* C is in the midst of it: nothing of it may change */
     bool closing;  /* reply_close came meanwhile */
     bool held;     /* whole, but not over: _release, _reject or a new launch */
     enum reply_status verdict; /* of what is held */
-    struct reply_text text, reasoning, refusal;
-    struct think think; /* filters `text` */
-    double choice;      /* the index of that which is read; -1: not known */
-    bool committed;     /* a message of ours is in the conversation */
-    size_t blanks;      /* bytes at the head that tell nothing of the form */
-    size_t given;       /* bytes of `text` that were handed out */
+    bool committed;            /* a message of ours is in the conversation */
+    size_t blanks; /* bytes at the head that tell nothing of the form */
+    size_t given;  /* bytes of the text that were handed out */
     size_t reasoning_given;
-    struct bytes scratch; /* an unescaped piece */
-    struct bytes last;    /* the last event, for `raw` */
-    struct shape shape;   /* of `last` */
-    struct redact secret; /* of the request: the server may echo it */
-    size_t kept;          /* bytes that went into Lua tables */
-    size_t event_len;     /* of the event that is being merged */
+    struct bytes last;  /* the last event, for `raw` */
+    struct shape shape; /* of `last` */
     int http_status, attempts;
 };
 
@@ -125,10 +100,6 @@ int reply_guard(lua_State *L, int i, lua_CFunction f, int n, int results);
 /* Does what can be done without waiting, until `until` on the clock of
  * timers_now, and says what came of it. Calls on_text. [-0, +(0|1), e] */
 enum reply_state reply_advance(lua_State *L, int i, int64_t until);
-
-/* Raises for the want of memory while a reply is read, which then ends for it.
- * [-0, +0, e] */
-void reply_no_memory(lua_State *L, struct reply *r);
 
 /* The time at which a reply_advance that begins now has to end. [-0, +0, m] */
 int64_t reply_deadline(lua_State *L);

@@ -1,0 +1,16 @@
+/*
+ * chat.c - chat completions, the dialect that nearly every service speaks.
+ */
+#include "chat.h"
+
+#include "chat_scan.h"
+
+const struct dialect dialect_chat = {
+    .name = "chat",
+    .path = "/chat/completions",
+    .done_ends = true,
+    .scan = chat_scan,
+    .merge = chat_merge,
+    .whole = chat_whole,
+    .finish = chat_finish,
+};

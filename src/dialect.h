@@ -1,0 +1,41 @@
+/*
+ * dialect.h - how one API says what all of them say: a table of functions.
+ *
+ * The rest of the module knows a conversation and its answer in one form, that
+ * of chat completions: `role`, `content`, `tool_calls`, `prompt_tokens`. What
+ * else is on the wire is known here alone: a dialect writes the body of a
+ * request, and takes apart what comes back.
+ *
+ * `env` is the index of the reply's environment. An event, or the document of
+ * an answer that is none, comes as the table on top, which is popped; false: an
+ * error table has been pushed, since the event said so, or a limit was passed.
+ */
+#ifndef CHATBOT_DIALECT_H
+#define CHATBOT_DIALECT_H
+
+#include "answer.h"
+#include "sse.h"
+
+struct dialect {
+    const char *name;
+    const char *path; /* of a request, behind the base URL */
+    bool done_ends;   /* the data [DONE] is the end of a stream */
+
+    /* Whether the event is plain, and what it says then, as merge would. Pure:
+     * no Lua. */
+    bool (*scan)(const struct sse_event *ev, struct plain *p);
+
+    /* Adds what an event says to the answer. [-1, +(0|1), m] */
+    bool (*merge)(lua_State *L, struct answer *a, int env);
+
+    /* The same of a whole answer, which is finished then. [-1, +(0|1), m] */
+    bool (*whole)(lua_State *L, struct answer *a, int env);
+
+    /* Adds to the message on top what only this service understands, and wants
+     * to have back. [-0, +0, m] */
+    void (*finish)(lua_State *L, struct answer *a, int env);
+};
+
+extern const struct dialect dialect_chat; /* chat completions */
+
+#endif
