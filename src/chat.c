@@ -8,7 +8,9 @@
 const struct dialect dialect_chat = {
     .name = "chat",
     .path = "/chat/completions",
-    .done_ends = true,
+    .done = "[DONE]",
+    .schemas = chat_schemas,
+    .write = chat_write,
     .scan = chat_scan,
     .merge = chat_merge,
     .whole = chat_whole,

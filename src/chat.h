@@ -7,6 +7,9 @@
 
 #include "dialect.h"
 
+extern const struct schema_rule chat_schemas[];
+
+bool chat_write(lua_State *L, const struct writer *w);
 bool chat_merge(lua_State *L, struct answer *a, int env);
 bool chat_whole(lua_State *L, struct answer *a, int env);
 void chat_finish(lua_State *L, struct answer *a, int env);

@@ -98,7 +98,8 @@ static bool push_other_route(lua_State *L, int env, int model)
     int options = lua_gettop(L);
     lua_getfield(L, options, "provider");
     lua_getfield(L, options, "base_url");
-    bool ok = provider_route(L, model, options + 1, options + 2);
+    bool ok =
+        provider_route(L, model, options + 1, options + 2, dialect_chat.path);
     lua_replace(L, options);
     lua_settop(L, options);
     return ok;
@@ -112,7 +113,7 @@ static void find_route(lua_State *L, int env, int options, int arg)
     lua_getfield(L, options, "model");
     lua_getfield(L, options, "provider");
     lua_getfield(L, options, "base_url");
-    if (!provider_route(L, top + 1, top + 2, top + 3)) {
+    if (!provider_route(L, top + 1, top + 2, top + 3, dialect_chat.path)) {
         lua_getfield(L, -1, "message");
         binding_argerror(L, arg, lua_tostring(L, -1));
     }

@@ -14,12 +14,18 @@
 #define CHATBOT_DIALECT_H
 
 #include "answer.h"
+#include "schema.h"
 #include "sse.h"
+#include "writer.h"
 
 struct dialect {
     const char *name;
-    const char *path; /* of a request, behind the base URL */
-    bool done_ends;   /* the data [DONE] is the end of a stream */
+    const char *path;                  /* of a request, behind the base URL */
+    const char *done;                  /* data that is the end of a stream */
+    const struct schema_rule *schemas; /* where they stand in a body */
+
+    /* Writes the body of a request. [-0, +(0|1), m] */
+    writer_function *write;
 
     /* Whether the event is plain, and what it says then, as merge would. Pure:
      * no Lua. */

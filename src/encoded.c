@@ -331,7 +331,7 @@ static enum encoded_status add_list(lua_State *L, struct walk *w, bool marked,
         return ENCODED_REFUSED;
     w->depth++;
     level->key = 0;
-    place = schema_inside(place, NULL);
+    place = schema_inside(w->to->schemas, place, NULL);
     enum encoded_status status = add(w, "[");
     for (int i = 1; status == ENCODED_OK && i <= n; i++) {
         level->index = i;
@@ -370,8 +370,9 @@ static enum encoded_status add_object(lua_State *L, struct walk *w,
         if (status == ENCODED_OK)
             status = add(w, ":");
         if (status == ENCODED_OK)
-            status =
-                add_value(L, w, schema_inside(place, lua_tostring(L, key)));
+            status = add_value(
+                L, w,
+                schema_inside(w->to->schemas, place, lua_tostring(L, key)));
         w->depth--;
         if (status != ENCODED_OK)
             return status;
@@ -469,7 +470,7 @@ enum encoded_status encoded_value(lua_State *L, int i, int place,
 enum encoded_status encoded_field(lua_State *L, int i, const char *name,
                                   const struct encoded_to *to)
 {
-    return encode(L, i, 0, schema_inside(SCHEMA_BODY, name), to);
+    return encode(L, i, 0, schema_inside(to->schemas, SCHEMA_BODY, name), to);
 }
 
 /* ---- bodies ---- */
@@ -504,7 +505,7 @@ static bool push(lua_State *L, int i, enum schema_place schema)
     if (!json_ready(L))
         return false;
     struct body *body = encoded_body(L);
-    struct encoded_to to = {body, MAX_TEXT, ENCODED_AS_IT_IS, 0, 0, 0};
+    struct encoded_to to = {body, MAX_TEXT, ENCODED_AS_IT_IS, 0, 0, 0, NULL};
     enum encoded_status status = encode(L, i, 0, schema, &to);
     if (status == ENCODED_OK)
         lua_pushlstring(L, body->text.data, body->text.len);

@@ -24,6 +24,7 @@
 
 #include "body.h"
 #include "compat.h"
+#include "schema.h"
 
 enum encoded_status {
     ENCODED_OK = 0,
@@ -47,6 +48,7 @@ struct encoded_to {
     int known;   /* a table or nil: known[2i - 1] is the long string that
                     message i had last time, known[2i] its length as JSON */
     int known_now; /* nil, or the table of this time, for the next */
+    const struct schema_rule *schemas; /* in a body; NULL: there are none */
 };
 
 /* Adds the value at `i`. `place` is that of a message, or 0. After a failure

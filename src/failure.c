@@ -550,3 +550,15 @@ void failure_judge(lua_State *L, int err)
     lua_pushboolean(L, failure_stands_for(L, err) != 0);
     lua_setfield(L, err, "retryable");
 }
+
+bool failure_control(lua_State *L, const char *what, const char *s)
+{
+    for (int i = 0; s[i] != '\0'; i++)
+        if ((unsigned char)s[i] < ' ' || s[i] == 0x7F) {
+            failure_push(L, FAULT_CONFIG,
+                         "%s has a control character at position %d", what,
+                         i + 1);
+            return false;
+        }
+    return true;
+}

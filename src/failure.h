@@ -62,4 +62,8 @@ void failure_clean(lua_State *L, const char *s, size_t n,
 void failure_excerpt(lua_State *L, const char *s, size_t n,
                      const struct redact *secret, bool cut);
 
+/* False, with an error table, when there is a control character in the text, of
+ * what `what` says: so a NUL is seen. [-0, +(0|1), m] */
+bool failure_control(lua_State *L, const char *what, const char *s);
+
 #endif

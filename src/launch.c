@@ -12,6 +12,7 @@
 #include "provider.h"
 #include "reply.h"
 #include "request.h"
+#include "writer.h"
 
 /* Where things stand on the stack, counted from a base. */
 struct stack {
@@ -19,7 +20,9 @@ struct stack {
     int env;  /* of the bot */
     int renv; /* of the reply */
     int route;
+    bool fetch; /* a GET without a body */
     struct request_source source;
+    struct writer writer;
 };
 
 void launch_name(lua_State *L, int route)
@@ -238,20 +241,30 @@ static void push_sources(lua_State *L, struct stack *s)
     lua_getfield(L, s->env, "messages");
     lua_getfield(L, s->renv, "note");
     lua_getfield(L, s->env, "route");
-    s->source =
-        (struct request_source){.route = s->route,
-                                .options = top + 4,
-                                .call = top + 5,
-                                .messages = top + 6,
-                                .note = top + 7,
-                                .foreign = !same_server(L, s->route, top + 8),
-                                .fetch = fetch};
+    bool foreign = !same_server(L, s->route, top + 8);
     options_get(L, top + 5, top + 4, "stream");
-    s->source.stream = !fetch && (lua_isnil(L, -1) || lua_toboolean(L, -1));
+    bool stream = !fetch && (lua_isnil(L, -1) || lua_toboolean(L, -1));
     options_get(L, top + 5, top + 4, "replace_invalid_utf8");
-    s->source.replace_invalid = lua_toboolean(L, -1);
-    s->source.max_request = (double)options_bytes(
-        L, top + 5, top + 4, "max_request_bytes", 64 << 20);
+    s->fetch = fetch;
+    s->source = (struct request_source){.options = top + 4,
+                                        .call = top + 5,
+                                        .route = s->route,
+                                        .foreign = foreign,
+                                        .stream = stream};
+    s->writer = (struct writer){
+        .options = top + 4,
+        .call = top + 5,
+        .route = s->route,
+        .messages = top + 6,
+        .note = top + 7,
+        .stream = stream,
+        .to = {.max = (double)options_bytes(L, top + 5, top + 4,
+                                            "max_request_bytes", 64 << 20),
+               .invalid =
+                   lua_toboolean(L, -1) ? ENCODED_REPLACE : ENCODED_REFUSE,
+               .known = top + 8,
+               .known_now = top + 9,
+               .schemas = dialect_chat.schemas}};
     lua_settop(L, top + 7);
     if (!fetch && !history_plain(L, top + 6)) {
         lua_getfield(L, s->bot, "_turns");
@@ -263,8 +276,6 @@ static void push_sources(lua_State *L, struct stack *s)
     }
     lua_getfield(L, s->env, "known");
     lua_pushnil(L);
-    s->source.known = top + 8;
-    s->source.known_now = top + 9;
 }
 
 /* Whether it makes sense to send the key, if there is one, and the headers
@@ -293,7 +304,7 @@ static bool start(lua_State *L, const struct stack *s, int body,
         failure_push(L, FAULT_CANCELLED, "the reply was closed");
         return false;
     }
-    if (!s->source.fetch) {
+    if (!s->fetch) {
         struct body *made = lua_touserdata(L, body);
         o->body = *made;
         body_init(made);
@@ -339,11 +350,11 @@ bool launch(lua_State *L, int bot, int reply)
     push_sources(L, &s);
     fill_reply(L, &s);
     bool ok = true;
-    if (s.source.fetch) {
+    if (s.fetch) {
         lua_pushnil(L);
     } else {
-        ok = request_body(L, &s.source);
-        lua_pushvalue(L, s.source.known_now);
+        ok = writer_body(L, &s.writer, dialect_chat.write);
+        lua_pushvalue(L, s.writer.to.known_now);
         lua_setfield(L, s.env, "known");
     }
     ok = ok && push_key(L, &s) && send(L, &s);

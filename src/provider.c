@@ -456,28 +456,28 @@ static void push_trimmed(lua_State *L, const char *s)
     lua_pushlstring(L, s, n);
 }
 
-/* Pushes base URL and request URL. A query stays behind the path. [-0, +2, m]
+/* Pushes base URL and request URL, which may also have been given with the
+ * path. A query stays behind that. [-0, +2, m]
  */
-static void push_urls(lua_State *L, const char *base)
+static void push_urls(lua_State *L, const char *base, const char *path)
 {
-    static const char path[] = "/chat/completions";
     const char *query = strchr(base, '?');
     lua_pushlstring(L, base, query ? (size_t)(query - base) : strlen(base));
     push_trimmed(L, lua_tostring(L, -1));
     lua_remove(L, -2);
-    size_t n;
+    size_t n, len = strlen(path);
     const char *s = lua_tolstring(L, -1, &n);
-    bool whole =
-        n >= sizeof path - 1 && strcmp(s + n - (sizeof path - 1), path) == 0;
+    bool whole = n >= len && strcmp(s + n - len, path) == 0;
     lua_pushfstring(L, "%s%s%s", s, whole ? "" : path, query ? query : "");
     if (whole) {
-        lua_pushlstring(L, s, n - (sizeof path - 1));
+        lua_pushlstring(L, s, n - len);
         lua_replace(L, -3);
     }
 }
 
 /* Pushes the base URL that environment and data give, or nil. */
-static void push_default_url(lua_State *L, int spec, const char *model)
+static void push_default_url(lua_State *L, int spec, const char *model,
+                             const char *path)
 {
     const char *endpoint = env(field(L, spec, "base_url_env"));
     const char *suffix = field(L, spec, "base_url_suffix");
@@ -489,16 +489,15 @@ static void push_default_url(lua_State *L, int spec, const char *model)
     push_trimmed(L, endpoint);
     endpoint = lua_tostring(L, -1);
     if (version != NULL)
-        lua_pushfstring(L,
-                        "%s/openai/deployments/%s/chat/completions"
-                        "?api-version=%s",
-                        endpoint, model, version);
+        lua_pushfstring(L, "%s/openai/deployments/%s%s?api-version=%s",
+                        endpoint, model, path, version);
     else
         lua_pushfstring(L, "%s%s", endpoint, suffix == NULL ? "" : suffix);
     lua_remove(L, -2);
 }
 
-bool provider_route(lua_State *L, int model, int provider, int base_url)
+bool provider_route(lua_State *L, int model, int provider, int base_url,
+                    const char *path)
 {
     size_t name_len = 0;
     const char *name = lua_tolstring(L, model, &name_len);
@@ -525,7 +524,7 @@ bool provider_route(lua_State *L, int model, int provider, int base_url)
         lua_pushstring(L, copy);
         lua_remove(L, -2);
     } else
-        push_default_url(L, spec, name);
+        push_default_url(L, spec, name, path);
     if (!lua_isstring(L, -1)) {
         const char *var = field(L, spec, "base_url_env");
         failure_push(L, FAULT_CONFIG, "provider '%s' has no base URL%s%s",
@@ -535,7 +534,7 @@ bool provider_route(lua_State *L, int model, int provider, int base_url)
         lua_settop(L, route);
         return false;
     }
-    push_urls(L, lua_tostring(L, -1));
+    push_urls(L, lua_tostring(L, -1), path);
     lua_setfield(L, route, "url");
     lua_setfield(L, route, "base_url");
     char *model_copy = lua_newuserdata(L, (size_t)(name_end - name) + 1);

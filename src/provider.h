@@ -22,12 +22,14 @@ int provider_list(lua_State *L);
  *   {provider = name, model = as sent, base_url, url, named = boolean (the
  *    caller gave provider), given = boolean (the caller gave base_url),
  *    spec = the provider's data}
+ * where `path` is what a request has behind the base URL, see dialect.h.
  * The model's name chooses an address only where the caller chose none: with a
  * provider it loses that one's prefix and nothing else, with a base_url it is
  * sent as it is. An unknown provider, be it the word before a colon, or an
  * unusable URL: an error table, and false. [-0, +1, e]
  */
-bool provider_route(lua_State *L, int model, int provider, int base_url);
+bool provider_route(lua_State *L, int model, int provider, int base_url,
+                    const char *path);
 
 /* Whether what belongs to the provider (the environment's key, headers) may
  * travel on this route: its address is the provider's own, or the caller has

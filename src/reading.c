@@ -252,14 +252,15 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* Whether the data is [DONE], with or without white space around it. */
-static bool is_done(const char *s, size_t n)
+/* Whether the data is `done`, with or without white space around it. */
+static bool is_done(const char *done, const char *s, size_t n)
 {
+    size_t len = strlen(done);
     for (; n > 0 && is_blank(*s); n--)
         s++;
-    if (n < 6 || memcmp(s, "[DONE]", 6) != 0)
+    if (n < len || memcmp(s, done, len) != 0)
         return false;
-    for (s += 6, n -= 6; n > 0 && is_blank(*s); n--)
+    for (s += len, n -= len; n > 0 && is_blank(*s); n--)
         s++;
     return n == 0;
 }
@@ -277,8 +278,7 @@ static bool take_event(lua_State *L, struct reply *r, int env,
         (ev->type_len > 0 && is_idle(ev->type, ev->type_len)))
         return true;
     http_event(r->request);
-    if (r->dialect->done_ends && *ev->data != '{' &&
-        is_done(ev->data, ev->data_len)) {
+    if (*ev->data != '{' && is_done(r->dialect->done, ev->data, ev->data_len)) {
         r->answer.finished = r->answer.ended = true;
         return true;
     }

@@ -1,6 +1,6 @@
 /*
- * request.h - the bytes that are sent: the JSON body and the headers of one
- * call, from a bot's options, its route and its conversation.
+ * request.h - what is sent with a body: the headers of one call, from a bot's
+ * options and its route, and the secrets among them.
  *
  * Knows nothing of the two userdata types.
  */
@@ -13,26 +13,14 @@
 
 /* Where everything stands on the Lua stack. */
 struct request_source {
-    int options;   /* of the bot: a table */
-    int call;      /* of the call: a table or nil */
-    int route;     /* see provider.h */
-    int messages;  /* the conversation, as it is to be sent */
-    int known;     /* what encoded.h knew the last time, a table or nil */
-    int known_now; /* nil, where it puts what it knows now */
-    int note;      /* a string that is sent with the system message, or nil */
-    bool foreign;  /* not the server that the headers were given for */
+    int options;  /* of the bot: a table */
+    int call;     /* of the call: a table or nil */
+    int route;    /* see provider.h */
+    bool foreign; /* not the server that the headers were given for */
     bool stream;
-    bool fetch;           /* a GET without a body */
-    bool replace_invalid; /* what is no UTF-8 becomes U+FFFD */
-    double max_request;   /* bytes of the body */
 };
 
 #define REQUEST_HEADERS 64 /* lines at most */
-
-/* Pushes a userdata that is a struct body and keeps alive the strings in it; or
- * pushes an error table and returns false (a message that cannot be encoded, or
- * is not UTF-8, or too much). [-0, +1, m] */
-bool request_body(lua_State *L, const struct request_source *s);
 
 /* Fills o->headers, which has room for REQUEST_HEADERS, with lines that live in
  * what is pushed onto the stack: a few values, so the caller resets the top.

@@ -6,25 +6,9 @@
 #include <stddef.h>
 #include <string.h>
 
-struct rule {
-    enum schema_place outer;
-    const char *name;
-    enum schema_place inner;
-};
-
 /* Other names have data under them, but where schemas or lists stand by names.
  */
-static const struct rule rules[] = {
-    {SCHEMA_BODY, "tools", SCHEMA_TOOLS},
-    {SCHEMA_BODY, "functions", SCHEMA_TOOLS},
-    {SCHEMA_BODY, "response_format", SCHEMA_FORMAT},
-    {SCHEMA_BODY, "json_schema", SCHEMA_ONE}, /* llama-server */
-    {SCHEMA_BODY, "guided_json", SCHEMA_ONE}, /* vLLM */
-    {SCHEMA_TOOL, "function", SCHEMA_TOOL},
-    {SCHEMA_TOOL, "parameters", SCHEMA_ONE},
-    {SCHEMA_TOOL, "input_schema", SCHEMA_ONE},
-    {SCHEMA_FORMAT, "json_schema", SCHEMA_FORMAT},
-    {SCHEMA_FORMAT, "schema", SCHEMA_ONE},
+static const struct schema_rule keywords[] = {
     {SCHEMA_ONE, "required", SCHEMA_LIST},
     {SCHEMA_ONE, "type", SCHEMA_LIST},
     {SCHEMA_ONE, "enum", SCHEMA_LIST},
@@ -57,17 +41,29 @@ static const struct rule rules[] = {
     {SCHEMA_ARRAY, "const", SCHEMA_LIST},
     {SCHEMA_ARRAY, "enum", SCHEMA_LISTS},
     {SCHEMA_ARRAY, "examples", SCHEMA_LISTS},
+    {SCHEMA_DATA, NULL, SCHEMA_DATA},
 };
 
-static enum schema_place named(enum schema_place outer, const char *name)
+static enum schema_place named(const struct schema_rule *rules,
+                               enum schema_place outer, const char *name)
 {
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-        if (rules[i].outer == outer && strcmp(rules[i].name, name) == 0)
-            return rules[i].inner;
-    return outer == SCHEMA_ARRAY ? named(SCHEMA_ONE, name) : SCHEMA_DATA;
+    for (; rules != NULL && rules->name != NULL; rules++)
+        if (rules->outer == outer && strcmp(rules->name, name) == 0)
+            return rules->inner;
+    return SCHEMA_DATA;
 }
 
-enum schema_place schema_inside(enum schema_place outer, const char *name)
+/* The same inside a schema, or a schema of arrays. */
+static enum schema_place keyword(enum schema_place outer, const char *name)
+{
+    enum schema_place place = named(keywords, outer, name);
+    return place == SCHEMA_DATA && outer == SCHEMA_ARRAY
+               ? named(keywords, SCHEMA_ONE, name)
+               : place;
+}
+
+enum schema_place schema_inside(const struct schema_rule *body,
+                                enum schema_place outer, const char *name)
 {
     switch (outer) {
     case SCHEMA_TOOLS:
@@ -81,9 +77,11 @@ enum schema_place schema_inside(enum schema_place outer, const char *name)
     case SCHEMA_LIST_MAP:
         return name == NULL ? SCHEMA_DATA : SCHEMA_LIST;
     case SCHEMA_ONE:
-        return name == NULL ? SCHEMA_ONE : named(outer, name);
+        return name == NULL ? SCHEMA_ONE : keyword(outer, name);
+    case SCHEMA_ARRAY:
+        return name == NULL ? SCHEMA_DATA : keyword(outer, name);
     default:
-        return name == NULL ? SCHEMA_DATA : named(outer, name);
+        return name == NULL ? SCHEMA_DATA : named(body, outer, name);
     }
 }
 

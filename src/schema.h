@@ -17,10 +17,10 @@
 /* What a value is. */
 enum schema_place {
     SCHEMA_DATA = 0, /* whatever it is */
-    SCHEMA_BODY,     /* a request's body */
+    SCHEMA_BODY,     /* a request's body: what is in it, rules say */
     SCHEMA_TOOLS,    /* a list of tools */
     SCHEMA_TOOL,     /* a tool, or the function in it */
-    SCHEMA_FORMAT,   /* a response_format, or what is in it */
+    SCHEMA_FORMAT,   /* how an answer is to be, or what is in that */
     SCHEMA_ONE,      /* a schema, or a list of some */
     SCHEMA_ARRAY,    /* a schema of arrays: so they are its default and so on */
     SCHEMA_SOME,     /* a list of schemas */
@@ -30,9 +30,17 @@ enum schema_place {
     SCHEMA_LIST_MAP  /* lists of data by names */
 };
 
+/* What the value under this name is in a table that is `outer`. */
+struct schema_rule {
+    enum schema_place outer;
+    const char *name; /* NULL ends a list of rules */
+    enum schema_place inner;
+};
+
 /* What the value under this name is in a table that is `outer`; NULL: the value
- * in a list. */
-enum schema_place schema_inside(enum schema_place outer, const char *name);
+ * in a list. `body` has the rules for what is outside of schemas, or NULL. */
+enum schema_place schema_inside(const struct schema_rule *body,
+                                enum schema_place outer, const char *name);
 
 /* Whether it can be nothing but a list. */
 bool schema_is_list(enum schema_place place);
