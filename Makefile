@@ -81,7 +81,7 @@ else
   LIBS    ?= $(if $(filter Linux,$(shell uname -s)),-ldl)
 endif
 
-PARSING = bytes utf8 think escape shape sse chat_scan retry body redact url \
+PARSING = bytes utf8 think escape shape sse chat_scan retry body spell redact url \
   address markup
 SRC     = $(wildcard src/*.c)
 OBJ     = $(SRC:src/%.c=$(BUILD)/obj/%.o)

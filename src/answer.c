@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "complaint.h"
 #include "escape.h"
 #include "failure.h"
 
@@ -293,12 +294,12 @@ bool answer_error(lua_State *L, const struct answer *a, int env)
     failure_push(L, FAULT_API, "the server reported an error");
     lua_insert(L, -2);
     int err = lua_gettop(L) - 1;
-    failure_describe(L, err, &a->secret);
+    complaint_describe(L, err, &a->secret);
     lua_getfield(L, err, "code");
     if (env > 0 && lua_isnil(L, -1))
         name_reason(L, a, env, err);
     lua_pop(L, 1);
-    failure_judge(L, err);
+    complaint_judge(L, err);
     return false;
 }
 

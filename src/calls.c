@@ -9,6 +9,7 @@
 
 #include "encoded.h"
 #include "json.h"
+#include "sendable.h"
 
 #define MAX_TOOLS 1024
 #define LONG_NAME 1024 /* bytes of a name, to which no more are added */
@@ -292,78 +293,11 @@ bool calls_take(lua_State *L, struct answer *a, int env)
 
 /* ---- the end ---- */
 
-static bool is_utf8(lua_State *L, int i)
-{
-    size_t n;
-    const char *s = lua_tolstring(L, i, &n);
-    return utf8_invalid(s, n) == n;
-}
-
-/* Pushes the string on top with U+FFFD for what is not UTF-8. [-0, +1, m] */
-static void push_utf8(lua_State *L, struct answer *a)
-{
-    struct utf8 utf8 = {.len = 0};
-    size_t n;
-    const char *s = lua_tolstring(L, -1, &n);
-    a->scratch.len = 0;
-    if (utf8_feed(&utf8, s, n, &a->scratch) != BYTES_OK ||
-        utf8_finish(&utf8, &a->scratch) != BYTES_OK)
-        answer_no_memory(L, a);
-    lua_pushlstring(L, a->scratch.data, a->scratch.len);
-}
-
-void calls_make_sendable(lua_State *L, struct answer *a)
-{
-    luaL_checkstack(L, 6, NULL);
-    lua_pushnil(L);
-    while (lua_next(L, -2)) { /* table, key, value */
-        double x = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
-        if (x - x != 0 || (lua_type(L, -2) == LUA_TSTRING && !is_utf8(L, -2))) {
-            lua_pushvalue(L, -2);
-            lua_pushnil(L);
-            lua_rawset(L, -5);
-        } else if (lua_istable(L, -1)) {
-            calls_make_sendable(L, a);
-        } else if (lua_type(L, -1) == LUA_TSTRING && !is_utf8(L, -1)) {
-            push_utf8(L, a);
-            lua_pushvalue(L, -3); /* table, key, value, new, key */
-            lua_insert(L, -2);
-            lua_rawset(L, -5);
-        }
-        lua_pop(L, 1);
-    }
-}
-
-/* Joins the pieces in the list on top in the scratch. [-0, +0, m] */
-static void join(lua_State *L, struct answer *a)
-{
-    struct utf8 utf8 = {.len = 0};
-    int n = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : 0;
-    a->scratch.len = 0;
-    for (int k = 1; k <= n; k++) {
-        size_t len;
-        lua_rawgeti(L, -1, k);
-        const char *s = lua_tolstring(L, -1, &len);
-        if (utf8_feed(&utf8, s, len, &a->scratch) != BYTES_OK)
-            answer_no_memory(L, a);
-        lua_pop(L, 1);
-    }
-    if (utf8_finish(&utf8, &a->scratch) != BYTES_OK)
-        answer_no_memory(L, a);
-}
-
-void calls_push_joined(lua_State *L, struct answer *a)
-{
-    join(L, a);
-    lua_pushlstring(L, a->scratch.len > 0 ? a->scratch.data : "",
-                    a->scratch.len);
-}
-
 /* Pushes the arguments, of which the pieces are on top; what stands for none is
  * an empty object. [-0, +1, m] */
 static void push_arguments(lua_State *L, struct answer *a)
 {
-    join(L, a);
+    sendable_join(L, a);
     const char *s = a->scratch.data;
     size_t len = a->scratch.len;
     if (len > 0)
@@ -475,7 +409,7 @@ void calls_finish(lua_State *L, struct answer *a, int env)
         push_arguments(L, a);
         lua_setfield(L, -3, "arguments");
         lua_pop(L, 2);
-        calls_make_sendable(L, a);
+        sendable_make(L, a);
         if (named)
             lua_rawseti(L, top + 2, ++kept);
         else

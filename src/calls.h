@@ -21,13 +21,6 @@
  * [-0, +0, m] */
 bool calls_take(lua_State *L, struct answer *a, int env);
 
-/* The table on top will be sent back, and JSON must be able to hold it: strings
- * become UTF-8; keys that are not, and infinite numbers, go. [-0, +0, m] */
-void calls_make_sendable(lua_State *L, struct answer *a);
-
-/* Pushes the text of the pieces in the list on top, as UTF-8. [-0, +1, m] */
-void calls_push_joined(lua_State *L, struct answer *a);
-
 /* Joins the arguments, drops calls that never got a name, and gives the others
  * ids that the conversation has not. Pushes the list, or nil when there is
  * none. [-0, +1, m] */

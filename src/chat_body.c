@@ -7,7 +7,7 @@
 #include "chat.h"
 #include "failure.h"
 #include "options.h"
-#include "provider.h"
+#include "rules.h"
 
 /* Where schemas stand. */
 const struct schema_rule chat_schemas[] = {
@@ -62,7 +62,7 @@ static bool add_call_fields(lua_State *L, const struct writer *w)
 static bool add_temperature(lua_State *L, const struct writer *w)
 {
     if (writer_overridden(L, w, "temperature") ||
-        provider_omits(L, w->route, "temperature"))
+        rules_omit(L, w->route, "temperature"))
         return true;
     lua_getfield(L, w->options, "temperature");
     if (lua_isnil(L, -1)) {

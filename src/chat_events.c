@@ -9,8 +9,10 @@
 
 #include "calls.h"
 #include "chat.h"
+#include "complaint.h"
 #include "details.h"
 #include "failure.h"
+#include "sendable.h"
 #include "usage.h"
 
 #define MAX_CHOICES 128
@@ -318,10 +320,10 @@ bool chat_whole(lua_State *L, struct answer *a, int env)
     failure_push(L, FAULT_PROTOCOL, "the answer has no choices");
     lua_insert(L, -2);
     int err = lua_gettop(L) - 1;
-    if (failure_describe(L, err, &a->secret)) {
+    if (complaint_describe(L, err, &a->secret)) {
         lua_pushliteral(L, "api");
         lua_setfield(L, err, "kind");
-        failure_judge(L, err);
+        complaint_judge(L, err);
     }
     return false;
 }
@@ -370,7 +372,7 @@ void chat_finish(lua_State *L, struct answer *a, int env)
     lua_setfield(L, message, "reasoning_details");
     lua_getfield(L, env, "extra_content");
     if (lua_istable(L, -1))
-        calls_make_sendable(L, a);
+        sendable_make(L, a);
     lua_setfield(L, message, "extra_content");
     name_owner(L, env);
 }

@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "advance.h"
 #include "failure.h"
+#include "guard.h"
 #include "history.h"
 #include "launch.h"
 #include "options.h"
-#include "provider.h"
 #include "reply.h"
+#include "route.h"
 #include "utf8.h"
 
 const struct binding_type chatbot_type = {"chatbot"};
@@ -98,8 +100,7 @@ static bool push_other_route(lua_State *L, int env, int model)
     int options = lua_gettop(L);
     lua_getfield(L, options, "provider");
     lua_getfield(L, options, "base_url");
-    bool ok =
-        provider_route(L, model, options + 1, options + 2, dialect_chat.path);
+    bool ok = route_push(L, model, options + 1, options + 2, dialect_chat.path);
     lua_replace(L, options);
     lua_settop(L, options);
     return ok;
@@ -113,7 +114,7 @@ static void find_route(lua_State *L, int env, int options, int arg)
     lua_getfield(L, options, "model");
     lua_getfield(L, options, "provider");
     lua_getfield(L, options, "base_url");
-    if (!provider_route(L, top + 1, top + 2, top + 3, dialect_chat.path)) {
+    if (!route_push(L, top + 1, top + 2, top + 3, dialect_chat.path)) {
         lua_getfield(L, -1, "message");
         binding_argerror(L, arg, lua_tostring(L, -1));
     }
@@ -183,8 +184,8 @@ static bool is_busy(lua_State *L, int env)
     lua_rawgeti(L, -1, 1);
     struct reply *r = lua_touserdata(L, -1);
     int top = lua_gettop(L);
-    if (r != NULL && reply_foreign(L, top)) {
-        reply_advance(L, top, timers_now());
+    if (r != NULL && advance_foreign(L, top)) {
+        advance_reply(L, top, timers_now());
         lua_settop(L, top);
     }
     lua_pop(L, 2);
@@ -350,7 +351,7 @@ static int start(lua_State *L, const char *path)
     lua_pushvalue(L, PROMPT);
     bool raised = lua_pcall(L, 3, 1, 0) != 0;
     if (raised || !lua_isnil(L, -1)) { /* an error table */
-        reply_close(L, REPLY);
+        guard_close(L, REPLY);
         if (raised)
             return lua_error(L);
         lua_pushnil(L);
@@ -362,9 +363,9 @@ static int start(lua_State *L, const char *path)
     lua_getfield(L, RENV, "on_reasoning");
     lua_getfield(L, RENV, "on_text");
     if (r->eventful || lua_isfunction(L, -1) || lua_isfunction(L, -2))
-        reply_list(L, REPLY);
+        advance_list(L, REPLY);
     lua_settop(L, REPLY);
-    reply_step(L, REPLY, 0); /* under way at once */
+    advance_step(L, REPLY, 0); /* under way at once */
     return 1;
 }
 
@@ -387,14 +388,14 @@ static int chatbot_get(lua_State *L)
 
 #if COMPAT_YIELDS
 
-/* reply, whether to wait -> perhaps what reply_advance pushes; its state */
+/* reply, whether to wait -> perhaps what advance_reply pushes; its state */
 static int turn(lua_State *L)
 {
     const struct reply *r = lua_touserdata(L, 1);
     if (r->status == REPLY_STREAMING)
-        reply_step(L, 1, lua_toboolean(L, 2) ? -1 : 0);
+        advance_step(L, 1, lua_toboolean(L, 2) ? -1 : 0);
     lua_settop(L, 1);
-    lua_pushinteger(L, reply_advance(L, 1, reply_deadline(L)));
+    lua_pushinteger(L, advance_reply(L, 1, advance_deadline(L)));
     return lua_gettop(L) - 1;
 }
 
@@ -434,7 +435,7 @@ static int chat_loop(lua_State *L, int status, lua_KContext context)
             }
             break;
         case REPLY_HAS_ENDED:
-            reply_push_answer(L, REPLY);
+            advance_push_answer(L, REPLY);
             return 2;
         default:
             lua_pushnil(L);
@@ -442,7 +443,7 @@ static int chat_loop(lua_State *L, int status, lua_KContext context)
             return 2;
         }
     }
-    reply_close(L, REPLY);
+    guard_close(L, REPLY);
     return lua_error(L);
 }
 
@@ -677,7 +678,7 @@ static int chatbot_set_model(lua_State *L)
     lua_settop(L, NEXT);
     if (moved)
         unset_old(L, OPTS, OPTIONS, "headers");
-    if (moved && !provider_is_own(L, NEXT)) {
+    if (moved && !route_is_own(L, NEXT)) {
         unset_old(L, OPTS, OPTIONS, "organization");
         unset_old(L, OPTS, OPTIONS, "project");
     }
@@ -735,7 +736,7 @@ static int chatbot_get_provider(lua_State *L)
     }
     lua_getfield(L, 2, "api_key");
     lua_pushboolean(L, b->key != NULL || lua_isfunction(L, -1) ||
-                           provider_env_key(L, 3) != NULL);
+                           route_env_key(L, 3) != NULL);
     lua_setfield(L, 4, "has_key");
     lua_settop(L, 4);
     return 1;

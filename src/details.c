@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "calls.h"
+#include "sendable.h"
 
 #define MAX_DETAILS 1024
 
@@ -107,7 +107,7 @@ static void join(lua_State *L, struct answer *a, const char *name)
     int item = lua_gettop(L);
     lua_getfield(L, item, name);
     if (lua_istable(L, -1)) {
-        calls_push_joined(L, a);
+        sendable_push_joined(L, a);
         lua_setfield(L, item, name);
     }
     lua_settop(L, item);
@@ -123,7 +123,7 @@ void details_finish(lua_State *L, struct answer *a, int env)
         lua_rawgeti(L, list, i);
         for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
             join(L, a, texts[k]);
-        calls_make_sendable(L, a);
+        sendable_make(L, a);
         lua_settop(L, list);
     }
     lua_pushnil(L);

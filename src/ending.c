@@ -61,9 +61,7 @@ static void let_go(lua_State *L, int env)
     lua_rawseti(L, env, REPLY_BODY);
 }
 
-/* Leaves the conversation as it was before the prompt, or, when the options say
- * so, with what has arrived as the answer. [-0, +0, m] */
-static void give_up(lua_State *L, struct reply *r, int env)
+void ending_give_up(lua_State *L, struct reply *r, int env)
 {
     int top = lua_gettop(L);
     let_go(L, env);
@@ -83,40 +81,6 @@ static void give_up(lua_State *L, struct reply *r, int env)
         ending_rollback(L, r, env);
     }
     lua_settop(L, top);
-}
-
-static int give_up_all(lua_State *L)
-{
-    compat_getenv(L, 1);
-    give_up(L, lua_touserdata(L, 1), 2);
-    return 0;
-}
-
-static int roll_back(lua_State *L)
-{
-    compat_getenv(L, 1);
-    ending_rollback(L, lua_touserdata(L, 1), 2);
-    return 0;
-}
-
-void reply_close(lua_State *L, int i)
-{
-    struct reply *r = lua_touserdata(L, i);
-    if (r->status != REPLY_STREAMING)
-        return;
-    r->closing = r->busy;
-    if (r->busy)
-        return;
-    r->status = REPLY_CANCELLED;
-    ending_drop(r, false);
-    redact_free(&r->answer.secret);
-    static const lua_CFunction ways[] = {give_up_all, roll_back};
-    for (size_t k = 0; k < sizeof ways / sizeof *ways; k++) {
-        if (reply_guard(L, i, ways[k], 0, 0) == 0)
-            break;
-        lua_pop(L, 1); /* no memory; the other needs none */
-    }
-    r->held = r->failed = false;
 }
 
 /* ---- the end of a reply ---- */
@@ -193,7 +157,8 @@ int ending_failed(lua_State *L)
 {
     struct reply *r = lua_touserdata(L, 1);
     if (r->status == REPLY_STREAMING) {
-        give_up_all(L);
+        compat_getenv(L, 1);
+        ending_give_up(L, r, 2);
         r->failed = false;
         r->status = REPLY_ERROR;
     }

@@ -3,16 +3,11 @@
  * that means for the conversation.
  *
  * `env` is the index of the reply's environment; see reply.h for what is in it.
- * Also reply_close, which reply.h declares, is here.
  */
 #ifndef CHATBOT_ENDING_H
 #define CHATBOT_ENDING_H
 
 #include "reply.h"
-
-/* What is said of a reply that the parent of this process goes on with. */
-#define CLOSED_BY_FORK                                                         \
-    "the reply was begun before this process was forked: ask anew"
 
 /* Gives back the request and all but what the user may still ask for. A
  * `complete` one leaves its connection alive. */
@@ -21,11 +16,15 @@ void ending_drop(struct reply *r, bool complete);
 /* The answer is whole: it becomes a message. [-0, +0, m] */
 void ending_well(lua_State *L, struct reply *r, int env);
 
+/* Leaves the conversation as it was before the prompt, or, when the options say
+ * so, with what has arrived as the answer. [-0, +0, m] */
+void ending_give_up(lua_State *L, struct reply *r, int env);
+
 /* The reply has failed with the error table on top, which becomes env.err.
  * Unless the bot asks again, ending_failed is to follow. [-1, +0, m] */
 void ending_badly(lua_State *L, struct reply *r, int env);
 
-/* For reply_guard: the reply that has failed ends. */
+/* For guard_call: the reply that has failed ends. */
 int ending_failed(lua_State *L);
 
 /* Makes the conversation what it was before the prompt. [-0, +0, -] */

@@ -29,19 +29,6 @@ int failure_return(lua_State *L, enum http_fault kind, const char *format, ...);
  * stays as then has room. [-1, +0, m] */
 void failure_add(lua_State *L, int err);
 
-/* Fills message, code, type and param of the error table at `err` from the
- * decoded value on top of the stack, in any of the shapes that servers send
- * (see failure.c). False when there is no message in it. [-1, +0, m] */
-bool failure_describe(lua_State *L, int err, const struct redact *secret);
-
-/* The HTTP status that the code or the type of the error table at `err` stands
- * for, where a service tells it inside of an answer; 0: none that another try
- * could mend. [-0, +0, m] */
-int failure_stands_for(lua_State *L, int err);
-
-/* err.retryable, as it follows from that. [-0, +0, m] */
-void failure_judge(lua_State *L, int err);
-
 /* Pushes the text with every form of a secret replaced. `cut`: the text may go
  * on elsewhere. [-0, +1, m] */
 void failure_redact(lua_State *L, const char *s, size_t n,

@@ -4,12 +4,13 @@
 #include "fetch.h"
 
 #include "address.h"
+#include "advance.h"
 #include "binding.h"
 #include "failure.h"
 #include "options.h"
-#include "provider.h"
 #include "reply.h"
 #include "request.h"
+#include "route.h"
 #include "url.h"
 
 #define MAX_BODY (8 << 20) /* unless max_answer_bytes says otherwise */
@@ -52,7 +53,7 @@ int fetch_start(lua_State *L)
     bool outside = lua_toboolean(L, OPTS + 1);
     lua_settop(L, OPTS);
     push_options(L, OPTS);
-    const char *wrong = provider_check_url(url, false, true);
+    const char *wrong = url_check(url, false, true);
     if (wrong != NULL)
         return failure_return(L, FAULT_CONFIG, "%s", wrong);
     size_t n;
@@ -83,14 +84,17 @@ int fetch_start(lua_State *L)
     ok = http != NULL;
     if (ok) {
         lua_setfield(L, RENV, "engine");
-        ok = reply_start(L, REPLY, http, &o, NULL);
+        ok = request_secrets(&o, NULL, &r->answer.secret);
+        if (!ok)
+            failure_push(L, FAULT_MEMORY, "not enough memory");
     }
+    ok = ok && reply_start(L, REPLY, http, &o);
     if (!ok) { /* an error table is on top */
         lua_pushnil(L);
         lua_insert(L, -2);
         return 2;
     }
     lua_settop(L, REPLY);
-    reply_step(L, REPLY, 0); /* under way at once */
+    advance_step(L, REPLY, 0); /* under way at once */
     return 1;
 }

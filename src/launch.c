@@ -9,9 +9,10 @@
 #include "failure.h"
 #include "history.h"
 #include "options.h"
-#include "provider.h"
 #include "reply.h"
 #include "request.h"
+#include "route.h"
+#include "url.h"
 #include "writer.h"
 
 /* Where things stand on the stack, counted from a base. */
@@ -110,13 +111,13 @@ static bool push_key(lua_State *L, const struct stack *s)
         }
         found = lua_tolstring(L, -1, &n);
     } else {
-        found = provider_env_key(L, s->route);
+        found = route_env_key(L, s->route);
     }
     if (found != NULL && n == 0)
         n = strlen(found);
     if (n == 0)
         found = NULL;
-    if (found == NULL && provider_needs_key(L, s->route)) {
+    if (found == NULL && route_needs_key(L, s->route)) {
         lua_getfield(L, s->route, "spec");
         lua_getfield(L, -1, "api_key_env");
         lua_rawgeti(L, -1, 1);
@@ -184,14 +185,14 @@ static void fill_reply(lua_State *L, const struct stack *s)
     lua_setfield(L, s->renv, "totals");
     options_get(L, s->source.call, s->source.options, "think_tags");
     if (lua_isnil(L, -1))
-        lua_pushboolean(L, provider_has(L, s->route, "think_tags"));
+        lua_pushboolean(L, route_has(L, s->route, "think_tags"));
     lua_setfield(L, s->renv, "think_tags");
     lua_pushboolean(
         L, options_number(L, s->source.call, s->source.options, "n", 1) > 1);
     lua_setfield(L, s->renv, "several");
-    lua_pushboolean(L, provider_has(L, s->route, "reasoning_back"));
+    lua_pushboolean(L, route_has(L, s->route, "reasoning_back"));
     lua_setfield(L, s->renv, "reasoning_back");
-    lua_pushboolean(L, provider_has(L, s->route, "reasoning_details"));
+    lua_pushboolean(L, route_has(L, s->route, "reasoning_details"));
     lua_setfield(L, s->renv, "details_back");
     lua_getfield(L, s->route, "provider");
     lua_setfield(L, s->renv, "provider");
@@ -285,8 +286,7 @@ static bool may_go(lua_State *L, const struct stack *s,
 {
     lua_getfield(L, s->source.options, "allow_insecure_http");
     bool secret = key != NULL || request_has_secret(o);
-    const char *wrong =
-        provider_check_url(o->url, secret, lua_toboolean(L, -1));
+    const char *wrong = url_check(o->url, secret, lua_toboolean(L, -1));
     lua_pop(L, 1);
     if (wrong != NULL)
         failure_push(L, FAULT_CONFIG, "%s", wrong);
@@ -309,7 +309,12 @@ static bool start(lua_State *L, const struct stack *s, int body,
         o->body = *made;
         body_init(made);
     }
-    return reply_start(L, s->reply, http, o, key);
+    if (!request_secrets(o, key, &r->answer.secret)) {
+        body_free(&o->body);
+        failure_push(L, FAULT_MEMORY, "not enough memory");
+        return false;
+    }
+    return reply_start(L, s->reply, http, o);
 }
 
 /* The body and the key are on top. False: an error table is pushed. */

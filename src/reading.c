@@ -7,138 +7,17 @@
 #include <strings.h>
 #include <time.h>
 
+#include "complaint.h"
 #include "ending.h"
 #include "failure.h"
 #include "json.h"
-#include "retry.h"
-#include "url.h"
+#include "trouble.h"
 
 #define GRACE   5.0 /* s to wait for usage and [DONE] after finish_reason */
-#define ADDRESS 200 /* characters of one that is shown */
 #define EXCERPT 200 /* bytes of a body that tell what it is */
 #define AT_ONCE 16  /* events between two looks at the clock */
 
-/* Pushes the error table for a body that came with an HTTP error, or with 2xx
- * and no answer in it. [-0, +1, m] */
-static void push_body_error(lua_State *L, struct reply *r, enum http_fault kind,
-                            const char *text)
-{
-    struct http_request *request = r->request;
-    const struct bytes *in = &request->sse.in;
-    const char *s = in->len > 0 ? in->data : "";
-    size_t n = in->len;
-    failure_push(L, kind, "%s", text);
-    int err = lua_gettop(L);
-    if (n >= 3 && memcmp(s, "\xEF\xBB\xBF", 3) == 0)
-        s += 3, n -= 3;
-    if (!json_decode(L, s, n) || !failure_describe(L, err, &r->answer.secret)) {
-        failure_excerpt(L, s, n, &r->answer.secret, true);
-        if (lua_rawlen(L, -1) > 0) {
-            lua_pushfstring(L, "%s: %s", text, lua_tostring(L, -1));
-            lua_setfield(L, err, "message");
-        }
-    }
-    lua_settop(L, err);
-}
-
-/* Adds to the message of the error table at `err` what there is to say of an
- * address of `n` bytes: before, it, after. [-0, +0, m] */
-static void add_address(lua_State *L, const struct reply *r, int err,
-                        const char *before, const char *url, size_t n,
-                        const char *after)
-{
-    int top = lua_gettop(L);
-    luaL_checkstack(L, 8, NULL);
-    failure_redact(L, url, n, &r->answer.secret, false);
-    failure_line(L, lua_tostring(L, -1), lua_rawlen(L, -1), ADDRESS);
-    lua_pushfstring(L, "%s%s%s", before, lua_tostring(L, -1), after);
-    failure_add(L, err);
-    lua_settop(L, top);
-}
-
-static void push_http_error(lua_State *L, struct reply *r)
-{
-    struct http_request *request = r->request;
-    int status = request->response.status;
-    if (status >= 300 && status < 400) {
-        failure_push(L, FAULT_REDIRECT,
-                     "the server redirects (HTTP %d), which is never followed: "
-                     "use the final address as base_url",
-                     status);
-        if (request->location != NULL) {
-            const char *s = request->location;
-            failure_redact(L, s, strlen(s), &r->answer.secret, false);
-            lua_setfield(L, -2, "location");
-            if (request->inside >= 0) {
-                lua_pushboolean(L, request->inside);
-                lua_setfield(L, -2, "inside");
-            }
-        }
-        return;
-    }
-    push_body_error(L, r, FAULT_HTTP,
-                    lua_pushfstring(L, "the server answered HTTP %d", status));
-    lua_remove(L, -2);
-    if (status == 404 || status == 405) { /* there is nothing there */
-        const char *url = request->options.url;
-        add_address(L, r, lua_gettop(L), " (", url, strcspn(url, "?#"), ")");
-    }
-    const struct bytes *in = &request->sse.in;
-    bool retryable =
-        (status == 408 || status == 409 || status == 429 || status >= 500) &&
-        !(in->len > 0 && retry_quota(in->data, in->len));
-    lua_pushboolean(L, retryable);
-    lua_setfield(L, -2, "retryable");
-    struct retry_failure f = {
-        .retry_after_ms = request->response.retry_after_ms,
-        .retry_after = request->response.retry_after,
-        .body = in->data,
-        .body_len = in->len,
-        .now = (int64_t)time(NULL),
-    };
-    double seconds = retry_asked(&f);
-    if (seconds >= 0) {
-        lua_pushnumber(L, seconds);
-        lua_setfield(L, -2, "retry_after");
-    }
-}
-
-/* Pushes the error table for what the engine found. [-0, +1, m] */
-static void push_engine_error(lua_State *L, struct reply *r)
-{
-    struct http_request *request = r->request;
-    if (request->state == HTTP_CLOSED) {
-        failure_push(L, FAULT_CLOSED, CLOSED_BY_FORK);
-        return;
-    }
-    failure_clean(L, request->message, strlen(request->message),
-                  &r->answer.secret, true); /* libcurl cuts its messages */
-    failure_push(L, request->fault, "%s", lua_tostring(L, -1));
-    lua_remove(L, -2);
-    lua_pushboolean(L, request->retryable);
-    lua_setfield(L, -2, "retryable");
-    if (request->fault == FAULT_TIMEOUT) {
-        lua_pushstring(L, request->phase);
-        lua_setfield(L, -2, "phase");
-    }
-}
-
 /* ---- events ---- */
-
-/* Pushes the error table for an error event with this data. [-0, +1, m] */
-static void push_event_error(lua_State *L, struct reply *r, const char *s,
-                             size_t n)
-{
-    failure_push(L, FAULT_API, "the server reported an error");
-    int err = lua_gettop(L);
-    if (!json_decode(L, s, n) || !failure_describe(L, err, &r->answer.secret)) {
-        failure_excerpt(L, s, n, &r->answer.secret, true);
-        if (lua_rawlen(L, -1) > 0)
-            lua_setfield(L, err, "message");
-    }
-    lua_settop(L, err);
-    failure_judge(L, err);
-}
 
 /* Keeps the event for `raw`, and to know the next one by it. Without memory
  * there is none. */
@@ -271,7 +150,7 @@ static bool take_event(lua_State *L, struct reply *r, int env,
 {
     if (ev->is_error ||
         (ev->type_len == 5 && memcmp(ev->type, "error", 5) == 0)) {
-        push_event_error(L, r, ev->data, ev->data_len);
+        trouble_event(L, r, ev->data, ev->data_len);
         return false;
     }
     if (ev->data_len == 0 ||
@@ -341,7 +220,7 @@ static bool take_document(lua_State *L, struct reply *r, int env)
         lua_pop(L, 1);
         if (r->request->state == HTTP_FAILED)
             return true; /* cut: the engine knows why */
-        push_body_error(L, r, FAULT_PROTOCOL, "the answer is not JSON");
+        trouble_body(L, r, FAULT_PROTOCOL, "the answer is not JSON");
         return false;
     }
     lua_pushvalue(L, -1);
@@ -420,28 +299,17 @@ static bool find_form(lua_State *L, struct reply *r)
             return true; /* more to show, or to go by */
         failure_redact(L, type, strlen(type), &r->answer.secret, false);
         type = *type != '\0' ? lua_tostring(L, -1) : "(no content type)";
-        push_body_error(L, r, FAULT_PROTOCOL,
-                        lua_pushfstring(L,
-                                        "the answer is neither JSON nor an "
-                                        "event stream but '%s'",
-                                        type));
+        trouble_body(L, r, FAULT_PROTOCOL,
+                     lua_pushfstring(L,
+                                     "the answer is neither JSON nor an "
+                                     "event stream but '%s'",
+                                     type));
         return false;
     }
     return true;
 }
 
 /* ---- the verdict ---- */
-
-/* Adds to the error on top why it was not tried again. [-0, +0, m] */
-static void tell_stopped(lua_State *L, const struct reply *r)
-{
-    const char *url = r->request->options.url;
-    size_t n;
-    const char *host = url_host(url, &n);
-    if (r->request->stopped)
-        add_address(L, r, lua_gettop(L), "; no further tries at ", host,
-                    url_authority(url), ": the last ten failed");
-}
 
 /* The request has ended, and all of it has been read. [-0, +0, m] */
 static void judge(lua_State *L, struct reply *r, int env)
@@ -455,11 +323,11 @@ static void judge(lua_State *L, struct reply *r, int env)
         return;
     }
     if (request->state == HTTP_CLOSED) {
-        push_engine_error(L, r);
+        trouble_engine(L, r);
     } else if (status >= 300 && request->response.header_done) {
-        push_http_error(L, r);
+        trouble_http(L, r);
     } else if (request->state != HTTP_DONE) {
-        push_engine_error(L, r);
+        trouble_engine(L, r);
     } else if (request->sse.in.len == 0 && r->form == FORM_UNKNOWN) {
         failure_push(L, FAULT_TRUNCATED,
                      "the server answered HTTP %d without any content", status);
@@ -467,7 +335,7 @@ static void judge(lua_State *L, struct reply *r, int env)
         failure_push(L, FAULT_TRUNCATED,
                      "the stream ended before the answer was complete");
     }
-    tell_stopped(L, r);
+    trouble_tell_stopped(L, r);
     ending_badly(L, r, env);
 }
 
@@ -483,7 +351,7 @@ static bool tried_again(lua_State *L, struct reply *r)
     lua_settop(L, err);
     if (!api || r->fetch || r->answer.text.bytes.len > 0)
         return false;
-    int status = failure_stands_for(L, err);
+    int status = complaint_status(L, err);
     if (status == 0 || !http_refuse(request, status))
         return false;
     lua_settop(L, err - 1);

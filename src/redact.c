@@ -12,15 +12,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "spell.h"
+
 #define SHORTEST 4  /* bytes; what is shorter is no secret */
 #define WORD     8  /* what is shorter could be a word */
 #define PART     12 /* characters of a beginning that tell too much */
 #define LIKE     20 /* bytes in a row that look like a key */
-#define SKIPPED  (-1)
-#define OTHER    256 /* a character that no secret has */
-
-static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                             "abcdefghijklmnopqrstuvwxyz0123456789+/";
 
 static void wipe(void *p, size_t n)
 {
@@ -28,128 +25,11 @@ static void wipe(void *p, size_t n)
         *c++ = '\0';
 }
 
-static bool is_alnum(unsigned char c)
-{
-    return c < 0x80 && c != '\0' && memchr(digits, c, 62) != NULL;
-}
-
-/* ---- readers ---- */
-
-struct character {
-    int value; /* or SKIPPED, OTHER */
-    size_t len;
-};
-
-typedef struct character reader(const char *s, size_t n); /* n > 0 */
-
-static struct character read_plain(const char *s, size_t n)
-{
-    (void)n;
-    return (struct character){(unsigned char)*s, 1};
-}
-
-/* The value of `n` hexadecimal digits; -1 when they are none. */
-static int hex(const char *s, size_t n)
-{
-    int value = 0;
-    for (; n > 0; n--, s++) {
-        int c = *s;
-        int digit = c >= '0' && c <= '9'   ? c - '0'
-                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                           : -1;
-        if (digit < 0)
-            return -1;
-        value = value * 16 + digit;
-    }
-    return value;
-}
-
-static struct character character(int value, size_t len)
-{
-    return (struct character){value < 0x80 ? value : OTHER, len};
-}
-
-/* Any number of backslashes, and what is escaped by them. */
-static struct character read_backslash(const char *s, size_t n)
-{
-    size_t k = 1;
-    while (k < n && s[k] == '\\')
-        k++;
-    if (k == n || (s[k] == 'u' && n - k <= 4))
-        return character(SKIPPED, n); /* the rest has been cut off */
-    if (s[k] == 'u' && hex(s + k + 1, 4) >= 0)
-        return character(hex(s + k + 1, 4), k + 5);
-    return (struct character){(unsigned char)s[k], k + 1};
-}
-
-/* RFC 3986, section 2.1; a percent sign may itself be escaped. */
-static struct character read_percent(const char *s, size_t n)
-{
-    size_t k = 1;
-    while (k + 4 <= n && memcmp(s + k, "25", 2) == 0 && hex(s + k + 2, 2) >= 0)
-        k += 2;
-    if (k + 2 <= n && hex(s + k, 2) >= 0)
-        return character(hex(s + k, 2), k + 2);
-    return k + 2 > n ? character(SKIPPED, n) : character('%', 1);
-}
-
-/* A character reference of HTML. */
-static struct character read_reference(const char *s, size_t n)
-{
-    static const struct {
-        const char *name;
-        int value;
-    } names[] = {{"&amp;", '&'},   {"&lt;", '<'},    {"&gt;", '>'},
-                 {"&quot;", '"'},  {"&apos;", '\''}, {"&sol;", '/'},
-                 {"&equals;", '='}};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        size_t len = strlen(names[i].name);
-        if (n >= len && strncasecmp(s, names[i].name, len) == 0)
-            return character(names[i].value, len);
-    }
-    const char *end =
-        n < 2 || s[1] != '#' ? NULL : memchr(s, ';', n < 10 ? n : 10);
-    size_t from = end != NULL && (s[2] | ' ') == 'x' ? 3 : 2, value = 0;
-    if (end == NULL && (n < 2 || (s[1] == '#' && n < 9)))
-        return character(SKIPPED, n);
-    if (end == NULL || s + from == end)
-        return character('&', 1);
-    for (const char *c = s + from; c < end; c++) {
-        int digit = hex(c, 1);
-        if (digit < 0 || (from == 2 && digit > 9))
-            return character('&', 1);
-        value = value * (from == 3 ? 16 : 10) + (size_t)digit;
-    }
-    return character((int)value, (size_t)(end - s) + 1);
-}
-
-static struct character read_escaped(const char *s, size_t n)
-{
-    return *s == '\\'  ? read_backslash(s, n)
-           : *s == '%' ? read_percent(s, n)
-           : *s == '&' ? read_reference(s, n)
-                       : read_plain(s, n);
-}
-
-/* Digits of either alphabet, over ends of lines, in JSON or a URL, too. */
-static struct character read_base64(const char *s, size_t n)
-{
-    struct character c = *s == '%' ? read_percent(s, n) : read_plain(s, n);
-    if (c.value == '\\' && n > 1 && memchr("/nr", s[1], 3) != NULL)
-        c = (struct character){s[1] == '/' ? '/' : SKIPPED, 2};
-    if (c.value == '\r' || c.value == '\n')
-        c.value = SKIPPED;
-    if (c.value == '-' || c.value == '_')
-        c.value = c.value == '-' ? '+' : '/';
-    return c;
-}
-
 /* ---- patterns ---- */
 
 /* All its memory is one block, which begins at `back`. */
 struct pattern {
-    reader *read;
+    spell_reader *read;
     size_t *back; /* where the characters stand that were read last */
     size_t *fall; /* of a beginning: its longest proper one that ends it */
     int *text;
@@ -159,7 +39,7 @@ struct pattern {
 };
 
 /* Makes room for `n` characters. False when memory is out. */
-static bool open_pattern(struct pattern *p, reader *read, size_t n)
+static bool open_pattern(struct pattern *p, spell_reader *read, size_t n)
 {
     *p = (struct pattern){.read = read};
     p->back = calloc(n + 1, 2 * sizeof(size_t) + sizeof(int));
@@ -196,8 +76,8 @@ static void finish_pattern(struct pattern *p)
 /* Whether a word goes on with `c`, behind which is `next`. */
 static bool goes_on(unsigned char c, unsigned char next)
 {
-    return is_alnum(c) || c >= 0x80 ||
-           ((c == '-' || c == '_' || c == '.') && is_alnum(next));
+    return spell_is_alnum(c) || c >= 0x80 ||
+           ((c == '-' || c == '_' || c == '.') && spell_is_alnum(next));
 }
 
 /* Whether the run stands alone: not inside a word or a name. */
@@ -213,9 +93,9 @@ static void mark_pattern(const struct pattern *p, const char *s, size_t n,
 {
     size_t state = 0, count = 0, hidden = 0, from = 0;
     for (size_t i = 0; i < n;) {
-        struct character c = p->read(s + i, n - i);
+        struct spell_character c = p->read(s + i, n - i);
         size_t end = i + c.len;
-        if (c.value != SKIPPED) {
+        if (c.value != SPELL_SKIPPED) {
             p->back[count++ % p->n] = i;
             state = step(p, state, c.value);
             from = state > 0 ? p->back[(count - state) % p->n] : end;
@@ -233,15 +113,16 @@ static void mark_pattern(const struct pattern *p, const char *s, size_t n,
 
 /* The secret as `spell` reads it, in a text as `read` does: as it was sent in
  * both, or with escapes undone. */
-static bool mark_text(const char *key, size_t len, reader *spell, reader *read,
-                      const char *s, size_t n, bool cut, unsigned char *hide)
+static bool mark_text(const char *key, size_t len, spell_reader *spell,
+                      spell_reader *read, const char *s, size_t n, bool cut,
+                      unsigned char *hide)
 {
     struct pattern p;
     if (!open_pattern(&p, read, len))
         return false;
     for (size_t i = 0; i < len;) {
-        struct character c = spell(key + i, len - i);
-        if (c.value != SKIPPED)
+        struct spell_character c = spell(key + i, len - i);
+        if (c.value != SPELL_SKIPPED)
             p.text[p.n++] = c.value;
         i += c.len;
     }
@@ -260,7 +141,7 @@ static bool mark_base64(const char *key, size_t len, size_t shift,
 {
     struct pattern p;
     size_t first = (8 * shift + 5) / 6, end = 8 * (shift + len) / 6;
-    if (!open_pattern(&p, read_base64, end - first))
+    if (!open_pattern(&p, spell_base64, end - first))
         return false;
     for (size_t i = first; i < end; i++) {
         unsigned value = 0;
@@ -268,7 +149,7 @@ static bool mark_base64(const char *key, size_t len, size_t shift,
             unsigned byte = (unsigned char)key[bit / 8 - shift];
             value = value << 1 | (byte >> (7 - bit % 8) & 1u);
         }
-        p.text[p.n++] = digits[value];
+        p.text[p.n++] = spell_digits[value];
     }
     finish_pattern(&p);
     mark_pattern(&p, s, n, cut, hide);
@@ -280,13 +161,13 @@ static bool mark_secret(const char *key, const char *s, size_t n, bool cut,
                         unsigned char *hide)
 {
     size_t len = strlen(key);
-    bool ok = mark_text(key, len, read_plain, read_plain, s, n, cut, hide);
+    bool ok = mark_text(key, len, spell_plain, spell_plain, s, n, cut, hide);
     if (len < WORD)
         return ok;
-    ok = ok && mark_text(key, len, read_plain, read_escaped, s, n, cut, hide);
+    ok = ok && mark_text(key, len, spell_plain, spell_escaped, s, n, cut, hide);
     if (strpbrk(key, "\\%&") != NULL) /* may look like escapes themselves */
         ok = ok &&
-             mark_text(key, len, read_escaped, read_escaped, s, n, cut, hide);
+             mark_text(key, len, spell_escaped, spell_escaped, s, n, cut, hide);
     for (size_t shift = 0; ok && shift < 3; shift++)
         ok = mark_base64(key, len, shift, s, n, cut, hide);
     return ok;
@@ -344,8 +225,9 @@ bool redact_add_proxy(struct redact *r, const char *url)
     if (plain == NULL)
         return false;
     for (size_t i = 0; i < n; len++) { /* as curl sends it */
-        bool escape = from[i] == '%' && n - i > 2 && hex(from + i + 1, 2) > 0;
-        plain[len] = escape ? (char)hex(from + i + 1, 2) : from[i];
+        bool escape =
+            from[i] == '%' && n - i > 2 && spell_hex(from + i + 1, 2) > 0;
+        plain[len] = escape ? (char)spell_hex(from + i + 1, 2) : from[i];
         i += escape ? 3 : 1;
     }
     plain[len] = '\0';
@@ -366,7 +248,7 @@ bool redact_add_proxy(struct redact *r, const char *url)
 static size_t key_run(const char *s, size_t n)
 {
     size_t len = 0;
-    while (len < n && (is_alnum((unsigned char)s[len]) ||
+    while (len < n && (spell_is_alnum((unsigned char)s[len]) ||
                        (s[len] != '\0' && strchr("-_+=", s[len]) != NULL)))
         len++;
     return len;
@@ -444,8 +326,9 @@ static bool add_basic(struct redact *r, const char *s, size_t n)
     if (plain == NULL)
         return false;
     for (size_t i = 0; i < n && s[i] != '='; i++) {
-        const char *digit = memchr(digits, s[i], 64);
-        held = held << 6 | (digit == NULL ? 0 : (unsigned)(digit - digits));
+        const char *digit = memchr(spell_digits, s[i], 64);
+        held =
+            held << 6 | (digit == NULL ? 0 : (unsigned)(digit - spell_digits));
         bits += 6;
         if (bits >= 8) {
             bits -= 8;
@@ -468,7 +351,7 @@ bool redact_add_header(struct redact *r, const char *line)
         return true;
     const char *s = colon + 1 + strspn(colon + 1, " ");
     size_t word = strcspn(s, " "), scheme = 0;
-    while (scheme < word && is_alnum((unsigned char)s[scheme]))
+    while (scheme < word && spell_is_alnum((unsigned char)s[scheme]))
         scheme++;
     if (scheme == word && s[word] != '\0') { /* "Bearer ...", "Basic ..." */
         bool basic = word == 5 && strncasecmp(s, "Basic", 5) == 0;

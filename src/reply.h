@@ -65,16 +65,14 @@ struct reply {
     int http_status, attempts;
 };
 
-enum reply_state {
-    REPLY_HAS_TEXT, /* a string is on the stack */
-    REPLY_WAITS,
-    REPLY_HAS_ENDED,
-    REPLY_HAS_FAILED /* the error table is on the stack */
-};
+/* What is said of a reply that the parent of this process goes on with. */
+#define CLOSED_BY_FORK                                                         \
+    "the reply was begun before this process was forked: ask anew"
 
 extern const struct binding_type reply_type;
 
-void reply_open(lua_State *L); /* creates the type; pushes its methods */
+/* Frees all text. What was handed out of it is known no longer. */
+void reply_drop_texts(struct reply *r);
 
 /* Pushes a new, closed reply with an empty environment. [-0, +1, m] */
 struct reply *reply_new(lua_State *L);
@@ -82,52 +80,11 @@ struct reply *reply_new(lua_State *L);
 /* Takes away what an earlier try of the reply at `i` has left. [-0, +0, m] */
 void reply_forget(lua_State *L, int i);
 
-/* Starts the request for the reply at `i`, which holds nothing. The options'
+/* Starts the request for the reply at `i`, which holds nothing but what is
+ * secret of it. The options'
  * body is taken over. On failure the error table is pushed and false returned.
  * [-0, +(0|1), m] */
-bool reply_start(lua_State *L, int i, struct http *http, struct http_options *o,
-                 const char *key);
-
-/* Calls `f`, which gets the reply at `i` and the `n` values on top as
- * arguments, while nothing else can change the reply: Lua may run in it
- * wherever memory is asked for (finalizers), and then the engine does not step,
- * a poll of the reply finds nothing, and closing it is put off until `f` is
- * done. What `f` relies on it has to look at itself, since Lua may run right
- * before it. The status of lua_pcall; with an error, that is on top. [-n,
- * +results, -] */
-int reply_guard(lua_State *L, int i, lua_CFunction f, int n, int results);
-
-/* Does what can be done without waiting, until `until` on the clock of
- * timers_now, and says what came of it. Calls on_text. [-0, +(0|1), e] */
-enum reply_state reply_advance(lua_State *L, int i, int64_t until);
-
-/* The time at which a reply_advance that begins now has to end. [-0, +0, m] */
-int64_t reply_deadline(lua_State *L);
-
-/* Lets the engine work up to `us` microseconds (-1: without limit), for this
- * reply. An interrupt by SIGINT cancels it. Raises where waiting could not end:
- * in a finalizer that runs while a reply is read. [-0, +0, e] */
-void reply_step(lua_State *L, int i, int64_t us);
-
-/* Pushes `answer, reply` of a reply that has ended. [-0, +2, m] */
-void reply_push_answer(lua_State *L, int i);
-
-/* From now on reply_dispatch advances the reply at `i`. [-0, +0, m] */
-void reply_list(lua_State *L, int i);
-
-/* Advances the listed replies that have changed, those that wait for longest
- * first, until `until`; the others come first the next time. [-0, +0, e] */
-void reply_dispatch(lua_State *L, struct http *http, int64_t until);
-
-/* Whether the reply at `i` was begun before this process was forked from the
- * one that goes on with it: reply_advance ends it as closed. [-0, +0, -] */
-bool reply_foreign(lua_State *L, int i);
-
-/* For binding_open: ends the reply at `user` without Lua. */
-void reply_drop(void *user);
-
-/* Cancels; what is being read at this moment, as soon as that is done. Safe in
- * a finalizer. [-0, +0, -] */
-void reply_close(lua_State *L, int i);
+bool reply_start(lua_State *L, int i, struct http *http,
+                 struct http_options *o);
 
 #endif

@@ -9,7 +9,7 @@
 
 #include "binding.h"
 #include "failure.h"
-#include "provider.h"
+#include "route.h"
 #include "url.h"
 
 /* The lines, and where on the stack the table is that keeps them. */
@@ -232,7 +232,7 @@ bool request_headers(lua_State *L, const struct request_source *s,
         return false;
     lua_getfield(L, s->route, "spec");
     int spec = lua_gettop(L);
-    for (int i = 0; i < 2 && provider_is_own(L, s->route); i++) {
+    for (int i = 0; i < 2 && route_is_own(L, s->route); i++) {
         lua_getfield(L, spec, tables[i]);
         if (!add_table(L, &h, i == 1))
             return false;

@@ -134,3 +134,26 @@ uint64_t url_origin(const char *url)
     hash = mix(hash, host, n);
     return mix(hash, (const char *)&port, sizeof port);
 }
+
+const char *url_check(const char *url, bool secret, bool insecure)
+{
+    for (const char *p = url; *p != '\0'; p++)
+        if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 0x7F)
+            return "the URL has a blank, a control character or a non-ASCII "
+                   "byte in it";
+    bool https = strncasecmp(url, "https://", 8) == 0;
+    if (!https && !strncasecmp(url, "http://", 7) == 0)
+        return "the URL must start with https:// or http://";
+    size_t n;
+    const char *host = url_host(url, &n);
+    if (memchr(host, '@', strcspn(host, "/?#")) != NULL)
+        return "user and password in a URL are not allowed";
+    if (strchr(host, '#') != NULL)
+        return "the URL has a fragment (#)";
+    if (n == 0)
+        return "the URL has no host";
+    if (secret && !https && !insecure && !url_is_loopback(url))
+        return "a key would travel unencrypted over http:// (set "
+               "allow_insecure_http = true to allow it)";
+    return NULL;
+}

@@ -41,4 +41,8 @@ size_t url_authority(const char *url);
  * whatever case of letters; another one, as good as always, for others. */
 uint64_t url_origin(const char *url);
 
+/* What is wrong with a URL: NULL, or a text. `secret` says that a key will be
+ * sent; `insecure` that plain http may carry it anywhere. */
+const char *url_check(const char *url, bool secret, bool insecure);
+
 #endif

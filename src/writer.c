@@ -11,7 +11,7 @@
 #include "binding.h"
 #include "failure.h"
 #include "json.h"
-#include "provider.h"
+#include "rules.h"
 
 #define LARGE ((size_t)256 * 1024) /* bytes of a body that is not joined */
 
@@ -68,7 +68,7 @@ bool writer_value(lua_State *L, const struct writer *w, int place)
 bool writer_field(lua_State *L, const struct writer *w, const char *name)
 {
     lua_pushstring(L, name);
-    provider_rename(L, w->route, lua_gettop(L));
+    rules_rename(L, w->route, lua_gettop(L));
     lua_remove(L, -2);
     return add(L, w, 0, name) && writer_literal(L, w, ":") &&
            add(L, w, 0, name) && writer_literal(L, w, ",");
