@@ -11,8 +11,8 @@
 #include "json.h"
 
 const char *const fields_status[] = {"error",  "streaming",  "complete",
-                                           "length", "tool_calls", "filtered",
-                                           "error",  "cancelled"};
+                                     "length", "tool_calls", "filtered",
+                                     "error",  "cancelled"};
 
 /* Arguments: the reply, the address of bytes in it. */
 static int push_bytes(lua_State *L)

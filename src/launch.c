@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "binding.h"
+#include "bot.h"
 #include "failure.h"
 #include "history.h"
 #include "options.h"
@@ -25,14 +26,6 @@ struct stack {
     struct request_source source;
     struct writer writer;
 };
-
-void launch_name(lua_State *L, int route)
-{
-    lua_getfield(L, route, "provider");
-    lua_setfield(L, -2, "provider");
-    lua_getfield(L, route, "model");
-    lua_setfield(L, -2, "model");
-}
 
 /* Whether the two routes lead to the same server. [-0, +0, m] */
 static bool same_server(lua_State *L, int a, int b)
@@ -364,7 +357,7 @@ bool launch(lua_State *L, int bot, int reply)
     }
     ok = ok && push_key(L, &s) && send(L, &s);
     if (!ok) {
-        launch_name(L, s.route);
+        route_name(L, s.route);
         lua_replace(L, top + 1);
         lua_settop(L, top + 1);
         return false;

@@ -14,15 +14,7 @@
 
 #include "compat.h"
 
-struct chatbot {
-    char *key; /* the api_key that was given as a string, or NULL */
-};
-
 /* Starts the request. False: an error table is pushed. [-0, +(0|1), e] */
 bool launch(lua_State *L, int bot, int reply);
-
-/* Sets provider and model of the error table on top from the route at
- * `route`. [-0, +0, m] */
-void launch_name(lua_State *L, int route);
 
 #endif

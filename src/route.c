@@ -315,3 +315,11 @@ bool route_needs_key(lua_State *L, int route)
 }
 
 /* ---- URLs ---- */
+
+void route_name(lua_State *L, int route)
+{
+    lua_getfield(L, route, "provider");
+    lua_setfield(L, -2, "provider");
+    lua_getfield(L, route, "model");
+    lua_setfield(L, -2, "model");
+}
