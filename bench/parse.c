@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "chat_scan.h"
-#include "sse.h"
+#include "parsing/sse.h"
 
 #define PIECE 16384
 

@@ -63,9 +63,9 @@ describe("the module built for", function()
       sed -i 's/^\(#define LUA_VERSION_NUM[[:space:]]*\)504/\1505/' %s/include/lua.h
       grep -q 'LUA_VERSION_NUM[[:space:]]*505' %s/include/lua.h
       cc -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -I%s/include \
-        $(pkg-config --cflags libcurl) -c -o %s/core.o src/core.c
+        $(pkg-config --cflags libcurl) -Isrc -c -o %s/core.o src/core.c
       cc -shared -Wl,--version-script=src/core.map -o %s/chatbot/core.so %s/core.o \
-        $(ls %s/obj/*.o | grep -v /core.o) -ldl -pthread
+        $(ls %s/obj/*/*.o) -ldl -pthread
     ]==]):gsub("%%s/obj", from .. "/obj"):gsub("%%s", dir)
     local child = support.spawn("sh -c " .. support.quote(command))
     local status = child:wait(60)

@@ -523,9 +523,9 @@ describe("the README and the types name", function()
   end
 
   it("every option, for the bot and for a call", function()
-    local bot = source("src/options.c", '{"([%w_]+)", %u+, FOR_BOT}')
-    local both = source("src/options.c", '{"([%w_]+)", %u+, BOTH}')
-    local all = source("src/options.c", '\n    {"([%w_]+)", ', "known[]", "};")
+    local bot = source("src/binding/options.c", '{"([%w_]+)", %u+, FOR_BOT}')
+    local both = source("src/binding/options.c", '{"([%w_]+)", %u+, BOTH}')
+    local all = source("src/binding/options.c", '\n    {"([%w_]+)", ', "known[]", "};")
     assert.equal(#all, #bot + #both)
     assert.same(bot, names_of("Options", 1, "`([%w_]+)`"))
     assert.same(both, names_of("Options", 2, "`([%w_]+)`"))
@@ -537,7 +537,7 @@ describe("the README and the types name", function()
   end)
 
   it("the defaults of times and sizes", function()
-    local code = support.read_file("src/options.c") .. support.read_file("src/launch.c")
+    local code = support.read_file("src/binding/options.c") .. support.read_file("src/conversation/launch.c")
     local defaults, count = {}, 0
     for name, number in code:gmatch('"([%w_]+)", (%d+[ %d<]*)[,)]') do
       local base, shift = number:match("^(%d+) << (%d+)$")
@@ -554,7 +554,7 @@ describe("the README and the types name", function()
   end)
 
   it("every field of a reply", function()
-    local code = assert(support.read_file("src/reply.c"))
+    local code = assert(support.read_file("src/reply/fields.c"))
     local index = code:match("static int reply_index.-\n}\n")
     local names, set = {}, {}
     for _, list in ipairs { found(index, '"([%w_]+)"') } do
@@ -568,7 +568,7 @@ describe("the README and the types name", function()
 
   it("every status", function()
     local set, names = {}, {}
-    for _, name in ipairs(source("src/reply.c", '"([%w_]+)"', "status_names[] = {", "};")) do
+    for _, name in ipairs(source("src/reply/fields.c", '"([%w_]+)"', "fields_status[] = {", "};")) do
       if not set[name] then names[#names + 1] = name end
       set[name] = true
     end
@@ -578,7 +578,7 @@ describe("the README and the types name", function()
 
   it("every kind of error", function()
     local names = {}
-    for _, name in ipairs(source("src/http.c", '"(%l+)"', "http_fault_name", "return")) do
+    for _, name in ipairs(source("src/engine/http.c", '"(%l+)"', "http_fault_name", "return")) do
       if name ~= "none" then names[#names + 1] = name end
     end
     assert.same(names, names_of("Errors", 2, "`(%l+)`"))
@@ -605,7 +605,7 @@ describe("the README and the types name", function()
   end)
 
   it("every field of a provider", function()
-    local names = source("src/provider.c", '\n    {"([%w_]+)", ', "fields[]", "};")
+    local names = source("src/provider/provider.c", '\n    {"([%w_]+)", ', "fields[]", "};")
     assert.same(names, names_of("Providers", 2, "`([%w_]+)`"))
     assert.same(names, typed("chatbot.Provider"))
   end)

@@ -7,8 +7,8 @@
 #include <strings.h>
 
 #include "complaint.h"
-#include "escape.h"
 #include "failure.h"
+#include "parsing/escape.h"
 
 #define REASON 200 /* characters of a finish_reason in a message */
 

@@ -10,11 +10,11 @@
 #define CHATBOT_ANSWER_H
 
 #include "binding.h"
-#include "bytes.h"
-#include "redact.h"
-#include "shape.h"
-#include "think.h"
-#include "utf8.h"
+#include "parsing/bytes.h"
+#include "parsing/redact.h"
+#include "parsing/shape.h"
+#include "parsing/think.h"
+#include "parsing/utf8.h"
 
 /* Text that arrives in pieces. */
 struct answer_text {

@@ -12,9 +12,9 @@
 #include "history.h"
 #include "launch.h"
 #include "options.h"
+#include "parsing/utf8.h"
 #include "route.h"
 #include "settings.h"
-#include "utf8.h"
 
 /* Replaces the prompt at 2 by the message for it, or leaves nil. False: an
  * error table. [-0, +(0|1), e] */

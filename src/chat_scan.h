@@ -19,8 +19,8 @@
 #ifndef CHATBOT_CHAT_SCAN_H
 #define CHATBOT_CHAT_SCAN_H
 
-#include "shape.h"
-#include "sse.h"
+#include "parsing/shape.h"
+#include "parsing/sse.h"
 
 /* Top level: `choices` (an array of exactly one object, or empty), `id`,
  * `model` (string or null), `object` ("chat.completion.chunk" only, or "" or

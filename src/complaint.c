@@ -21,8 +21,8 @@
 
 #include "failure.h"
 #include "json.h"
-#include "retry.h"
-#include "utf8.h"
+#include "parsing/retry.h"
+#include "parsing/utf8.h"
 
 #define DEPTH   8 /* of the tables that are looked through */
 #define BREADTH 8 /* fields of a table of errors that are looked at */

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "compat.h"
-#include "redact.h"
+#include "parsing/redact.h"
 
 /* Fills message, code, type and param of the error table at `err` from the
  * decoded value on top of the stack, in any of the shapes that servers send

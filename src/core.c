@@ -21,10 +21,10 @@
 #include "libcurl.h"
 #include "methods.h"
 #include "options.h"
+#include "parsing/utf8.h"
+#include "parsing/version.h"
 #include "provider.h"
 #include "reply.h"
-#include "utf8.h"
-#include "version.h"
 
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)

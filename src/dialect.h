@@ -14,8 +14,8 @@
 #define CHATBOT_DIALECT_H
 
 #include "answer.h"
-#include "schema.h"
-#include "sse.h"
+#include "parsing/schema.h"
+#include "parsing/sse.h"
 #include "writer.h"
 
 struct dialect {

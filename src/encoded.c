@@ -16,8 +16,8 @@
 
 #include "binding.h"
 #include "json.h"
-#include "schema.h"
-#include "utf8.h"
+#include "parsing/schema.h"
+#include "parsing/utf8.h"
 
 #define LONG       1024               /* bytes of a string not to be copied */
 #define MAX_VALUES (1 << 22)          /* a table that is shared counts anew */

@@ -22,9 +22,9 @@
 
 #include <stdbool.h>
 
-#include "body.h"
 #include "compat.h"
-#include "schema.h"
+#include "parsing/body.h"
+#include "parsing/schema.h"
 
 enum encoded_status {
     ENCODED_OK = 0,

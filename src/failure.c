@@ -8,10 +8,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "bytes.h"
 #include "json.h"
-#include "retry.h"
-#include "utf8.h"
+#include "parsing/bytes.h"
+#include "parsing/retry.h"
+#include "parsing/utf8.h"
 
 #define EXCERPT 200   /* characters */
 #define HEAD    16384 /* bytes of a text that a line is made of */

@@ -11,7 +11,7 @@
 
 #include "compat.h"
 #include "http.h"
-#include "redact.h"
+#include "parsing/redact.h"
 
 #define FAILURE_MAX 500 /* characters of `message`, and of tostring */
 

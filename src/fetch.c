@@ -3,15 +3,15 @@
  */
 #include "fetch.h"
 
-#include "address.h"
 #include "advance.h"
 #include "binding.h"
 #include "failure.h"
 #include "options.h"
+#include "parsing/address.h"
+#include "parsing/url.h"
 #include "reply.h"
 #include "request.h"
 #include "route.h"
-#include "url.h"
 
 #define MAX_BODY (8 << 20) /* unless max_answer_bytes says otherwise */
 

@@ -10,7 +10,7 @@
 
 #include "binding.h"
 #include "libxml.h"
-#include "markup.h"
+#include "parsing/markup.h"
 
 #define MAX_DEPTH MARKUP_DEPTH /* what is deeper is in its ancestor there */
 #define MAX_TAGS  300000       /* of elements in a page */

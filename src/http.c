@@ -16,11 +16,11 @@
 #include <unistd.h>
 
 #include "libcurl.h"
+#include "parsing/retry.h"
+#include "parsing/url.h"
 #include "poller.h"
-#include "retry.h"
 #include "sigpipe.h"
 #include "transfer.h"
-#include "url.h"
 #include "warm.h"
 
 #define EVENTS         16      /* taken from the poller at once */

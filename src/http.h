@@ -19,8 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "body.h"
-#include "sse.h"
+#include "parsing/body.h"
+#include "parsing/sse.h"
 #include "timers.h"
 
 struct http;

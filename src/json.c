@@ -6,8 +6,8 @@
 #include <locale.h>
 #include <math.h>
 
-#include "bytes.h"
-#include "escape.h"
+#include "parsing/bytes.h"
+#include "parsing/escape.h"
 
 static const char codec_key; /* registry: a table, see below */
 static const char array_key; /* registry: the metatable of json_array */

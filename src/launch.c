@@ -10,10 +10,10 @@
 #include "failure.h"
 #include "history.h"
 #include "options.h"
+#include "parsing/url.h"
 #include "reply.h"
 #include "request.h"
 #include "route.h"
-#include "url.h"
 #include "writer.h"
 
 /* Where things stand on the stack, counted from a base. */

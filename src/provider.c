@@ -9,7 +9,7 @@
 #include <strings.h>
 
 #include "failure.h"
-#include "url.h"
+#include "parsing/url.h"
 
 static const char list_key; /* registry: {names in order, name = spec} */
 

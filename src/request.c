@@ -9,8 +9,8 @@
 
 #include "binding.h"
 #include "failure.h"
+#include "parsing/url.h"
 #include "route.h"
-#include "url.h"
 
 /* The lines, and where on the stack the table is that keeps them. */
 struct head {

@@ -9,7 +9,7 @@
 
 #include "compat.h"
 #include "http.h"
-#include "redact.h"
+#include "parsing/redact.h"
 
 /* Where everything stands on the Lua stack. */
 struct request_source {

@@ -9,8 +9,8 @@
 #include <strings.h>
 
 #include "failure.h"
+#include "parsing/url.h"
 #include "provider.h"
-#include "url.h"
 
 bool route_starts(const char *s, const char *prefix)
 {

@@ -13,9 +13,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "address.h"
-#include "url.h"
-#include "version.h"
+#include "parsing/address.h"
+#include "parsing/url.h"
+#include "parsing/version.h"
 
 #define USER_AGENT   "lua-chatbot/" CHATBOT_VERSION
 #define LOCATION_MAX 8192

@@ -9,8 +9,8 @@
 #include "complaint.h"
 #include "failure.h"
 #include "json.h"
-#include "retry.h"
-#include "url.h"
+#include "parsing/retry.h"
+#include "parsing/url.h"
 
 #define ADDRESS 200 /* characters of one that is shown */
 
