@@ -14,7 +14,7 @@
 #define CHATBOT_BINDING_H
 
 #include "compat.h"
-#include "http.h"
+#include "engine/http.h"
 
 /* Pushes t[name], a table that is made when it is not there. [-0, +1, m] */
 void binding_own_table(lua_State *L, int t, const char *name);

@@ -10,7 +10,7 @@
 #define CHATBOT_FAILURE_H
 
 #include "compat.h"
-#include "http.h"
+#include "engine/http.h"
 #include "parsing/redact.h"
 
 #define FAILURE_MAX 500 /* characters of `message`, and of tostring */

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "binding.h"
-#include "libxml.h"
+#include "engine/libxml.h"
 #include "parsing/markup.h"
 
 #define MAX_DEPTH MARKUP_DEPTH /* what is deeper is in its ancestor there */

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #include "compat.h"
-#include "http.h"
+#include "engine/http.h"
 
 /* Checks the table at `i` of `new` (`call` false) or of `chat` and `stream`,
  * where an unknown name is a field of the body. Raises, and blames argument

@@ -8,7 +8,7 @@
 #define CHATBOT_REQUEST_H
 
 #include "compat.h"
-#include "http.h"
+#include "engine/http.h"
 #include "parsing/redact.h"
 
 /* Where everything stands on the Lua stack. */

@@ -1,7 +1,7 @@
 /*
  * sigpipe.c - see sigpipe.h.
  */
-#include "sigpipe.h"
+#include "engine/sigpipe.h"
 
 #include <stddef.h>
 

@@ -2,7 +2,7 @@
  * warm.c - see warm.h. The certificates are there when the listener hears the
  * first byte of the handshake, which it never answers.
  */
-#include "warm.h"
+#include "engine/warm.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>

@@ -10,8 +10,8 @@
 #ifndef CHATBOT_WARM_H
 #define CHATBOT_WARM_H
 
-#include "ca.h"
-#include "libcurl.h"
+#include "engine/ca.h"
+#include "engine/libcurl.h"
 
 /* Begins TLS with a listener of its own on loopback, and ends it there. Blocks
  * for as long as the certificates take; does nothing where they are not kept,

@@ -1,7 +1,7 @@
 /*
  * libxml.c - see libxml.h.
  */
-#include "libxml.h"
+#include "engine/libxml.h"
 
 #include <dlfcn.h>
 #include <pthread.h>

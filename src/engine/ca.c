@@ -1,7 +1,7 @@
 /*
  * ca.c - see ca.h.
  */
-#include "ca.h"
+#include "engine/ca.h"
 
 #include <limits.h>
 #include <stdbool.h>

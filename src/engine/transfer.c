@@ -1,7 +1,7 @@
 /*
  * transfer.c - see transfer.h.
  */
-#include "transfer.h"
+#include "engine/transfer.h"
 
 #include <errno.h>
 #include <fcntl.h>

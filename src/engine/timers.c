@@ -1,7 +1,7 @@
 /*
  * timers.c - see timers.h. A binary heap, the earliest timer on top.
  */
-#include "timers.h"
+#include "engine/timers.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
  * file.c - see file.h.
  */
-#include "file.h"
+#include "engine/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "sigpipe.h"
+#include "engine/sigpipe.h"
 
 #define MAX_LINKS 40
 #define MAX_PATH  4096

@@ -19,9 +19,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/timers.h"
 #include "parsing/body.h"
 #include "parsing/sse.h"
-#include "timers.h"
 
 struct http;
 

@@ -6,7 +6,7 @@
  * http_start call curl. They only change fields of a request and of `struct
  * http`.
  */
-#include "http.h"
+#include "engine/http.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,13 +15,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "libcurl.h"
+#include "engine/libcurl.h"
+#include "engine/poller.h"
+#include "engine/sigpipe.h"
+#include "engine/transfer.h"
+#include "engine/warm.h"
 #include "parsing/retry.h"
 #include "parsing/url.h"
-#include "poller.h"
-#include "sigpipe.h"
-#include "transfer.h"
-#include "warm.h"
 
 #define EVENTS         16      /* taken from the poller at once */
 #define PASSES         16      /* of curl's timer in one step */

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "libcurl.h"
+#include "engine/libcurl.h"
 
 #define CA_KEPT 16 /* files and directories that are remembered */
 

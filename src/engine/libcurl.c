@@ -1,7 +1,7 @@
 /*
  * libcurl.c - see libcurl.h.
  */
-#include "libcurl.h"
+#include "engine/libcurl.h"
 
 #include <dlfcn.h>
 #include <pthread.h>

@@ -2,7 +2,7 @@
  * sockets.c - see sockets.h. Each socket is on one of four lists, those that
  * came first in front, as curl has them: so what is looked for is soon found.
  */
-#include "sockets.h"
+#include "engine/sockets.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
  * poller.c - see poller.h. Three backends, one behind each #if: epoll, kqueue,
  * poll.
  */
-#include "poller.h"
+#include "engine/poller.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "timers.h"
+#include "engine/timers.h"
 
 #if defined(POLLER_PORTABLE)
 #include <poll.h>

@@ -10,10 +10,10 @@
 
 #include <stdbool.h>
 
-#include "ca.h"
-#include "http.h"
-#include "libcurl.h"
-#include "sockets.h"
+#include "engine/ca.h"
+#include "engine/http.h"
+#include "engine/libcurl.h"
+#include "engine/sockets.h"
 
 /* What all tries of an engine have in common. */
 struct transfer_shared {
