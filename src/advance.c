@@ -3,8 +3,8 @@
  */
 #include "advance.h"
 
+#include "binding/failure.h"
 #include "ending.h"
-#include "failure.h"
 #include "guard.h"
 #include "reading.h"
 

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "complaint.h"
-#include "failure.h"
+#include "binding/complaint.h"
+#include "binding/failure.h"
 #include "parsing/escape.h"
 
 #define REASON 200 /* characters of a finish_reason in a message */

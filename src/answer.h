@@ -9,7 +9,7 @@
 #ifndef CHATBOT_ANSWER_H
 #define CHATBOT_ANSWER_H
 
-#include "binding.h"
+#include "binding/binding.h"
 #include "parsing/bytes.h"
 #include "parsing/redact.h"
 #include "parsing/shape.h"

@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "advance.h"
+#include "binding/failure.h"
+#include "binding/history.h"
+#include "binding/options.h"
 #include "bot.h"
-#include "failure.h"
 #include "guard.h"
-#include "history.h"
 #include "launch.h"
-#include "options.h"
 #include "parsing/utf8.h"
 #include "route.h"
 #include "settings.h"

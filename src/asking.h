@@ -4,7 +4,7 @@
 #ifndef CHATBOT_ASKING_H
 #define CHATBOT_ASKING_H
 
-#include "compat.h"
+#include "binding/compat.h"
 
 int asking_stream(lua_State *L);
 int asking_get(lua_State *L);

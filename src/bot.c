@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "advance.h"
-#include "failure.h"
+#include "binding/failure.h"
 #include "route.h"
 
 const struct binding_type chatbot_type = {"chatbot"};

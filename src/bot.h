@@ -8,7 +8,7 @@
 #ifndef CHATBOT_BOT_H
 #define CHATBOT_BOT_H
 
-#include "binding.h"
+#include "binding/binding.h"
 
 struct chatbot {
     char *key; /* the api_key that was given as a string, or NULL */

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "encoded.h"
-#include "json.h"
+#include "binding/encoded.h"
+#include "binding/json.h"
 #include "sendable.h"
 
 #define MAX_TOOLS 1024

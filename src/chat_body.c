@@ -4,9 +4,9 @@
  */
 #include <string.h>
 
+#include "binding/failure.h"
+#include "binding/options.h"
 #include "chat.h"
-#include "failure.h"
-#include "options.h"
 #include "rules.h"
 
 /* Where schemas stand. */

@@ -7,11 +7,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "binding/complaint.h"
+#include "binding/failure.h"
 #include "calls.h"
 #include "chat.h"
-#include "complaint.h"
 #include "details.h"
-#include "failure.h"
 #include "sendable.h"
 #include "usage.h"
 

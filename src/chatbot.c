@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "asking.h"
+#include "binding/history.h"
+#include "binding/options.h"
 #include "bot.h"
-#include "history.h"
-#include "options.h"
 #include "settings.h"
 
 static int chatbot_gc(lua_State *L)

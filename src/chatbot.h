@@ -4,7 +4,7 @@
 #ifndef CHATBOT_CHATBOT_H
 #define CHATBOT_CHATBOT_H
 
-#include "compat.h"
+#include "binding/compat.h"
 
 void chatbot_open(lua_State *L); /* creates the type; pushes its methods */
 

@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-#include "failure.h"
-#include "history.h"
+#include "binding/failure.h"
+#include "binding/history.h"
 #include "message.h"
 
 /* Gives back all but what the user may still ask for. */

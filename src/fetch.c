@@ -4,9 +4,9 @@
 #include "fetch.h"
 
 #include "advance.h"
-#include "binding.h"
-#include "failure.h"
-#include "options.h"
+#include "binding/binding.h"
+#include "binding/failure.h"
+#include "binding/options.h"
 #include "parsing/address.h"
 #include "parsing/url.h"
 #include "reply.h"

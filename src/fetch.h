@@ -5,7 +5,7 @@
 #ifndef CHATBOT_FETCH_H
 #define CHATBOT_FETCH_H
 
-#include "compat.h"
+#include "binding/compat.h"
 
 /* fetch(url [, options [, outside]]) -> a reply whose answer is {body, status,
  * content_type}; or nil and an error table. The options are those of a bot that

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "advance.h"
+#include "binding/json.h"
 #include "ending.h"
 #include "guard.h"
-#include "json.h"
 
 const char *const fields_status[] = {"error",  "streaming",  "complete",
                                      "length", "tool_calls", "filtered",

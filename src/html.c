@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "binding.h"
+#include "binding/binding.h"
 #include "engine/libxml.h"
 #include "parsing/markup.h"
 

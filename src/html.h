@@ -6,7 +6,7 @@
 #ifndef CHATBOT_HTML_H
 #define CHATBOT_HTML_H
 
-#include "compat.h"
+#include "binding/compat.h"
 
 /* html(utf8) -> the document, or nil and a message. An element is a table: its
  * `tag` in lower case, its `attr`, and in its array part what is in it, in

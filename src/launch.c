@@ -5,11 +5,11 @@
 
 #include <string.h>
 
-#include "binding.h"
+#include "binding/binding.h"
+#include "binding/failure.h"
+#include "binding/history.h"
+#include "binding/options.h"
 #include "bot.h"
-#include "failure.h"
-#include "history.h"
-#include "options.h"
 #include "parsing/url.h"
 #include "reply.h"
 #include "request.h"

@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-#include "compat.h"
+#include "binding/compat.h"
 
 /* Starts the request. False: an error table is pushed. [-0, +(0|1), e] */
 bool launch(lua_State *L, int bot, int reply);

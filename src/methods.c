@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "advance.h"
+#include "binding/failure.h"
 #include "ending.h"
-#include "failure.h"
 #include "fields.h"
 #include "guard.h"
 

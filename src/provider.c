@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "failure.h"
+#include "binding/failure.h"
 #include "parsing/url.h"
 
 static const char list_key; /* registry: {names in order, name = spec} */

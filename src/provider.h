@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-#include "compat.h"
+#include "binding/compat.h"
 
 /* chatbot.register(name, spec) and chatbot.providers(), as Lua functions. */
 int provider_register(lua_State *L);

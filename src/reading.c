@@ -7,10 +7,10 @@
 #include <strings.h>
 #include <time.h>
 
-#include "complaint.h"
+#include "binding/complaint.h"
+#include "binding/failure.h"
+#include "binding/json.h"
 #include "ending.h"
-#include "failure.h"
-#include "json.h"
 #include "trouble.h"
 
 #define GRACE   5.0 /* s to wait for usage and [DONE] after finish_reason */

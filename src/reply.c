@@ -3,7 +3,7 @@
  */
 #include "reply.h"
 
-#include "failure.h"
+#include "binding/failure.h"
 
 const struct binding_type reply_type = {"chatbot.reply"};
 

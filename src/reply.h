@@ -16,7 +16,7 @@
 #define CHATBOT_REPLY_H
 
 #include "answer.h"
-#include "binding.h"
+#include "binding/binding.h"
 #include "dialect.h"
 
 #define REPLY_BODY 1

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "binding.h"
-#include "failure.h"
+#include "binding/binding.h"
+#include "binding/failure.h"
 #include "parsing/url.h"
 #include "route.h"
 

@@ -7,7 +7,7 @@
 #ifndef CHATBOT_REQUEST_H
 #define CHATBOT_REQUEST_H
 
-#include "compat.h"
+#include "binding/compat.h"
 #include "engine/http.h"
 #include "parsing/redact.h"
 

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "compat.h"
+#include "binding/compat.h"
 
 /* Pushes the route for the model, provider and base_url at these indexes (nil
  * when not given):

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "compat.h"
+#include "binding/compat.h"
 
 /* Pushes the name that the provider has for the body field at `field` when the
  * route's model is asked. [-0, +1, m] */

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "binding/options.h"
 #include "dialect.h"
-#include "options.h"
 #include "route.h"
 
 /* Options at `i`, which are argument `arg` of what was called. [-0, +0, e] */

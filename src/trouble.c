@@ -6,9 +6,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "complaint.h"
-#include "failure.h"
-#include "json.h"
+#include "binding/complaint.h"
+#include "binding/failure.h"
+#include "binding/json.h"
 #include "parsing/retry.h"
 #include "parsing/url.h"
 

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "binding.h"
+#include "binding/binding.h"
 
 #define MAX_COUNT 9007199254740992.0 /* 2^53 */
 

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "compat.h"
+#include "binding/compat.h"
 
 /* env.usage = the usage in the table on top, if there is something in it: then
  * true. [-0, +0, m] */

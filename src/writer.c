@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "binding.h"
-#include "failure.h"
-#include "json.h"
+#include "binding/binding.h"
+#include "binding/failure.h"
+#include "binding/json.h"
 #include "rules.h"
 
 #define LARGE ((size_t)256 * 1024) /* bytes of a body that is not joined */

@@ -11,8 +11,8 @@
 
 #include <stdbool.h>
 
-#include "compat.h"
-#include "encoded.h"
+#include "binding/compat.h"
+#include "binding/encoded.h"
 
 struct writer {
     int options;  /* of the bot: a table */

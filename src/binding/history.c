@@ -1,11 +1,11 @@
 /*
  * history.c - see history.h.
  */
-#include "history.h"
+#include "binding/history.h"
 
 #include <string.h>
 
-#include "json.h"
+#include "binding/json.h"
 
 #define MAX_DEPTH 64 /* of tables in a message, as in JSON */
 #define OVERHEAD  16 /* bytes that a message is counted for beside its text */

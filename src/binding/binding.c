@@ -1,11 +1,11 @@
 /*
  * binding.c - see binding.h.
  */
-#include "binding.h"
+#include "binding/binding.h"
 
 #include <string.h>
 
-#include "failure.h"
+#include "binding/failure.h"
 
 #define BUDGET 1000 /* us that a poll may take */
 

@@ -1,7 +1,7 @@
 /*
  * json.c - see json.h.
  */
-#include "json.h"
+#include "binding/json.h"
 
 #include <locale.h>
 #include <math.h>

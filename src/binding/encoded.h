@@ -22,7 +22,7 @@
 
 #include <stdbool.h>
 
-#include "compat.h"
+#include "binding/compat.h"
 #include "parsing/body.h"
 #include "parsing/schema.h"
 

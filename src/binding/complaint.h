@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "compat.h"
+#include "binding/compat.h"
 #include "parsing/redact.h"
 
 /* Fills message, code, type and param of the error table at `err` from the

@@ -1,12 +1,12 @@
 /*
  * options.c - see options.h.
  */
-#include "options.h"
+#include "binding/options.h"
 
 #include <stdint.h>
 #include <string.h>
 
-#include "binding.h"
+#include "binding/binding.h"
 
 #define FOR_BOT  1
 #define FOR_CALL 2

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#include "compat.h"
+#include "binding/compat.h"
 #include "engine/http.h"
 
 /* Checks the table at `i` of `new` (`call` false) or of `chat` and `stream`,

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "compat.h"
+#include "binding/compat.h"
 
 #define JSON_DEPTH 64 /* of tables in tables, read and written */
 

@@ -13,14 +13,14 @@
  *   {"error": {"message", "metadata": {"raw"}}}       OpenRouter
  * and any of these as JSON in a text.
  */
-#include "complaint.h"
+#include "binding/complaint.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "failure.h"
-#include "json.h"
+#include "binding/failure.h"
+#include "binding/json.h"
 #include "parsing/retry.h"
 #include "parsing/utf8.h"
 

@@ -1,14 +1,14 @@
 /*
  * failure.c - see failure.h.
  */
-#include "failure.h"
+#include "binding/failure.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "json.h"
+#include "binding/json.h"
 #include "parsing/bytes.h"
 #include "parsing/retry.h"
 #include "parsing/utf8.h"

@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#include "compat.h"
+#include "binding/compat.h"
 
 /* Adds the message on top to the list at `list`. When that ends with a
  * user message, this one is replaced. Pushes the replaced one or nil: [-1, +1,

@@ -13,7 +13,7 @@
 #ifndef CHATBOT_BINDING_H
 #define CHATBOT_BINDING_H
 
-#include "compat.h"
+#include "binding/compat.h"
 #include "engine/http.h"
 
 /* Pushes t[name], a table that is made when it is not there. [-0, +1, m] */

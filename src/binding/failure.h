@@ -9,7 +9,7 @@
 #ifndef CHATBOT_FAILURE_H
 #define CHATBOT_FAILURE_H
 
-#include "compat.h"
+#include "binding/compat.h"
 #include "engine/http.h"
 #include "parsing/redact.h"
 

@@ -5,7 +5,7 @@
  * stands below it, key by key, and tells the path where something is refused.
  * It only uses functions of Lua that never start a collection.
  */
-#include "encoded.h"
+#include "binding/encoded.h"
 
 #include <limits.h>
 #include <math.h>
@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "binding.h"
-#include "json.h"
+#include "binding/binding.h"
+#include "binding/json.h"
 #include "parsing/schema.h"
 #include "parsing/utf8.h"
 
