@@ -13,7 +13,7 @@
 #include "guard.h"
 #include "launch.h"
 #include "parsing/utf8.h"
-#include "route.h"
+#include "provider/route.h"
 #include "settings.h"
 
 /* Replaces the prompt at 2 by the message for it, or leaves nil. False: an

@@ -7,7 +7,7 @@
 
 #include "advance.h"
 #include "binding/failure.h"
-#include "route.h"
+#include "provider/route.h"
 
 const struct binding_type chatbot_type = {"chatbot"};
 

@@ -7,7 +7,7 @@
 #include "binding/failure.h"
 #include "binding/options.h"
 #include "chat.h"
-#include "rules.h"
+#include "provider/rules.h"
 
 /* Where schemas stand. */
 const struct schema_rule chat_schemas[] = {

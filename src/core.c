@@ -23,7 +23,7 @@
 #include "methods.h"
 #include "parsing/utf8.h"
 #include "parsing/version.h"
-#include "provider.h"
+#include "provider/provider.h"
 #include "reply.h"
 
 #if defined(_WIN32)

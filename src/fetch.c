@@ -9,9 +9,9 @@
 #include "binding/options.h"
 #include "parsing/address.h"
 #include "parsing/url.h"
+#include "provider/route.h"
 #include "reply.h"
 #include "request.h"
-#include "route.h"
 
 #define MAX_BODY (8 << 20) /* unless max_answer_bytes says otherwise */
 

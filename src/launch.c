@@ -11,9 +11,9 @@
 #include "binding/options.h"
 #include "bot.h"
 #include "parsing/url.h"
+#include "provider/route.h"
 #include "reply.h"
 #include "request.h"
-#include "route.h"
 #include "writer.h"
 
 /* Where things stand on the stack, counted from a base. */

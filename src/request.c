@@ -10,7 +10,7 @@
 #include "binding/binding.h"
 #include "binding/failure.h"
 #include "parsing/url.h"
-#include "route.h"
+#include "provider/route.h"
 
 /* The lines, and where on the stack the table is that keeps them. */
 struct head {

@@ -8,7 +8,7 @@
 
 #include "binding/options.h"
 #include "dialect.h"
-#include "route.h"
+#include "provider/route.h"
 
 /* Options at `i`, which are argument `arg` of what was called. [-0, +0, e] */
 void settings_need_table(lua_State *L, int i, int arg)

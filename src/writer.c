@@ -11,7 +11,7 @@
 #include "binding/binding.h"
 #include "binding/failure.h"
 #include "binding/json.h"
-#include "rules.h"
+#include "provider/rules.h"
 
 #define LARGE ((size_t)256 * 1024) /* bytes of a body that is not joined */
 

@@ -1,14 +1,14 @@
 /*
  * rules.c - see rules.h.
  */
-#include "rules.h"
+#include "provider/rules.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "provider.h"
-#include "route.h"
+#include "provider/provider.h"
+#include "provider/route.h"
 
 /* The number of one or two digits at *s, of which *s is moved to the end; -1:
  * there is none, or it is a date, a size (70b) or the like. */

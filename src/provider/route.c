@@ -1,7 +1,7 @@
 /*
  * route.c - see route.h.
  */
-#include "route.h"
+#include "provider/route.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 #include "binding/failure.h"
 #include "parsing/url.h"
-#include "provider.h"
+#include "provider/provider.h"
 
 bool route_starts(const char *s, const char *prefix)
 {

@@ -1,7 +1,7 @@
 /*
  * provider.c - see provider.h.
  */
-#include "provider.h"
+#include "provider/provider.h"
 
 #include <ctype.h>
 #include <stdlib.h>
