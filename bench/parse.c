@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "chat_scan.h"
+#include "dialect/chat_scan.h"
 #include "parsing/sse.h"
 
 #define PIECE 16384

@@ -7,7 +7,7 @@
 
 #include "binding/failure.h"
 #include "binding/history.h"
-#include "message.h"
+#include "dialect/message.h"
 
 /* Gives back all but what the user may still ask for. */
 void ending_drop(struct reply *r, bool complete)

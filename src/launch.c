@@ -10,11 +10,11 @@
 #include "binding/history.h"
 #include "binding/options.h"
 #include "bot.h"
+#include "dialect/writer.h"
 #include "parsing/url.h"
 #include "provider/route.h"
 #include "reply.h"
 #include "request.h"
-#include "writer.h"
 
 /* Where things stand on the stack, counted from a base. */
 struct stack {

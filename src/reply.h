@@ -15,9 +15,9 @@
 #ifndef CHATBOT_REPLY_H
 #define CHATBOT_REPLY_H
 
-#include "answer.h"
 #include "binding/binding.h"
-#include "dialect.h"
+#include "dialect/answer.h"
+#include "dialect/dialect.h"
 
 #define REPLY_BODY 1
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "binding/options.h"
-#include "dialect.h"
+#include "dialect/dialect.h"
 #include "provider/route.h"
 
 /* Options at `i`, which are argument `arg` of what was called. [-0, +0, e] */

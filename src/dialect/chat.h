@@ -5,7 +5,7 @@
 #ifndef CHATBOT_CHAT_H
 #define CHATBOT_CHAT_H
 
-#include "dialect.h"
+#include "dialect/dialect.h"
 
 extern const struct schema_rule chat_schemas[];
 

@@ -9,11 +9,11 @@
 
 #include "binding/complaint.h"
 #include "binding/failure.h"
-#include "calls.h"
-#include "chat.h"
-#include "details.h"
-#include "sendable.h"
-#include "usage.h"
+#include "dialect/calls.h"
+#include "dialect/chat.h"
+#include "dialect/details.h"
+#include "dialect/sendable.h"
+#include "dialect/usage.h"
 
 #define MAX_CHOICES 128
 

@@ -22,7 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "chat_scan.h"
+#include "dialect/chat_scan.h"
 #include "guard.h"
 #include "parsing/escape.h"
 

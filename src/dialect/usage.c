@@ -1,7 +1,7 @@
 /*
  * usage.c - see usage.h.
  */
-#include "usage.h"
+#include "dialect/usage.h"
 
 #include <string.h>
 

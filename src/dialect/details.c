@@ -1,12 +1,12 @@
 /*
  * details.c - see details.h.
  */
-#include "details.h"
+#include "dialect/details.h"
 
 #include <stdbool.h>
 #include <string.h>
 
-#include "sendable.h"
+#include "dialect/sendable.h"
 
 #define MAX_DETAILS 1024
 

@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-#include "answer.h"
+#include "dialect/answer.h"
 
 /* Merges the fragments in the list on top. A fragment opens a call when it
  * brings a name, and there is none in the place that its index names, or that

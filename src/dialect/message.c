@@ -1,9 +1,9 @@
 /*
  * message.c - see message.h.
  */
-#include "message.h"
+#include "dialect/message.h"
 
-#include "calls.h"
+#include "dialect/calls.h"
 
 static void finish_text(lua_State *L, struct answer *a, struct answer_text *t)
 {

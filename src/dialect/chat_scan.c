@@ -1,7 +1,7 @@
 /*
  * chat_scan.c - the plain events of chat completions, see chat_scan.h.
  */
-#include "chat_scan.h"
+#include "dialect/chat_scan.h"
 
 /* Keys that must not occur twice, because the last one would count. */
 enum seen {

@@ -1,7 +1,7 @@
 /*
  * calls.c - see calls.h.
  */
-#include "calls.h"
+#include "dialect/calls.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 #include "binding/encoded.h"
 #include "binding/json.h"
-#include "sendable.h"
+#include "dialect/sendable.h"
 
 #define MAX_TOOLS 1024
 #define LONG_NAME 1024 /* bytes of a name, to which no more are added */

@@ -5,7 +5,7 @@
 #ifndef CHATBOT_MESSAGE_H
 #define CHATBOT_MESSAGE_H
 
-#include "answer.h"
+#include "dialect/answer.h"
 
 /* Finishes texts and tool calls; pushes the message. [-0, +1, m] */
 void message_push(lua_State *L, struct answer *a, int env);

@@ -6,7 +6,7 @@
 
 #include "binding/failure.h"
 #include "binding/options.h"
-#include "chat.h"
+#include "dialect/chat.h"
 #include "provider/rules.h"
 
 /* Where schemas stand. */

@@ -1,7 +1,7 @@
 /*
  * answer.c - see answer.h.
  */
-#include "answer.h"
+#include "dialect/answer.h"
 
 #include <string.h>
 #include <strings.h>

@@ -1,9 +1,9 @@
 /*
  * chat.c - chat completions, the dialect that nearly every service speaks.
  */
-#include "chat.h"
+#include "dialect/chat.h"
 
-#include "chat_scan.h"
+#include "dialect/chat_scan.h"
 
 const struct dialect dialect_chat = {
     .name = "chat",

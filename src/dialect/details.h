@@ -8,7 +8,7 @@
 #ifndef CHATBOT_DETAILS_H
 #define CHATBOT_DETAILS_H
 
-#include "answer.h"
+#include "dialect/answer.h"
 
 /* Merges the fragments in the list on top. [-0, +0, m] */
 void details_take(lua_State *L, int env);

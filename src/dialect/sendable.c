@@ -1,7 +1,7 @@
 /*
  * sendable.c - see sendable.h.
  */
-#include "sendable.h"
+#include "dialect/sendable.h"
 
 #include <stdbool.h>
 

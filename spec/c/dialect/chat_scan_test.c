@@ -5,7 +5,7 @@
  * good input must be refused.
  */
 #define _DEFAULT_SOURCE
-#include "chat_scan.h"
+#include "dialect/chat_scan.h"
 #include "guard.h"
 #include "parsing/escape.h"
 #include "test.h"

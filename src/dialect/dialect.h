@@ -13,10 +13,10 @@
 #ifndef CHATBOT_DIALECT_H
 #define CHATBOT_DIALECT_H
 
-#include "answer.h"
+#include "dialect/answer.h"
+#include "dialect/writer.h"
 #include "parsing/schema.h"
 #include "parsing/sse.h"
-#include "writer.h"
 
 struct dialect {
     const char *name;

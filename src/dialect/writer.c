@@ -3,7 +3,7 @@
  *
  * A body is collected in a userdata, so that an error of memory loses nothing.
  */
-#include "writer.h"
+#include "dialect/writer.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #ifndef CHATBOT_SENDABLE_H
 #define CHATBOT_SENDABLE_H
 
-#include "answer.h"
+#include "dialect/answer.h"
 
 /* The table on top will be sent back, and JSON must be able to hold it: strings
  * become UTF-8; keys that are not, and infinite numbers, go. [-0, +0, m] */
