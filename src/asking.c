@@ -5,15 +5,15 @@
 
 #include <string.h>
 
-#include "advance.h"
 #include "binding/failure.h"
 #include "binding/history.h"
 #include "binding/options.h"
 #include "bot.h"
-#include "guard.h"
 #include "launch.h"
 #include "parsing/utf8.h"
 #include "provider/route.h"
+#include "reply/advance.h"
+#include "reply/guard.h"
 #include "settings.h"
 
 /* Replaces the prompt at 2 by the message for it, or leaves nil. False: an

@@ -5,9 +5,9 @@
 
 #include <stdlib.h>
 
-#include "advance.h"
 #include "binding/failure.h"
 #include "provider/route.h"
+#include "reply/advance.h"
 
 const struct binding_type chatbot_type = {"chatbot"};
 

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <string.h>
 
-#include "advance.h"
 #include "binding/binding.h"
 #include "binding/encoded.h"
 #include "binding/failure.h"
@@ -20,11 +19,12 @@
 #include "engine/libcurl.h"
 #include "fetch.h"
 #include "html.h"
-#include "methods.h"
 #include "parsing/utf8.h"
 #include "parsing/version.h"
 #include "provider/provider.h"
-#include "reply.h"
+#include "reply/advance.h"
+#include "reply/methods.h"
+#include "reply/reply.h"
 
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)

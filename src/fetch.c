@@ -3,14 +3,14 @@
  */
 #include "fetch.h"
 
-#include "advance.h"
 #include "binding/binding.h"
 #include "binding/failure.h"
 #include "binding/options.h"
 #include "parsing/address.h"
 #include "parsing/url.h"
 #include "provider/route.h"
-#include "reply.h"
+#include "reply/advance.h"
+#include "reply/reply.h"
 #include "request.h"
 
 #define MAX_BODY (8 << 20) /* unless max_answer_bytes says otherwise */

@@ -13,7 +13,7 @@
 #include "dialect/writer.h"
 #include "parsing/url.h"
 #include "provider/route.h"
-#include "reply.h"
+#include "reply/reply.h"
 #include "request.h"
 
 /* Where things stand on the stack, counted from a base. */

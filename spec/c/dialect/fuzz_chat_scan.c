@@ -23,8 +23,8 @@
 #include <stdlib.h>
 
 #include "dialect/chat_scan.h"
-#include "guard.h"
 #include "parsing/escape.h"
+#include "reply/guard.h"
 
 #define EVENTS 8
 

@@ -5,7 +5,7 @@
 #ifndef CHATBOT_TROUBLE_H
 #define CHATBOT_TROUBLE_H
 
-#include "reply.h"
+#include "reply/reply.h"
 
 /* Each pushes one [-0, +1, m]: for a body that came with an HTTP error, or with
  * 2xx and no answer in it; */

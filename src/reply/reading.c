@@ -1,7 +1,7 @@
 /*
  * reading.c - see reading.h.
  */
-#include "reading.h"
+#include "reply/reading.h"
 
 #include <string.h>
 #include <strings.h>
@@ -10,8 +10,8 @@
 #include "binding/complaint.h"
 #include "binding/failure.h"
 #include "binding/json.h"
-#include "ending.h"
-#include "trouble.h"
+#include "reply/ending.h"
+#include "reply/trouble.h"
 
 #define GRACE   5.0 /* s to wait for usage and [DONE] after finish_reason */
 #define EXCERPT 200 /* bytes of a body that tell what it is */

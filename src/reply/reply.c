@@ -1,7 +1,7 @@
 /*
  * reply.c - see reply.h.
  */
-#include "reply.h"
+#include "reply/reply.h"
 
 #include "binding/failure.h"
 

@@ -5,7 +5,7 @@
 #ifndef CHATBOT_ADVANCE_H
 #define CHATBOT_ADVANCE_H
 
-#include "reply.h"
+#include "reply/reply.h"
 
 enum reply_state {
     REPLY_HAS_TEXT, /* a string is on the stack */

@@ -4,7 +4,7 @@
 #ifndef CHATBOT_METHODS_H
 #define CHATBOT_METHODS_H
 
-#include "reply.h"
+#include "reply/reply.h"
 
 /* Creates the type; pushes its methods. [-0, +1, m] */
 void methods_open(lua_State *L);

@@ -1,12 +1,12 @@
 /*
  * advance.c - see advance.h.
  */
-#include "advance.h"
+#include "reply/advance.h"
 
 #include "binding/failure.h"
-#include "ending.h"
-#include "guard.h"
-#include "reading.h"
+#include "reply/ending.h"
+#include "reply/guard.h"
+#include "reply/reading.h"
 
 static const char list_key; /* registry: address of the struct -> userdata */
 static const char pump_key; /* registry: pump, which Lua 5.1 would make anew */

@@ -1,9 +1,9 @@
 /*
  * guard.c - see guard.h.
  */
-#include "guard.h"
+#include "reply/guard.h"
 
-#include "ending.h"
+#include "reply/ending.h"
 
 int guard_function(lua_State *L, int i, int n, int results)
 {

@@ -4,7 +4,7 @@
 #ifndef CHATBOT_FIELDS_H
 #define CHATBOT_FIELDS_H
 
-#include "reply.h"
+#include "reply/reply.h"
 
 extern const char *const fields_status[]; /* the names, by enum reply_status */
 

@@ -1,15 +1,15 @@
 /*
  * methods.c - see methods.h.
  */
-#include "methods.h"
+#include "reply/methods.h"
 
 #include <string.h>
 
-#include "advance.h"
 #include "binding/failure.h"
-#include "ending.h"
-#include "fields.h"
-#include "guard.h"
+#include "reply/advance.h"
+#include "reply/ending.h"
+#include "reply/fields.h"
+#include "reply/guard.h"
 
 #define HELD 10000 /* us between two looks at a tool that waits */
 

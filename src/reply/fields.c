@@ -1,14 +1,14 @@
 /*
  * fields.c - see fields.h.
  */
-#include "fields.h"
+#include "reply/fields.h"
 
 #include <string.h>
 
-#include "advance.h"
 #include "binding/json.h"
-#include "ending.h"
-#include "guard.h"
+#include "reply/advance.h"
+#include "reply/ending.h"
+#include "reply/guard.h"
 
 const char *const fields_status[] = {"error",  "streaming",  "complete",
                                      "length", "tool_calls", "filtered",

@@ -7,7 +7,7 @@
 #ifndef CHATBOT_ENDING_H
 #define CHATBOT_ENDING_H
 
-#include "reply.h"
+#include "reply/reply.h"
 
 /* Gives back the request and all but what the user may still ask for. A
  * `complete` one leaves its connection alive. */

@@ -5,7 +5,7 @@
 #ifndef CHATBOT_GUARD_H
 #define CHATBOT_GUARD_H
 
-#include "reply.h"
+#include "reply/reply.h"
 
 /* Calls `f`, which gets the reply at `i` and the `n` values on top as
  * arguments, while nothing else can change the reply: Lua may run in it

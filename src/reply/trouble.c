@@ -1,7 +1,7 @@
 /*
  * trouble.c - see trouble.h.
  */
-#include "trouble.h"
+#include "reply/trouble.h"
 
 #include <string.h>
 #include <time.h>

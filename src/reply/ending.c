@@ -1,7 +1,7 @@
 /*
  * ending.c - see ending.h.
  */
-#include "ending.h"
+#include "reply/ending.h"
 
 #include <string.h>
 

@@ -9,7 +9,7 @@
 #ifndef CHATBOT_READING_H
 #define CHATBOT_READING_H
 
-#include "reply.h"
+#include "reply/reply.h"
 
 /* Takes what has arrived, up to the end, or until the clock of timers_now says
  * `until` (r->more is set then). [-0, +0, m] */
