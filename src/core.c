@@ -13,7 +13,7 @@
 #include "binding/failure.h"
 #include "binding/json.h"
 #include "binding/options.h"
-#include "chatbot.h"
+#include "conversation/chatbot.h"
 #include "engine/ca.h"
 #include "engine/file.h"
 #include "engine/libcurl.h"

@@ -6,12 +6,12 @@
 #include "binding/binding.h"
 #include "binding/failure.h"
 #include "binding/options.h"
+#include "conversation/request.h"
 #include "parsing/address.h"
 #include "parsing/url.h"
 #include "provider/route.h"
 #include "reply/advance.h"
 #include "reply/reply.h"
-#include "request.h"
 
 #define MAX_BODY (8 << 20) /* unless max_answer_bytes says otherwise */
 

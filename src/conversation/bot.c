@@ -1,7 +1,7 @@
 /*
  * bot.c - see bot.h.
  */
-#include "bot.h"
+#include "conversation/bot.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /*
  * request.c - see request.h.
  */
-#include "request.h"
+#include "conversation/request.h"
 
 #include <stdlib.h>
 #include <string.h>

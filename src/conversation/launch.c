@@ -1,7 +1,7 @@
 /*
  * launch.c - see launch.h.
  */
-#include "launch.h"
+#include "conversation/launch.h"
 
 #include <string.h>
 
@@ -9,12 +9,12 @@
 #include "binding/failure.h"
 #include "binding/history.h"
 #include "binding/options.h"
-#include "bot.h"
+#include "conversation/bot.h"
+#include "conversation/request.h"
 #include "dialect/writer.h"
 #include "parsing/url.h"
 #include "provider/route.h"
 #include "reply/reply.h"
-#include "request.h"
 
 /* Where things stand on the stack, counted from a base. */
 struct stack {

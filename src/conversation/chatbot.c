@@ -1,16 +1,16 @@
 /*
  * chatbot.c - see chatbot.h.
  */
-#include "chatbot.h"
+#include "conversation/chatbot.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "asking.h"
 #include "binding/history.h"
 #include "binding/options.h"
-#include "bot.h"
-#include "settings.h"
+#include "conversation/asking.h"
+#include "conversation/bot.h"
+#include "conversation/settings.h"
 
 static int chatbot_gc(lua_State *L)
 {

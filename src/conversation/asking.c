@@ -1,20 +1,20 @@
 /*
  * asking.c - see asking.h.
  */
-#include "asking.h"
+#include "conversation/asking.h"
 
 #include <string.h>
 
 #include "binding/failure.h"
 #include "binding/history.h"
 #include "binding/options.h"
-#include "bot.h"
-#include "launch.h"
+#include "conversation/bot.h"
+#include "conversation/launch.h"
+#include "conversation/settings.h"
 #include "parsing/utf8.h"
 #include "provider/route.h"
 #include "reply/advance.h"
 #include "reply/guard.h"
-#include "settings.h"
 
 /* Replaces the prompt at 2 by the message for it, or leaves nil. False: an
  * error table. [-0, +(0|1), e] */

@@ -1,7 +1,7 @@
 /*
  * settings.c - see settings.h.
  */
-#include "settings.h"
+#include "conversation/settings.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #ifndef CHATBOT_SETTINGS_H
 #define CHATBOT_SETTINGS_H
 
-#include "bot.h"
+#include "conversation/bot.h"
 
 /* Options at `i`, which are argument `arg` of what was called. [-0, +0, e] */
 void settings_need_table(lua_State *L, int i, int arg);
