@@ -1,7 +1,7 @@
 /*
  * html.c - see html.h.
  */
-#include "html.h"
+#include "page/html.h"
 
 #include <errno.h>
 #include <limits.h>

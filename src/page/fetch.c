@@ -1,7 +1,7 @@
 /*
  * fetch.c - see fetch.h.
  */
-#include "fetch.h"
+#include "page/fetch.h"
 
 #include "binding/binding.h"
 #include "binding/failure.h"
