@@ -751,7 +751,7 @@ describe("the version", function()
 
   it("is the same wherever it is named", function()
     for path, pattern in pairs {
-      ["src/version.h"] = '\n#define CHATBOT_VERSION "([^"]*)"\n',
+      ["src/parsing/version.h"] = '\n#define CHATBOT_VERSION "([^"]*)"\n',
       ["README.md"] = '`chatbot._VERSION` | `"chatbot ([^"]*)"`',
       ["doc/chatbot.1"] = '^%.TH CHATBOT 1 [%d-]+ "chatbot ([^"]*)"',
       ["CHANGELOG.md"] = "\n## %[Unreleased%]\n.-\n## %[([^%]]*)%]",
