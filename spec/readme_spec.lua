@@ -578,7 +578,7 @@ describe("the README and the types name", function()
 
   it("every kind of error", function()
     local names = {}
-    for _, name in ipairs(source("src/engine/http.c", '"(%l+)"', "http_fault_name", "return")) do
+    for _, name in ipairs(source("src/engine/fault.c", '"(%l+)"', "http_fault_name", "return")) do
       if name ~= "none" then names[#names + 1] = name end
     end
     assert.same(names, names_of("Errors", 2, "`(%l+)`"))

@@ -10,7 +10,7 @@
 #include "binding/history.h"
 #include "binding/options.h"
 #include "conversation/bot.h"
-#include "conversation/request.h"
+#include "conversation/headers.h"
 #include "dialect/writer.h"
 #include "parsing/url.h"
 #include "provider/route.h"
@@ -23,7 +23,7 @@ struct stack {
     int renv; /* of the reply */
     int route;
     bool fetch; /* a GET without a body */
-    struct request_source source;
+    struct headers_source source;
     struct writer writer;
 };
 
@@ -140,7 +140,7 @@ static bool push_key(lua_State *L, const struct stack *s)
 
 /* Fills what the engine has to know. The strings stay alive in the tables, or
  * in what is pushed. [-0, +2, m] */
-static void fill_options(lua_State *L, const struct request_source *s,
+static void fill_options(lua_State *L, const struct headers_source *s,
                          struct http_options *o)
 {
     o->ca_file = options_text(L, s->options, "ca_file");
@@ -240,7 +240,7 @@ static void push_sources(lua_State *L, struct stack *s)
     bool stream = !fetch && (lua_isnil(L, -1) || lua_toboolean(L, -1));
     options_get(L, top + 5, top + 4, "replace_invalid_utf8");
     s->fetch = fetch;
-    s->source = (struct request_source){.options = top + 4,
+    s->source = (struct headers_source){.options = top + 4,
                                         .call = top + 5,
                                         .route = s->route,
                                         .foreign = foreign,
@@ -278,7 +278,7 @@ static bool may_go(lua_State *L, const struct stack *s,
                    const struct http_options *o, const char *key)
 {
     lua_getfield(L, s->source.options, "allow_insecure_http");
-    bool secret = key != NULL || request_has_secret(o);
+    bool secret = key != NULL || headers_have_secret(o);
     const char *wrong = url_check(o->url, secret, lua_toboolean(L, -1));
     lua_pop(L, 1);
     if (wrong != NULL)
@@ -302,7 +302,7 @@ static bool start(lua_State *L, const struct stack *s, int body,
         o->body = *made;
         body_init(made);
     }
-    if (!request_secrets(o, key, &r->answer.secret)) {
+    if (!headers_secrets(o, key, &r->answer.secret)) {
         body_free(&o->body);
         failure_push(L, FAULT_MEMORY, "not enough memory");
         return false;
@@ -313,14 +313,14 @@ static bool start(lua_State *L, const struct stack *s, int body,
 /* The body and the key are on top. False: an error table is pushed. */
 static bool send(lua_State *L, const struct stack *s)
 {
-    const char *lines[REQUEST_HEADERS];
+    const char *lines[HEADERS_MAX];
     struct http_options o = {.headers = lines};
     struct http *http = NULL;
     int key_at = lua_gettop(L), body = key_at - 1;
     char *key = lua_touserdata(L, key_at);
     struct body *made = lua_touserdata(L, body);
     fill_options(L, &s->source, &o);
-    bool ok = request_check(L, &o) && request_headers(L, &s->source, key, &o) &&
+    bool ok = headers_check(L, &o) && headers_fill(L, &s->source, key, &o) &&
               may_go(L, s, &o, key) && (http = binding_http(L)) != NULL;
     if (ok) {
         lua_setfield(L, s->renv, "engine");
@@ -331,7 +331,7 @@ static bool send(lua_State *L, const struct stack *s)
         }
         ok = start(L, s, body, http, &o, key);
     }
-    request_wipe(&o, key);
+    headers_wipe(&o, key);
     if (key != NULL)
         memset(key, 0, strlen(key));
     if (made != NULL)

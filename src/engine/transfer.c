@@ -310,7 +310,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
         t->capped = r->examined > DISCARD_MAX;
         return t->capped ? 0 : n;
     }
-    http_progress(r);
+    t->shared->progress(r);
     const struct http_limits *limits = &r->options.limits;
     if (r->response.status > 299) {
         size_t left = limits->max_error - r->sse.in.len;
@@ -320,7 +320,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
         return t->capped || t->fault != FAULT_NONE ? 0 : n;
     }
     if (!r->whole && r->sse.in.len - r->examined > limits->max_queue) {
-        http_pause(r);
+        t->shared->pause(r);
         return CURL_WRITEFUNC_PAUSE; /* curl keeps these bytes */
     }
     switch (feed(r, data, n)) {
@@ -373,7 +373,7 @@ static int on_connected(void *arg, char *ip, char *local_ip, int port,
         return PREREQ_ABORT;
     }
     t->request->connected = timers_now();
-    http_progress(t->request);
+    t->shared->progress(t->request);
     return PREREQ_OK;
 }
 

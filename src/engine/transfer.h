@@ -11,8 +11,8 @@
 #include <stdbool.h>
 
 #include "engine/ca.h"
-#include "engine/http.h"
 #include "engine/libcurl.h"
+#include "engine/request.h"
 #include "engine/sockets.h"
 
 /* What all tries of an engine have in common. */
@@ -21,6 +21,9 @@ struct transfer_shared {
     CURLSH *tls; /* sessions, so that a new connection resumes one */
     struct sockets sockets;
     struct ca_seen ca;
+    /* see clocks.h */
+    void (*progress)(struct http_request *r);
+    void (*pause)(struct http_request *r);
 };
 
 struct transfer {

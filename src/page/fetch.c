@@ -6,7 +6,7 @@
 #include "binding/binding.h"
 #include "binding/failure.h"
 #include "binding/options.h"
-#include "conversation/request.h"
+#include "conversation/headers.h"
 #include "parsing/address.h"
 #include "parsing/url.h"
 #include "provider/route.h"
@@ -79,12 +79,12 @@ int fetch_start(lua_State *L)
         .outside = outside,
     };
     options_limits(L, OPTS, OPTIONS, &o.limits);
-    bool ok = request_check(L, &o);
+    bool ok = headers_check(L, &o);
     struct http *http = ok ? binding_http(L) : NULL;
     ok = http != NULL;
     if (ok) {
         lua_setfield(L, RENV, "engine");
-        ok = request_secrets(&o, NULL, &r->answer.secret);
+        ok = headers_secrets(&o, NULL, &r->answer.secret);
         if (!ok)
             failure_push(L, FAULT_MEMORY, "not enough memory");
     }

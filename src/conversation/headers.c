@@ -1,7 +1,7 @@
 /*
- * request.c - see request.h.
+ * headers.c - see headers.h.
  */
-#include "conversation/request.h"
+#include "conversation/headers.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +71,7 @@ static bool has(const struct http_options *o, const char *name)
     return false;
 }
 
-bool request_has_secret(const struct http_options *o)
+bool headers_have_secret(const struct http_options *o)
 {
     static const char *const names[] = {"Authorization", "api-key",
                                         "x-api-key",     "x-goog-api-key",
@@ -108,9 +108,9 @@ static bool add_header(lua_State *L, const struct head *h, const char *name,
     lua_settop(L, top);
     if (has(h->o, name))
         return true;
-    if (h->o->n_headers == REQUEST_HEADERS) {
+    if (h->o->n_headers == HEADERS_MAX) {
         failure_push(L, FAULT_CONFIG, "there are more than %d headers",
-                     REQUEST_HEADERS);
+                     HEADERS_MAX);
         return false;
     }
     size_t len = strlen(name);
@@ -166,7 +166,7 @@ static bool add_text(lua_State *L, const struct head *h, const char *name,
 
 /* The option of the bot as a header, for a provider that knows this header (its
  * header_env names it). False: an error table. [-0, +(0|1), m] */
-static bool add_option(lua_State *L, const struct request_source *s,
+static bool add_option(lua_State *L, const struct headers_source *s,
                        const struct head *h, const char *option,
                        const char *name)
 {
@@ -187,7 +187,7 @@ static bool add_option(lua_State *L, const struct request_source *s,
     return true;
 }
 
-static bool add_key(lua_State *L, const struct request_source *s,
+static bool add_key(lua_State *L, const struct headers_source *s,
                     const struct head *h, const char *key)
 {
     if (key == NULL)
@@ -209,8 +209,8 @@ static bool add_key(lua_State *L, const struct request_source *s,
     return ok;
 }
 
-bool request_headers(lua_State *L, const struct request_source *s,
-                     const char *key, struct http_options *o)
+bool headers_fill(lua_State *L, const struct headers_source *s, const char *key,
+                  struct http_options *o)
 {
     luaL_checkstack(L, 32, NULL);
     o->n_headers = 0;
@@ -243,7 +243,7 @@ bool request_headers(lua_State *L, const struct request_source *s,
                               : "application/json");
 }
 
-bool request_check(lua_State *L, const struct http_options *o)
+bool headers_check(lua_State *L, const struct http_options *o)
 {
     if (!check(L, "the URL", o->url, strlen(o->url)))
         return false;
@@ -263,7 +263,7 @@ bool request_check(lua_State *L, const struct http_options *o)
     return wrong == NULL;
 }
 
-bool request_secrets(const struct http_options *o, const char *key,
+bool headers_secrets(const struct http_options *o, const char *key,
                      struct redact *r)
 {
     const char *proxy = url_proxy(o->url, o->proxy);
@@ -274,7 +274,7 @@ bool request_secrets(const struct http_options *o, const char *key,
     return ok && (proxy == NULL || redact_add_proxy(r, proxy));
 }
 
-void request_wipe(const struct http_options *o, const char *key)
+void headers_wipe(const struct http_options *o, const char *key)
 {
     for (size_t i = 0; key != NULL && i < o->n_headers; i++) {
         char *at = strstr((char *)(size_t)o->headers[i], key);
