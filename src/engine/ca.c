@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "engine/os.h"
 
 /* Without a CAPATH curl keeps what it has parsed. From 8.21.0 on, however, that
  * means its own directory, whose certificates nobody has asked for: so it gets
@@ -46,7 +46,7 @@ void ca_find(const struct libcurl *curl, const char *file, struct ca *ca)
     if (file == NULL && dir == NULL) {
         ca->source = "libcurl's default";
         file = curl->ca_info;
-        for (size_t i = 0; file == NULL || access(file, R_OK) != 0; i++) {
+        for (size_t i = 0; file == NULL || !os_readable(file); i++) {
             if (i == sizeof places / sizeof *places) {
                 file = NULL;
                 dir = curl->ca_path;
@@ -69,28 +69,17 @@ static uint64_t hash(const char *s)
     return h == 0 ? 1 : h;
 }
 
-#ifdef __APPLE__
-#define NANOSECONDS(s, which) ((s)->st_##which##timespec)
-#else
-#define NANOSECONDS(s, which) ((s)->st_##which##tim)
-#endif
-
-static int64_t in_nanoseconds(struct timespec t)
-{
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static struct ca_stamp look(const char *path)
 {
     struct ca_stamp stamp = {.name = hash(path)};
-    struct stat s;
-    if (stat(path, &s) != 0)
+    struct os_stamp s;
+    if (!os_stat(path, &s))
         return stamp;
-    stamp.device = (uint64_t)s.st_dev;
-    stamp.inode = (uint64_t)s.st_ino;
-    stamp.size = (uint64_t)s.st_size;
-    stamp.modified = in_nanoseconds(NANOSECONDS(&s, m));
-    stamp.changed = in_nanoseconds(NANOSECONDS(&s, c));
+    stamp.device = s.device;
+    stamp.inode = s.inode;
+    stamp.size = s.size;
+    stamp.modified = s.modified;
+    stamp.changed = s.changed;
     return stamp;
 }
 
@@ -123,7 +112,7 @@ static const char *alias(char to[ALIAS_MAX], const char *path, unsigned version)
     char dir[PATH_MAX] = "";
     char bits[BITS_MAX], *at = bits;
     if (version == 0 ||
-        (*path != '/' && getcwd(dir, sizeof dir) == NULL)) /* it is gone */
+        (*path != '/' && os_folder(dir, sizeof dir) == NULL)) /* it is gone */
         return path;
     for (; version > 0; version >>= 1) {
         if (version & 1)

@@ -8,13 +8,12 @@
  */
 #include "engine/http.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "engine/clocks.h"
 #include "engine/connection.h"
+#include "engine/os.h"
 #include "engine/queue.h"
 #include "engine/sigpipe.h"
 #include "engine/state.h"
@@ -74,14 +73,14 @@ struct http *http_new(const char **error)
     h->curl = h->shared.curl = curl;
     h->shared.progress = clocks_progress;
     h->shared.pause = clocks_pause;
-    h->pid = getpid();
+    h->pid = os_process();
     h->curl_at = h->remind_at = -1;
     state_seed(h);
     int e = poller_init(&h->poller);
     if (e == 0) {
         h->multi = curl->multi_init();
         h->shared.tls = curl->share_init();
-    } else if (e == EMFILE || e == ENFILE) {
+    } else if (os_is_exhausted(e)) {
         *error = "too many open files";
     }
     if (h->multi == NULL || h->shared.tls == NULL) {
@@ -114,12 +113,12 @@ void http_warm(struct http *h)
 
 bool http_broken(const struct http *h)
 {
-    return h->broken && h->pid == getpid();
+    return h->broken && h->pid == os_process();
 }
 
 bool http_foreign(struct http *h)
 {
-    if (h->pid == getpid())
+    if (h->pid == os_process())
         return false;
     /* in a grandchild, a number of before may be its own */
     for (struct http_request *r = h->pid == 0 ? NULL : h->requests; r != NULL;
@@ -178,7 +177,7 @@ void http_close(struct http_request *r)
     if (h != NULL) {
         if (r->state == HTTP_RUNNING && !r->detached)
             h->active--;
-        if (h->pid == getpid()) /* else it is the parent's */
+        if (h->pid == os_process()) /* else it is the parent's */
             connection_drop(r);
         tries_unlink(r);
         if (http_usable(h))
@@ -287,7 +286,7 @@ void http_delete(struct http *h)
             h->curl->share_cleanup(h->shared.tls);
         sigpipe_restore(&guard);
     }
-    if (h->pid == getpid())
+    if (h->pid == os_process())
         poller_free(&h->poller);
     sockets_free(&h->shared.sockets);
     free(h);

@@ -3,46 +3,25 @@
  */
 #include "engine/libcurl.h"
 
-#include <dlfcn.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <string.h>
+#include "engine/os.h"
 
-#ifdef __APPLE__
-static const char *const names[] = {"libcurl.4.dylib", "libcurl.dylib",
-                                    "/usr/lib/libcurl.4.dylib"};
-#else
-static const char *const names[] = {"libcurl.so.4", "libcurl-gnutls.so.4",
-                                    "libcurl.so"};
-#endif
-
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static os_once once = OS_ONCE;
 static struct libcurl lib;
 
-/* A function pointer cannot be cast from the object pointer that dlsym gives;
- * POSIX promises that the representations agree. */
 static void look_up(void *handle, const char *name, void *target)
 {
-    void *symbol = dlsym(handle, name);
-    if (symbol == NULL)
+    if (!os_symbol(handle, name, target))
         lib.error = "libcurl is too old: a function is missing";
-    memcpy(target, &symbol, sizeof symbol);
 }
 
 static void load(void)
 {
     __typeof__(&curl_global_init) global_init;
     __typeof__(&curl_version_info) version_info;
-    void *handle = NULL;
-    for (size_t i = 0; handle == NULL && i < sizeof names / sizeof *names;
-         i++) {
-        /* lazily: most of what a TLS library needs is never called */
-        handle = dlopen(names[i], RTLD_LAZY | RTLD_LOCAL);
-        if (handle == NULL && i == 0) /* not there, or no descriptor for it */
-            snprintf(lib.reason, sizeof lib.reason,
-                     "the libcurl shared library cannot be loaded: %s",
-                     dlerror());
-    }
+    /* lazily: most of what a TLS library needs is never called */
+    void *handle = os_library(os_libcurl, true,
+                              "the libcurl shared library cannot be loaded",
+                              lib.reason, sizeof lib.reason);
     if (handle == NULL) {
         lib.error = lib.reason;
         return;
@@ -92,6 +71,6 @@ static void load(void)
 
 const struct libcurl *libcurl_load(void)
 {
-    pthread_once(&once, load);
+    os_run_once(&once, load);
     return &lib;
 }

@@ -5,7 +5,7 @@
  * host that only has `require "chatbot"` in its start-up must not pay. So
  * nothing is linked: the functions that the engine uses are looked up by
  * libcurl_load. This is the one place of the project with mutable static data:
- * what a pthread_once fills and nobody writes again.
+ * what is filled once and nobody writes again.
  *
  * May be called from any thread. Knows nothing but libcurl's headers.
  */

@@ -4,21 +4,11 @@
  */
 #include "engine/sockets.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define BATCH   64 /* sockets asked about at once */
-#define HANDFUL 8  /* descriptors that connecting may need */
-
-#ifndef POLLRDHUP
-#define POLLRDHUP 0 /* curl finds out by itself, or by failing */
-#endif
+#include "engine/os.h"
 
 struct socket {
     struct socket *prev, *next;
@@ -93,29 +83,6 @@ bool sockets_add(struct sockets *s, int fd, const void *opener)
     return true;
 }
 
-int sockets_port(const struct sockaddr *at)
-{
-    struct sockaddr_in to4;
-    struct sockaddr_in6 to6;
-    if (at->sa_family == AF_INET) {
-        memcpy(&to4, at, sizeof to4);
-        return ntohs(to4.sin_port);
-    }
-    if (at->sa_family != AF_INET6)
-        return 0;
-    memcpy(&to6, at, sizeof to6);
-    return ntohs(to6.sin6_port);
-}
-
-static int local_port(int fd)
-{
-    struct sockaddr_storage at = {0};
-    socklen_t n = sizeof at;
-    return getsockname(fd, (struct sockaddr *)&at, &n) != 0
-               ? -1
-               : sockets_port((struct sockaddr *)&at);
-}
-
 /* One port may belong to several connections, to different peers. */
 static uint64_t name_of(const char *peer, int peer_port, int port)
 {
@@ -137,7 +104,7 @@ static struct socket *named(struct socket *k, uint64_t name)
 static struct socket *opened(struct socket *k, const void *opener, int port)
 {
     while (k != NULL && ((opener != NULL && k->opener != opener) ||
-                         local_port(k->fd) != port))
+                         os_socket_port(k->fd) != port))
         k = k->next;
     return k;
 }
@@ -145,8 +112,9 @@ static struct socket *opened(struct socket *k, const void *opener, int port)
 /* Whether anything can be read, be it an end or an error. */
 static bool is_readable(int fd)
 {
-    struct pollfd asked = {.fd = fd, .events = POLLIN};
-    return poll(&asked, 1, 0) > 0;
+    struct os_asked asked = {.fd = fd};
+    os_ask(&asked, 1);
+    return asked.yes;
 }
 
 /* Whether `u` may not send on one that was used before. Where it is in use
@@ -167,7 +135,7 @@ struct socket *sockets_use(struct sockets *s, const struct sockets_user *u,
     struct socket *const used[] = {s->idle.first, s->busy.first, s->dead.first};
     struct socket *k = u->fd < 0 ? NULL : s->by_fd[u->fd];
     *stale = false;
-    if (k == NULL || k->opener != u->opener || local_port(u->fd) != u->port)
+    if (k == NULL || k->opener != u->opener || os_socket_port(u->fd) != u->port)
         k = opened(s->fresh.first, u->opener, u->port);
     for (size_t i = 0; k == NULL && i < sizeof used / sizeof *used; i++) {
         k = named(used[i], name);
@@ -210,32 +178,25 @@ void sockets_leave(struct sockets *s, const void *opener, struct socket *k)
 
 /* ---- idle ones ---- */
 
-/* What has arrived is taken out, because TLS looks at what can be read and not
- * at the end behind it. Nothing can follow it: the kernel answers with RST. */
 static void kill_socket(struct sockets *s, struct socket *k)
 {
-    char rest[16384];
     move(k, &s->dead);
-    shutdown(k->fd, SHUT_RDWR);
-    while (recv(k->fd, rest, sizeof rest, MSG_DONTWAIT) > 0)
-        ;
+    os_socket_kill(k->fd);
 }
 
 void sockets_check(struct sockets *s)
 {
-    struct pollfd asked[BATCH];
-    struct socket *of[BATCH], *k = s->blind ? NULL : s->idle.first;
+    struct os_asked asked[OS_ASKED];
+    struct socket *of[OS_ASKED], *k = s->blind ? NULL : s->idle.first;
     while (k != NULL) {
-        nfds_t n = 0;
-        for (; k != NULL && n < BATCH; k = k->next) {
-            short what = k->multiplexed ? POLLRDHUP : POLLIN;
-            asked[n] = (struct pollfd){.fd = k->fd, .events = what};
+        size_t n = 0;
+        for (; k != NULL && n < OS_ASKED; k = k->next) {
+            asked[n] = (struct os_asked){.fd = k->fd, .ended = k->multiplexed};
             of[n++] = k;
         }
-        if (poll(asked, n, 0) <= 0)
-            continue;
+        os_ask(asked, n);
         while (n-- > 0)
-            if (asked[n].revents != 0)
+            if (asked[n].yes)
                 kill_socket(s, of[n]);
     }
 }
@@ -246,16 +207,4 @@ size_t sockets_give_up(struct sockets *s)
     for (; !s->blind && s->idle.first != NULL; n++)
         kill_socket(s, s->idle.first);
     return n;
-}
-
-bool sockets_exhausted(void)
-{
-    int fds[HANDFUL], n = 0;
-    while (n < HANDFUL &&
-           (fds[n] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
-        n++;
-    bool exhausted = n < HANDFUL;
-    while (n > 0)
-        close(fds[--n]);
-    return exhausted;
 }

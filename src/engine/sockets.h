@@ -14,7 +14,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/socket.h>
 
 struct socket;
 
@@ -71,11 +70,5 @@ void sockets_check(struct sockets *s);
 
 /* Shuts down all idle ones. Returns how many there were. */
 size_t sockets_give_up(struct sockets *s);
-
-/* The port of an address of IPv4 or IPv6; 0: of another kind. */
-int sockets_port(const struct sockaddr *at);
-
-/* Whether the process can open fewer than a handful of descriptors more. */
-bool sockets_exhausted(void);
 
 #endif

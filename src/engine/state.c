@@ -3,12 +3,11 @@
  */
 #include "engine/state.h"
 
-#include <time.h>
-#include <unistd.h>
+#include "engine/os.h"
 
 bool http_usable(const struct http *h)
 {
-    return h->pid == getpid() && !h->broken;
+    return h->pid == os_process() && !h->broken;
 }
 
 /* The next number of SplitMix64. */
@@ -22,11 +21,8 @@ static uint64_t next_random(struct http *h)
 
 void state_seed(struct http *h)
 {
-    struct timespec ts;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    const uint64_t parts[] = {(uint64_t)ts.tv_sec, (uint64_t)ts.tv_nsec,
-                              (uint64_t)timers_now(), (uint64_t)h->pid,
-                              (uint64_t)(uintptr_t)h};
+    const uint64_t parts[] = {(uint64_t)os_wall(), (uint64_t)timers_now(),
+                              (uint64_t)h->pid, (uint64_t)(uintptr_t)h};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         h->random ^= parts[i];
         h->random = next_random(h);

@@ -4,8 +4,6 @@
 #ifndef CHATBOT_STATE_H
 #define CHATBOT_STATE_H
 
-#include <sys/types.h>
-
 #include "engine/poller.h"
 #include "engine/transfer.h"
 #include "parsing/retry.h"
@@ -38,7 +36,7 @@ struct http {
     int64_t remind_at;    /* when the caller wants to be; -1: not */
     unsigned locks;       /* http_lock, so many times */
     bool doomed;          /* http_delete came meanwhile */
-    pid_t pid;
+    long pid;
     bool breaking; /* curl ran out of memory, */
     bool broken;   /* and that was seen to: see break_down */
     bool loud;     /* there was a request for which sigpipe.h is needed */

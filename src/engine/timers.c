@@ -5,13 +5,12 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <time.h>
+
+#include "engine/os.h"
 
 int64_t timers_now(void)
 {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+    return os_now();
 }
 
 static void place(struct timers *t, struct timer *timer, size_t i)

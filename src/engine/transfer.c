@@ -3,28 +3,20 @@
  */
 #include "engine/transfer.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include "engine/os.h"
+#include "engine/response.h"
 #include "parsing/address.h"
 #include "parsing/url.h"
 #include "parsing/version.h"
 
-#define USER_AGENT   "lua-chatbot/" CHATBOT_VERSION
-#define LOCATION_MAX 8192
-#define CONNECT_MAX  86400000L /* ms */
-#define DISCARD_MAX  65536     /* bytes read after the answer, to keep alive */
-
-/* Somewhat less than what newer versions take, which end with other results. */
-#define HEADER_LINES 5000
-#define HEADER_BYTES 300000
+#define USER_AGENT  "lua-chatbot/" CHATBOT_VERSION
+#define CONNECT_MAX 86400000L /* ms */
+#define DISCARD_MAX 65536     /* bytes read after the answer, to keep alive */
 
 /* Options by number, so that one source builds against older headers and runs
  * with older and newer libraries. */
@@ -32,219 +24,11 @@
 #define OPT_PROTOCOLS_STR  ((CURLoption)10318) /* 7.85.0 */
 #define OPT_PREREQFUNCTION ((CURLoption)20312) /* 7.80.0 */
 #define OPT_PREREQDATA     ((CURLoption)10313)
-#define PREREQ             0x075000
-#define OPT_QUICK_EXIT     ((CURLoption)322)                /* 7.87.0 */
-#define INFO_USED_PROXY    ((CURLINFO)(CURLINFO_LONG + 66)) /* 8.7.0 */
-#define RESULT_TOO_LARGE   100                              /* 8.6.0 */
-#define RESULT_PROXY       97                               /* 7.73.0 */
+#define OPT_QUICK_EXIT     ((CURLoption)322) /* 7.87.0 */
 #define PREREQ_OK          0
 #define PREREQ_ABORT       1
 
 /* ---- callbacks: called inside curl, so they store and return ---- */
-
-/* Ends the transfer for a reason that curl does not know. */
-#if defined(__GNUC__)
-__attribute__((format(printf, 3, 4)))
-#endif
-static void
-refuse(struct transfer *t, enum http_fault fault, const char *format, ...)
-{
-    va_list args;
-    t->fault = fault;
-    va_start(args, format);
-    vsnprintf(t->request->message, sizeof t->request->message, format, args);
-    va_end(args);
-}
-
-static size_t max_header(const struct transfer *t)
-{
-    size_t max = t->request->options.limits.max_header;
-    return max < HEADER_BYTES ? max : HEADER_BYTES;
-}
-
-static void refuse_header(struct transfer *t)
-{
-    refuse(t, FAULT_LIMIT,
-           "the response headers are larger than %zu bytes "
-           "(max_header_bytes), more than %d, or one longer than libcurl takes",
-           max_header(t), HEADER_LINES);
-}
-
-/* Copies a header value without surrounding blanks. One that does not fit is
- * cut at its first semicolon, or `instead` stands for it: the half of an echoed
- * key would no longer be known for one. */
-static void keep(char *to, size_t size, const char *value, size_t n,
-                 const char *instead)
-{
-    while (n > 0 && (*value == ' ' || *value == '\t'))
-        value++, n--;
-    while (n > 0 && (unsigned char)value[n - 1] <= ' ')
-        n--;
-    const char *semicolon = n < size ? NULL : memchr(value, ';', n);
-    if (semicolon != NULL)
-        n = (size_t)(semicolon - value);
-    if (n >= size) {
-        value = instead;
-        n = strlen(instead);
-    }
-    for (size_t i = 0; i < n; i++) /* printable ASCII only */
-        to[i] = value[i] >= 0x20 && value[i] < 0x7F ? value[i] : '?';
-    to[n] = '\0';
-}
-
-/* Keeps it as it is, but without surrounding blanks. One that is too long is
- * not kept, as without memory. */
-static void keep_location(struct http_request *r, const char *value, size_t n)
-{
-    while (n > 0 && (unsigned char)*value <= ' ')
-        value++, n--;
-    while (n > 0 && (unsigned char)value[n - 1] <= ' ')
-        n--;
-    if (r->location == NULL && n <= LOCATION_MAX)
-        r->location = strndup(value, n);
-}
-
-/* Two that differ are two answers, of which any may be meant. */
-static void take_length(struct transfer *t, const char *value, size_t n)
-{
-    char length[sizeof t->length];
-    keep(length, sizeof length, value, n, "(too long)");
-    if (t->length[0] != '\0' && strcmp(t->length, length) != 0)
-        refuse(t, FAULT_PROTOCOL, "there are two Content-Lengths that differ");
-    memcpy(t->length, length, sizeof length);
-}
-
-/* What every libcurl is to judge in the same way is judged here. */
-static void take_header(struct transfer *t, const char *line, size_t n)
-{
-    struct http_response *resp = &t->request->response;
-    const struct {
-        const char *name;
-        char *to;
-        size_t size;
-        const char *instead;
-    } known[] = {
-#define HEADER(name, to, instead) {name, to, sizeof to, instead}
-        HEADER("content-type", resp->content_type, ""),
-        HEADER("x-request-id", resp->request_id, ""),
-        HEADER("request-id", resp->request_id, ""),
-        HEADER("x-generation-id", resp->request_id, ""),
-        HEADER("retry-after", resp->retry_after, ""),
-        HEADER("retry-after-ms", resp->retry_after_ms, ""),
-        HEADER("x-should-retry", resp->should_retry, ""),
-        HEADER("content-encoding", t->encoding, "(too long)"),
-        HEADER("transfer-encoding", t->transfer, "(too long)"),
-#undef HEADER
-    };
-    const char *colon = memchr(line, ':', n);
-    if (memchr(line, '\0', n) != NULL)
-        refuse(t, FAULT_PROTOCOL, "there is a NUL in a header");
-    else if (colon == NULL && *line != ' ' && *line != '\t')
-        refuse(t, FAULT_PROTOCOL, "there is a header without a colon");
-    if (colon == NULL)
-        return;
-    size_t len = (size_t)(colon - line);
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (len == strlen(known[i].name) &&
-            strncasecmp(line, known[i].name, len) == 0 && !known[i].to[0])
-            keep(known[i].to, known[i].size, colon + 1, n - len - 1,
-                 known[i].instead);
-    if (len == 14 && strncasecmp(line, "content-length", 14) == 0)
-        take_length(t, colon + 1, n - len - 1);
-    if (t->request->options.document && len == 8 &&
-        strncasecmp(line, "location", 8) == 0)
-        keep_location(t->request, colon + 1, n - len - 1);
-}
-
-/* The code of a status line; 0 when it is none of HTTP. */
-static int status_of(const char *line, size_t n)
-{
-    static const char *const versions[] = {"HTTP/1.1", "HTTP/1.0", "HTTP/2",
-                                           "HTTP/3"};
-    size_t at = 0, digits = 0;
-    int status = 0;
-    for (size_t i = 0; at == 0 && i < sizeof versions / sizeof *versions; i++) {
-        size_t len = strlen(versions[i]);
-        if (n > len && memcmp(line, versions[i], len) == 0 && line[len] == ' ')
-            at = len;
-    }
-    while (at > 0 && at < n && line[at] == ' ')
-        at++;
-    for (; at < n && line[at] >= '0' && line[at] <= '9'; at++)
-        if (digits++ < 3)
-            status = status * 10 + (line[at] - '0');
-    return digits == 3 && status >= 100 ? status : 0;
-}
-
-/* A 1xx is no answer, and leaves the status as it was before. */
-static void take_status(struct transfer *t, const char *line, size_t n)
-{
-    int status = status_of(line, n);
-    t->informational = status >= 100 && status < 200;
-    if (status == 0)
-        refuse(t, FAULT_PROTOCOL, "the status line is none of HTTP");
-    if (status == 101)
-        refuse(t, FAULT_PROTOCOL, "the server switched to another protocol");
-    if (!t->informational)
-        t->request->response.status = status;
-    if (line[5] == '2')
-        sockets_multiplexed(t->socket);
-}
-
-/* The blank line has come. */
-static void end_header(struct transfer *t)
-{
-    struct http_request *r = t->request;
-    struct http_response *resp = &r->response;
-    if (t->informational) { /* nothing of it counts */
-        *resp = (struct http_response){0};
-        return;
-    }
-    bool good = resp->status >= 200 && resp->status <= 299;
-    resp->header_done = resp->status >= 200;
-    r->whole = !good || r->options.document ||
-               strncasecmp(resp->content_type, "application/json", 16) == 0;
-    t->redirected = resp->status >= 300 && resp->status < 400;
-    if (good && t->encoding[0] != '\0' &&
-        strcasecmp(t->encoding, "identity") != 0)
-        refuse(t, FAULT_PROTOCOL,
-               "the answer has the content-encoding '%s', which was not asked "
-               "for",
-               t->encoding);
-    if (t->transfer[0] != '\0' && strcasecmp(t->transfer, "chunked") != 0 &&
-        strcasecmp(t->transfer, "identity") != 0)
-        refuse(t, FAULT_PROTOCOL,
-               "the answer has the transfer-encoding '%s', which was not asked "
-               "for",
-               t->transfer);
-}
-
-static size_t on_header(char *line, size_t size, size_t count, void *arg)
-{
-    struct transfer *t = arg;
-    struct http_request *r = t->request;
-    size_t n = size * count;
-    if (r == NULL)
-        return 0;
-    struct http_response *resp = &r->response;
-    if (resp->header_done && resp->status >= 200)
-        return n; /* a trailer */
-    t->header_bytes += n;
-    if (t->header_bytes > max_header(t)) {
-        refuse_header(t);
-    } else if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* also after 1xx */
-        *resp = (struct http_response){0};
-        t->encoding[0] = t->transfer[0] = t->length[0] = '\0';
-        take_status(t, line, n);
-    } else if (n <= 2 && (line[0] == '\r' || line[0] == '\n')) {
-        end_header(t);
-    } else if (++t->header_lines > HEADER_LINES) {
-        refuse_header(t);
-    } else {
-        take_header(t, line, n);
-    }
-    return t->fault == FAULT_NONE ? n : 0;
-}
 
 /* Sets how much `sse` may hold. Of a stream: an event, and what arrives before
  * a pause; as much of that again may have been read and not yet be gone. */
@@ -325,9 +109,10 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     }
     switch (feed(r, data, n)) {
     case SSE_LIMIT:
-        refuse(t, FAULT_LIMIT, "the response is larger than %zu bytes (%s)",
-               r->whole ? limits->max_body : limits->max_event,
-               r->whole ? "max_answer_bytes" : "max_event_bytes");
+        exchange_refuse(t, FAULT_LIMIT,
+                        "the response is larger than %zu bytes (%s)",
+                        r->whole ? limits->max_body : limits->max_event,
+                        r->whole ? "max_answer_bytes" : "max_event_bytes");
         return 0;
     case SSE_MEMORY:
         t->fault = FAULT_MEMORY;
@@ -363,13 +148,14 @@ static int on_connected(void *arg, char *ip, char *local_ip, int port,
     if (t->request == NULL)
         return PREREQ_ABORT;
     if (t->sent) {
-        refuse(t, FAULT_RESET,
-               "the server closed a kept connection without an answer");
+        exchange_refuse(
+            t, FAULT_RESET,
+            "the server closed a kept connection without an answer");
         return PREREQ_ABORT;
     }
     take_connection(t, ip, port, local_port);
     if (t->stale) {
-        refuse(t, FAULT_RESET, "something came on an idle connection");
+        exchange_refuse(t, FAULT_RESET, "something came on an idle connection");
         return PREREQ_ABORT;
     }
     t->request->connected = timers_now();
@@ -384,26 +170,19 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose,
     struct transfer *t = arg;
     (void)purpose;
     t->opened = true;
-    t->peer_port = sockets_port(&addr->addr);
+    t->peer_port = os_port(&addr->addr);
     if (t->request == NULL)
         return CURL_SOCKET_BAD;
     if (t->request->options.outside && !t->proxied &&
         address_is_private(&addr->addr)) {
-        refuse(t, FAULT_REDIRECT, ADDRESS_PRIVATE);
+        exchange_refuse(t, FAULT_REDIRECT, ADDRESS_PRIVATE);
         return CURL_SOCKET_BAD;
     }
-#ifdef SOCK_CLOEXEC
     int fd =
-        socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
-#else
-    int fd = socket(addr->family, addr->socktype, addr->protocol);
-    if (fd >= 0)
-        fcntl(fd, F_SETFD, FD_CLOEXEC);
-#endif
-    t->no_socket = fd < 0 ? errno : 0;
+        os_socket(addr->family, addr->socktype, addr->protocol, &t->no_socket);
     if (fd >= 0 && !sockets_add(&t->shared->sockets, fd, t)) {
         t->fault = FAULT_MEMORY;
-        close(fd);
+        os_socket_close(fd);
         return CURL_SOCKET_BAD;
     }
     t->fd = fd;
@@ -415,8 +194,7 @@ static int on_close(void *arg, curl_socket_t fd)
 {
     struct transfer_shared *shared = arg;
     sockets_remove(&shared->sockets, fd);
-    shutdown(fd, SHUT_RDWR);
-    return close(fd);
+    return os_socket_close(fd);
 }
 
 /* ---- setting up ---- */
@@ -491,7 +269,7 @@ static bool set_options(struct transfer *t, struct http_options *o, bool fresh)
     t->bad_proxy = proxy != NULL && url_check_proxy(proxy) != NULL;
     if (o->document && o->outside)
         ok = set_outside(t, proxy) && ok;
-    SET(HEADERFUNCTION, on_header);
+    SET(HEADERFUNCTION, response_header);
     SET(HEADERDATA, t);
     SET(WRITEFUNCTION, on_body);
     SET(WRITEDATA, t);
@@ -543,12 +321,8 @@ struct transfer *transfer_new(struct transfer_shared *shared,
 
 bool transfer_quiet(const struct http_options *o)
 {
-#ifdef MSG_NOSIGNAL
-    return strncasecmp(o->url, "http:", 5) == 0 && url_is_loopback(o->url);
-#else
-    (void)o;
-    return false;
-#endif
+    return os_quiet_sockets && strncasecmp(o->url, "http:", 5) == 0 &&
+           url_is_loopback(o->url);
 }
 
 void transfer_delete(struct transfer *t)
@@ -645,201 +419,4 @@ int64_t transfer_connect_time(const struct transfer *t)
     return t->curl->version_num < PREREQ
                ? info_us(t, CURLINFO_PRETRANSFER_TIME_T)
                : 0;
-}
-
-static bool connected(const struct transfer *t)
-{
-    return t->request->connected != 0 || transfer_connect_time(t) > 0;
-}
-
-bool transfer_starved(const struct transfer *t)
-{
-    return !connected(t) && (t->no_socket == EMFILE || t->no_socket == ENFILE ||
-                             sockets_exhausted());
-}
-
-static enum http_fault fault_of(CURLcode result)
-{
-    switch ((int)result) {
-    case CURLE_OK:
-        return FAULT_NONE;
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_URL_MALFORMAT:
-    case CURLE_BAD_FUNCTION_ARGUMENT:
-        return FAULT_CONFIG;
-    case CURLE_COULDNT_RESOLVE_PROXY:
-    case RESULT_PROXY:
-        return FAULT_PROXY;
-    case CURLE_COULDNT_RESOLVE_HOST:
-        return FAULT_DNS;
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_INTERFACE_FAILED:
-        return FAULT_CONNECT;
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_ENGINE_NOTFOUND:
-    case CURLE_SSL_ENGINE_SETFAILED:
-    case CURLE_SSL_ENGINE_INITFAILED:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CIPHER:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CRL_BADFILE:
-    case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-    case CURLE_SSL_INVALIDCERTSTATUS:
-    case CURLE_USE_SSL_FAILED:
-        return FAULT_TLS;
-    case CURLE_OPERATION_TIMEDOUT:
-        return FAULT_TIMEOUT;
-    case CURLE_PARTIAL_FILE:
-    case CURLE_GOT_NOTHING:
-        return FAULT_TRUNCATED;
-    case CURLE_OUT_OF_MEMORY:
-        return FAULT_MEMORY;
-    case RESULT_TOO_LARGE:
-        return FAULT_LIMIT;
-    case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR:
-    case CURLE_HTTP2:
-    case CURLE_HTTP2_STREAM:
-        return FAULT_RESET;
-    default:
-        return FAULT_PROTOCOL;
-    }
-}
-
-/* Whether the connection that failed was one to a proxy. Before 8.7.0 curl does
- * not say: another port than the URL's is one, and where they have the same,
- * curl's message names the host that was meant, or CONNECT. */
-static bool used_proxy(struct transfer *t)
-{
-    static const char start[] = "Failed to connect to ";
-    const char *url = t->request->options.url, *named = t->error;
-    long used = 0;
-    if (!t->proxied) /* curl may write the address in another way */
-        return false;
-    if (t->curl->version_num >= 0x080700)
-        return t->curl->easy_getinfo(t->easy, INFO_USED_PROXY, &used) ==
-                   CURLE_OK &&
-               used;
-    if (t->peer_port != 0 && t->peer_port != url_port(url))
-        return true;
-    if (strncmp(named, start, sizeof start - 1) != 0)
-        return strstr(named, "CONNECT ") != NULL;
-    size_t n;
-    const char *host = url_host(url, &n);
-    named += sizeof start - 1;
-    if (*host == '[') { /* named without the brackets */
-        host++;
-        n -= 2;
-    }
-    return strncasecmp(named, host, n) != 0 || named[n] != ' ';
-}
-
-/* Whether curl cannot use the address of the proxy. The message would show it
- * with its password. */
-static bool bad_proxy(const struct transfer *t, CURLcode result)
-{
-    return t->proxied && !t->opened && !connected(t) &&
-           (result == CURLE_NOT_BUILT_IN ||
-            (t->bad_proxy && result != CURLE_COULDNT_RESOLVE_HOST &&
-             result != CURLE_OUT_OF_MEMORY));
-}
-
-/* What curl's result means, where its code alone does not tell. */
-static enum http_fault find_fault(struct transfer *t, CURLcode result)
-{
-    struct http_request *r = t->request;
-    if (bad_proxy(t, result))
-        return FAULT_CONFIG;
-    enum http_fault fault = fault_of(result);
-    bool header = t->header_bytes > 0 && !r->response.header_done;
-    if (result == CURLE_UNSUPPORTED_PROTOCOL && connected(t))
-        return FAULT_PROTOCOL; /* no HTTP came back */
-    /* of chunks that are wrong, no number tells: not even that there was no
-     * errno, as over TLS there is none of a reset either */
-    if (result == CURLE_RECV_ERROR && strstr(t->error, "chunk"))
-        return FAULT_PROTOCOL;
-    if (!connected(t) &&
-        (fault == FAULT_RESET || fault == FAULT_CONNECT ||
-         fault == FAULT_TRUNCATED || fault == FAULT_PROTOCOL) &&
-        used_proxy(t))
-        return FAULT_PROXY;
-    /* curl before 8.6.0 calls an over-long header line "out of memory" */
-    if (result == CURLE_OUT_OF_MEMORY && header)
-        return FAULT_LIMIT;
-    return fault;
-}
-
-/* A proxy that has refused: its status is that of the failure. */
-static void judge_proxy(struct transfer *t, CURLcode result)
-{
-    struct http_request *r = t->request;
-    long reply = 0;
-    t->curl->easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &reply);
-    if (reply < 300 || r->response.status != 0 || result == CURLE_OK)
-        reply = r->response.status == 407 ? 407 : 0;
-    if (reply == 0)
-        return;
-    r->response.status = (int)reply;
-    r->response.header_done = false;
-    refuse(t, FAULT_PROXY, "the proxy answered HTTP %ld%s", reply,
-           reply == 407 ? " (it wants a user and a password)" : "");
-}
-
-/* Whether what has answered is inside: by the name in the URL, or by the
- * address. -1: that may be a proxy's. */
-static int find_inside(struct transfer *t)
-{
-    size_t n;
-    const char *ip = NULL, *host = url_host(t->request->options.url, &n);
-    if (address_is_private_host(host, n))
-        return 1;
-    if (t->proxied)
-        return -1;
-    t->curl->easy_getinfo(t->easy, CURLINFO_PRIMARY_IP, &ip);
-    return ip != NULL && address_is_private_host(ip, strlen(ip));
-}
-
-void transfer_judge(struct transfer *t, CURLcode result)
-{
-    struct http_request *r = t->request;
-    if (r->options.document)
-        r->inside = find_inside(t);
-    if (t->capped && t->fault == FAULT_NONE)
-        result = CURLE_OK;
-    else if (t->informational && result == CURLE_OK)
-        result = CURLE_GOT_NOTHING;
-    judge_proxy(t, result);
-    enum http_fault fault =
-        t->fault != FAULT_NONE ? t->fault : find_fault(t, result);
-    const char *text =
-        t->error[0] != '\0' ? t->error : t->curl->easy_strerror(result);
-    r->fault = fault;
-    r->retryable = fault == FAULT_DNS || fault == FAULT_CONNECT ||
-                   fault == FAULT_RESET || fault == FAULT_TRUNCATED ||
-                   fault == FAULT_TIMEOUT ||
-                   (fault == FAULT_PROXY && r->response.status < 400) ||
-                   (fault == FAULT_PROXY && r->response.status >= 500);
-    if (fault == FAULT_TIMEOUT) /* curl's only clock */
-        r->phase = "connect";
-    if (fault == FAULT_MEMORY)
-        snprintf(r->message, sizeof r->message, "not enough memory");
-    else if (fault == FAULT_NONE || t->fault != FAULT_NONE)
-        return;
-    else if (fault == FAULT_LIMIT)
-        refuse_header(t);
-    else if (bad_proxy(t, result))
-        refuse(t, fault,
-               "the address of the proxy cannot be used (see the "
-               "option proxy, https_proxy, http_proxy, all_proxy)");
-    else if (t->no_socket == EMFILE || t->no_socket == ENFILE)
-        refuse(t, fault, "too many open files");
-    else if (fault == FAULT_TIMEOUT)
-        refuse(t, fault, "no connection within the connect_timeout");
-    else if (fault == FAULT_TLS)
-        snprintf(r->message, sizeof r->message, "%s (CA certificates: %s)",
-                 text, t->ca_source);
-    else
-        snprintf(r->message, sizeof r->message, "%s", text);
 }

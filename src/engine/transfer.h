@@ -1,6 +1,5 @@
 /*
- * transfer.h - one try of a request: a curl easy handle, what is set on it,
- * and what its result means.
+ * transfer.h - one try of a request: a curl easy handle, and what is set on it.
  *
  * The callbacks only store bytes and set flags. Knows curl and the request, but
  * not the multi handle and not the clock's deadlines.
@@ -10,50 +9,7 @@
 
 #include <stdbool.h>
 
-#include "engine/ca.h"
-#include "engine/libcurl.h"
-#include "engine/request.h"
-#include "engine/sockets.h"
-
-/* What all tries of an engine have in common. */
-struct transfer_shared {
-    const struct libcurl *curl;
-    CURLSH *tls; /* sessions, so that a new connection resumes one */
-    struct sockets sockets;
-    struct ca_seen ca;
-    /* see clocks.h */
-    void (*progress)(struct http_request *r);
-    void (*pause)(struct http_request *r);
-};
-
-struct transfer {
-    const struct libcurl *curl;
-    struct transfer_shared *shared;
-    CURL *easy;
-    struct curl_slist *headers;
-    struct http_request *request; /* NULL: orphaned, nothing is kept */
-    size_t header_bytes, header_lines;
-    int fd;        /* of the socket that was opened last; -1: none */
-    int peer_port; /* of the address that was connected to last; 0: none */
-    int no_socket; /* the errno of a socket that could not be had */
-    bool opened;   /* a socket was asked for: the name is resolved */
-    bool ended;    /* curl has reported its end */
-    bool moved;    /* curl has given up an address, and takes the next one */
-    bool sent;     /* the request was put on a connection */
-    bool stale;    /* but not sent, as that was no good any more */
-    struct socket *socket; /* of its connection; NULL: not known */
-    bool suspect;          /* a time-out has passed on its connection */
-    bool capped;           /* enough of an error body has been read */
-    bool redirected, informational;
-    bool proxied; /* there is a proxy, so that its address may be what we see */
-    bool bad_proxy;        /* which has no URL of a proxy */
-    char encoding[128];    /* the content-encoding, */
-    char transfer[128];    /* the transfer-encoding, */
-    char length[24];       /* and the content-length */
-    enum http_fault fault; /* found in a callback */
-    const char *ca_source; /* where the CA certificates come from */
-    char error[CURL_ERROR_SIZE];
-};
+#include "engine/exchange.h"
 
 /* A handle that is ready to be added to a multi handle, or NULL: no memory. On
  * a connection of its own when `fresh`. */
@@ -102,11 +58,5 @@ bool transfer_resolving(const struct transfer *t);
 /* Before 7.80.0, microseconds from the start of the transfer until there was a
  * connection to send on; 0 while there is none. */
 int64_t transfer_connect_time(const struct transfer *t);
-
-/* The request has not been sent, and the process is short of descriptors. */
-bool transfer_starved(const struct transfer *t);
-
-/* Turns curl's result into fault, message and `retryable` of the request. */
-void transfer_judge(struct transfer *t, CURLcode result);
 
 #endif

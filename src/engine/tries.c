@@ -13,6 +13,7 @@
 #include "engine/queue.h"
 #include "engine/sigpipe.h"
 #include "engine/state.h"
+#include "engine/verdict.h"
 #include "parsing/url.h"
 
 #define LOADING_WAIT   0.5     /* s between two tries while a model loads */
@@ -205,7 +206,7 @@ bool tries_again(struct http_request *r)
 static bool make_room(struct http_request *r)
 {
     if (r->fault == FAULT_NONE || r->made_room || r->detached ||
-        !transfer_starved(r->transfer) ||
+        !verdict_starved(r->transfer) ||
         sockets_give_up(&r->http->shared.sockets) == 0)
         return false;
     r->made_room = true;
@@ -235,7 +236,7 @@ void tries_note_success(const struct http_request *r)
 
 void tries_done(struct http_request *r, CURLcode result)
 {
-    transfer_judge(r->transfer, result);
+    verdict_judge(r->transfer, result);
     if (leave_stale(r) || make_room(r) || tries_again(r))
         return;
     if (r->fault == FAULT_NONE && r->response.status < 300)

@@ -4,45 +4,21 @@
  */
 #include "engine/warm.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <stdio.h>
-#include <sys/socket.h>
-#include <unistd.h>
+
+#include "engine/os.h"
 
 #define KEEPS_CERTIFICATES 0x075700 /* libcurl 7.87.0 */
 #define PASSES             20       /* two or three are needed */
-
-/* Where it listens is written to `url`. -1 when it cannot be had. */
-static int open_listener(char *url, size_t n)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET};
-    socklen_t len = sizeof at;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0)
-        return -1;
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    if (bind(fd, (struct sockaddr *)&at, len) != 0 || listen(fd, 1) != 0 ||
-        getsockname(fd, (struct sockaddr *)&at, &len) != 0) {
-        close(fd);
-        return -1;
-    }
-    snprintf(url, n, "https://127.0.0.1:%u/", (unsigned)ntohs(at.sin_port));
-    return fd;
-}
 
 /* Tells which descriptor curl connects with. */
 static curl_socket_t on_open(void *arg, curlsocktype purpose,
                              struct curl_sockaddr *address)
 {
-    int *fd = arg;
+    int *fd = arg, error;
     (void)purpose;
-    *fd = socket(address->family, address->socktype, address->protocol);
-    if (*fd >= 0)
-        fcntl(*fd, F_SETFD, FD_CLOEXEC);
+    *fd = os_socket(address->family, address->socktype, address->protocol,
+                    &error);
     return *fd;
 }
 
@@ -58,11 +34,13 @@ static void set_options(const struct libcurl *curl, CURL *easy, const char *url,
 
 void warm_tls(const struct libcurl *curl, CURLM *multi, struct ca_seen *seen)
 {
-    char url[64], byte;
+    char url[64];
+    unsigned port = 0;
     int fd = -1, peer = -1, running;
     if (curl->version_num < KEEPS_CERTIFICATES)
         return;
-    int listener = open_listener(url, sizeof url);
+    int listener = os_listen(&port);
+    snprintf(url, sizeof url, "https://127.0.0.1:%u/", port);
     CURL *easy = curl->easy_init();
     if (listener < 0 || easy == NULL)
         goto out;
@@ -75,8 +53,8 @@ void warm_tls(const struct libcurl *curl, CURLM *multi, struct ca_seen *seen)
         if (fd >= 0)
             curl->multi_socket_action(multi, fd, CURL_CSELECT_OUT, &running);
         if (peer < 0)
-            peer = accept(listener, NULL, NULL);
-        if (peer >= 0 && recv(peer, &byte, 1, MSG_DONTWAIT) > 0)
+            peer = os_accept(listener);
+        if (peer >= 0 && os_has_byte(peer))
             break;
     }
     curl->multi_remove_handle(multi, easy);
@@ -84,7 +62,7 @@ out:
     if (easy != NULL)
         curl->easy_cleanup(easy);
     if (peer >= 0)
-        close(peer);
+        os_socket_close(peer);
     if (listener >= 0)
-        close(listener);
+        os_socket_close(listener);
 }
