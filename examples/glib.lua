@@ -7,7 +7,10 @@
 -- descriptor wakes all that are parked.
 
 local chatbot = require "chatbot"
-local GLib = require("lgi").GLib
+local lgi = require "lgi"
+
+local GLib = lgi.GLib
+local unix_fd_add = GLib.unix_fd_add_full or lgi.GLibUnix.fd_add_full -- since GLib 2.90
 
 local parked = {}
 
@@ -17,7 +20,7 @@ local function wait()
 end
 
 local IN = GLib.IOCondition.IN
-GLib.unix_fd_add_full(GLib.PRIORITY_DEFAULT, chatbot.pollfd(), IN, function()
+unix_fd_add(GLib.PRIORITY_DEFAULT, chatbot.pollfd(), IN, function()
   chatbot.poll()
   local list = parked
   parked = {}

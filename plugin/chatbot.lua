@@ -18,12 +18,16 @@ local function warn(message)
 end
 
 -- The bot, made when it is first needed. Attached, so that coroutines can wait.
+-- Nil after a warning where it cannot be made.
 local function get_bot()
-  if not bot then
-    local options = vim.tbl_extend("force", { model = "gpt-4.1" }, vim.g.chatbot or {})
-    bot = require("chatbot.nvim").attach(require("chatbot").new(options))
-    model = options.model
-  end
+  if bot then return bot end
+  local options = vim.tbl_extend("force", { model = "gpt-4.1" }, vim.g.chatbot or {})
+  local ok, made = pcall(function()
+    local chatbot = require "chatbot"
+    return require("chatbot.nvim").attach(chatbot.new(options))
+  end)
+  if not ok then return warn(("%s (see :checkhealth chatbot)"):format(made)) end
+  bot, model = made, options.model
   return bot
 end
 
@@ -66,6 +70,7 @@ local function ask(prompt)
     return warn("the last answer is still under way: see :ChatbotStop")
   end
   local chat = get_bot()
+  if not chat then return end
   show()
   append(("# You\n\n%s\n\n# %s\n\n"):format(vim.trim(prompt), chat:get_model()))
   reply = require("chatbot.nvim").stream(chat, prompt, {
@@ -80,7 +85,7 @@ end
 
 -- Asks the server which models it has, unless that is known, and does not wait.
 local function fetch_models()
-  local url = get_bot():get_provider().base_url
+  local url = bot:get_provider().base_url
   if served[url] then return served[url] end
   served[url] = {}
   coroutine.wrap(function()
@@ -92,7 +97,8 @@ end
 -- For the name of a model: what the server has, and the other providers. A name
 -- that does not say where it belongs gets its provider's name before it.
 local function complete(lead)
-  local names, provider = { model }, get_bot():get_provider().name
+  if not get_bot() then return {} end
+  local names, provider = { model }, bot:get_provider().name
   local given = provider == "openai" or (vim.g.chatbot or {}).base_url
   for _, name in ipairs(fetch_models()) do
     names[#names + 1] = given and name or provider .. ":" .. name
@@ -125,10 +131,11 @@ vim.api.nvim_create_user_command("ChatbotStop", function()
 end, { desc = "Cancel the answer that is under way" })
 
 vim.api.nvim_create_user_command("ChatbotModel", function(command)
+  if not get_bot() then return end
   if command.args ~= "" then
-    local ok, message = pcall(get_bot().set_model, bot, command.args)
+    local ok, message = pcall(bot.set_model, bot, command.args)
     if not ok then return warn(message) end
     model = command.args
   end
-  print(("%s, of %s"):format(get_bot():get_model(), bot:get_provider().name))
+  print(("%s, of %s"):format(bot:get_model(), bot:get_provider().name))
 end, { nargs = "?", complete = complete, desc = "Talk to another model, or show which" })

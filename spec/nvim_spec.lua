@@ -5,6 +5,7 @@
 -- comes back as a table. It ends by itself after some seconds, whatever happens.
 
 local json = require "cjson"
+local builds = require "spec.support.builds"
 local support = require "spec.support"
 
 local ROOT = support.absolute("Makefile"):match("^(.*)/")
@@ -61,18 +62,23 @@ for _, row in ipairs(require "chatbot.providers") do
   for _, name in ipairs(row.api_key_env or {}) do CLEAN[name] = false end
 end
 
+-- The environment of a child that finds nothing of its user's.
+local function isolated(more)
+  local dir = support.tmpdir()
+  local env = { HOME = dir, XDG_CONFIG_HOME = dir, XDG_DATA_HOME = dir, XDG_CACHE_HOME = dir,
+    XDG_STATE_HOME = dir, XDG_RUNTIME_DIR = dir, TERM = "dumb" }
+  for name, value in pairs(CLEAN) do env[name] = value end
+  for name, value in pairs(more) do env[name] = value end
+  return env, dir
+end
+
 -- Starts a child. opts: given (its table of that name), env, flags, limit (seconds).
 local function start(script, opts)
   opts = opts or {}
-  local dir = support.tmpdir()
   local given = { limit = (opts.limit or 15) * 1000 }
   for name, value in pairs(opts.given or {}) do given[name] = value end
-  local env = {
-    GIVEN = json.encode(given), RESULT = dir .. "/result", SCRIPT = dir .. "/script.lua",
-    LUA_CPATH = NOWHERE, HOME = dir, XDG_CONFIG_HOME = dir, XDG_DATA_HOME = dir,
-    XDG_CACHE_HOME = dir, XDG_STATE_HOME = dir, XDG_RUNTIME_DIR = dir, TERM = "dumb",
-  }
-  for name, value in pairs(CLEAN) do env[name] = value end
+  local env, dir = isolated { GIVEN = json.encode(given), LUA_CPATH = NOWHERE }
+  env.RESULT, env.SCRIPT = dir .. "/result", dir .. "/script.lua"
   for name, value in pairs(opts.env or {}) do env[name] = value end
   support.write_file(dir .. "/preamble.lua", PREAMBLE)
   support.write_file(dir .. "/script.lua", script)
@@ -147,32 +153,34 @@ describe("in Neovim", function()
       assert.is_false(result.cjson)
     end)
 
-    it("decodes and encodes by vim.json as it does by lua-cjson", function()
+    -- The same cases as under any Lua; of payload_spec.lua all but those that take minutes.
+    for _, name in ipairs { "json", "encoded", "payload", "structured", "tools", "save", "wire" } do
+      it("passes spec/" .. name .. "_spec.lua, with vim.json", function()
+        local child = support.spawn("nvim --headless -u NONE -i NONE "
+          .. "-c 'luafile spec/support/nvim.lua'", { cwd = ROOT, env = isolated {
+            SPECS = "spec/" .. name .. "_spec.lua --filter-out=any.JSON.value",
+            LUA_PATH = ("%s/lua/?.lua;%s/lua/?/init.lua;;"):format(ROOT, ROOT),
+            LUA_CPATH = ROOT .. "/build/nvim/?.so;;",
+          } })
+        local status = child:wait(300)
+        local out, err = child:output()
+        child:close()
+        assert.equal(0, status, out .. err)
+        local passed = tonumber(out:match("(%d+) success"))
+        assert.is_true(passed ~= nil and passed > 5, out .. err)
+        say("%d tests of %s_spec.lua", passed, name)
+      end)
+    end
+
+    it("takes vim.NIL for null", function()
       local result = run([[
         local core = require "chatbot.core"
-        local lone = core.json_decode('{"a":"x\\ud83d","b":null,"c":{"d":null,"e":1}}')
-        record("lone", lone.a == "x\237\160\189")
-        record("nulls", lone.b == nil and next(lone.c) == "e" and next(lone.c, "e") == nil)
-        record("pair", core.json_decode('{"a":"\\ud83d\\ude00"}').a)
-        record("deep", core.json_decode(("["):rep(64) .. ("]"):rep(64)) ~= nil)
-        record("too_deep", core.json_decode(("["):rep(65) .. ("]"):rep(65)) ~= nil)
-        record("nan", core.json_decode('[NaN]') ~= nil)
-        record("empty", core.json_encode { properties = {} })
-        record("array", core.json_encode { required = core.array {} })
-        record("long", core.json_encode { 1234567890123456 })
-        record("null", core.json_encode { vim.NIL })
+        record("null", core.json_encode { vim.NIL, x = nil })
+        record("cjson", package.loaded.cjson ~= nil)
         finish()
       ]])
-      assert.is_true(result.lone)
-      assert.is_true(result.nulls)
-      assert.equal("\240\159\152\128", result.pair)
-      assert.is_true(result.deep)
-      assert.is_false(result.too_deep)
-      assert.is_false(result.nan)
-      assert.equal('{"properties":{}}', result.empty)
-      assert.equal('{"required":[]}', result.array)
-      assert.equal("[1234567890123456]", result.long)
       assert.equal("[null]", result.null)
+      assert.is_false(result.cjson)
     end)
 
     it("does with a vim.json that has neither `new` nor options", function()
@@ -189,7 +197,9 @@ describe("in Neovim", function()
       assert.truthy(result.empty:find('"required":[]', 1, true))
     end)
 
-    -- lua-cjson exports functions that have names of Neovim's own.
+    -- lua-cjson exports functions that have names of Neovim's own. It works there only
+    -- while both have the same strbuf_t, which had another shape when there was
+    -- strbuf_append_fmt; Debian's has it still.
     for name, cpath in pairs {
       ["by itself"] = NOWHERE,
       ["beside the lua-cjson of another plugin"] = ";;",
@@ -199,7 +209,10 @@ describe("in Neovim", function()
         local server = support.serve { support.sse({ prompt }, { usage = true }) }
         local result = run([[
           record("cjson", (pcall(require, "cjson")))
-          local other = package.loaded.cjson
+          local ffi = require "ffi"
+          ffi.cdef "int strbuf_append_fmt();"
+          local works = pcall(function() return ffi.C.strbuf_append_fmt end)
+          local other = works and package.loaded.cjson
           local prompt = ("\"\\\n\230\151\165"):rep(33400)
           for _ = 1, 3 do
             if other then assert(other.decode(other.encode({ prompt }))[1] == prompt) end
@@ -553,6 +566,22 @@ describe("in Neovim", function()
       assert.is_true(result.later)
     end)
 
+    it("blames the line that calls it for a mistake", function()
+      local result = run([[
+        local nvim, bot = require "chatbot.nvim", new_bot()
+        local reply = new_bot():stream("hi")
+        local function mistake(name, f) record(name, select(2, pcall(f))) end
+        mistake("prompt", function() nvim.stream(bot, true) end)
+        mistake("option", function() nvim.stream(bot, "hi", { timeout = "x" }) end)
+        mistake("reply", function() reply.close(42) end)
+        reply:close()
+        finish()
+      ]], { given = { url = ("http://127.0.0.1:%d/v1"):format(support.dead_port()) } })
+      assert.matches("script.lua:4: bad argument #2 to 'stream' %(", result.prompt)
+      assert.matches("script.lua:5: bad argument #3 to 'stream' %(", result.option)
+      assert.matches("script.lua:6: bad argument #1 to 'close' %(", result.reply)
+    end)
+
     it("shows an error of a callback, and ends the reply", function()
       local server = support.serve { halted("one") }
       local result = run([[
@@ -679,6 +708,16 @@ describe("in Neovim", function()
       ]],
     }
 
+    -- What Neovim has of its own, since 0.12.
+    SCRIPTS["of vim._async"] = [[
+      local has, async = pcall(require, "vim._async")
+      record("absent", not has)
+      if not has then return finish() end
+      local function run(f)
+        async.run(f, function(err) if err then error(err) end end)
+      end
+    ]]
+
     for name, script in pairs(SCRIPTS) do
       it(name .. " waits for an answer, pieces and models", function()
         local server = support.serve { support.sse({ "a", "b", "c" }, { every = 0.02 }),
@@ -702,6 +741,7 @@ describe("in Neovim", function()
           end)
           record("returned", true)
         ]], { given = { url = server.url } })
+        if result.absent then return pending "this Neovim has no vim._async" end
         assert.is_true(result.returned)
         assert.equal("abc", result.answer)
         assert.equal("de", result.pieces)
@@ -973,16 +1013,72 @@ describe("in Neovim", function()
       assert.is_nil(report:find("0123456789", 1, true))
     end)
 
-    it("says what to do when CA file or binary is unusable", function()
-      local report = run(SCRIPT, { env = { SSL_CERT_FILE = "/nonexistent.pem" } }).report
-      assert.truthy(report:find("ERROR: CA certificates: /nonexistent.pem", 1, true), report)
-
+    -- A folder before the plugin's on 'runtimepath' whose binary is `bytes`.
+    local function with_binary(bytes)
       local dir = support.tmpdir()
       os.execute("mkdir -p " .. dir .. "/lua/chatbot")
-      support.write_file(dir .. "/lua/chatbot/core.so", "no library")
-      report = run(SCRIPT, { flags = "-u NONE --cmd 'set rtp^=" .. dir .. "'" }).report
-      assert.truthy(report:find("ERROR", 1, true), report)
-      assert.truthy(report:find("make nvim", 1, true), report)
+      support.write_file(dir .. "/lua/chatbot/core.so", bytes)
+      return { flags = "-u NONE --cmd 'set rtp^=" .. dir .. "'" }
+    end
+
+    local function has(report, ...)
+      for _, what in ipairs { ... } do
+        assert.truthy(report:find(what), what .. " is not in " .. report)
+      end
+      assert.is_nil(report:find("make LUA=", 1, true), report)
+    end
+
+    it("says what to do where there are no CA certificates", function()
+      local report = run(SCRIPT, { env = { SSL_CERT_FILE = "/nonexistent.pem" } }).report
+      has(report, "ERROR:? CA certificates: /nonexistent%.pem %(SSL_CERT_FILE%) cannot be read",
+        "package ca%-certificates")
+      local dir = support.tmpdir()
+      report = run(SCRIPT, { env = { SSL_CERT_FILE = false, SSL_CERT_DIR = dir } })
+        .report
+      has(report, "ERROR:? CA certificates: " .. dir:gsub("%p", "%%%0")
+        .. " %(SSL_CERT_DIR%) is empty")
+    end)
+
+    it("says what to do where the binary is broken, for another Lua, or not there", function()
+      has(run(SCRIPT, with_binary "no library").report, "ERROR:? [^\n]*core%.so",
+        "Run `make nvim` in " .. ROOT:gsub("%p", "%%%0") .. ";")
+
+      local other = builds.make "lua5.4"
+      local report = run(SCRIPT, with_binary(support.read_file(other .. "/chatbot/core.so"))).report
+      has(report, "ERROR:? chatbot.core was built for another Lua; this is LuaJIT, for which "
+        .. "`make nvim` builds it", "Run `make nvim` in ")
+
+      local copy = support.tmpdir()
+      os.execute(("mkdir %s/lua && cp -r %s/lua/chatbot %s/plugin %s && mv %s/chatbot %s/lua && "
+        .. "rm %s/lua/chatbot/core.so"):format(copy, ROOT, ROOT, copy, copy, copy, copy))
+      local result = run([[
+        vim.opt.runtimepath:prepend(given.copy)
+        vim.opt.runtimepath:remove(given.root)
+        vim.cmd("source " .. given.copy .. "/plugin/chatbot.lua")
+        vim.notify = function(message) record("message", message) end
+        vim.cmd("Chatbot hi")
+      ]] .. SCRIPT, { given = { copy = copy, root = ROOT } })
+      has(result.report, "ERROR:? chatbot.core is not built: `make nvim` in the plugin's directory",
+        "Run `make nvim` in the plugin's directory;")
+      assert.equal("Chatbot: chatbot.core is not built: `make nvim` in the plugin's directory does "
+        .. "it (see :checkhealth chatbot)", result.message)
+    end)
+
+    it("says what to do without libcurl, and goes on", function()
+      local dir = support.tmpdir()
+      for _, name in ipairs { "libcurl.so.4", "libcurl-gnutls.so.4", "libcurl.so" } do
+        support.write_file(dir .. "/" .. name, "no library")
+      end
+      local report = run(SCRIPT, { env = { LD_LIBRARY_PATH = dir } }).report
+      has(report, "ERROR:? config: the libcurl shared library cannot be loaded",
+        "package of libcurl", "JSON: vim.json", "no key is set for")
+    end)
+
+    it("says when JSON does not come back as it was", function()
+      local report = run([[
+        require("chatbot.core").json_decode = function() return nil, "the decoder is broken" end
+      ]] .. SCRIPT).report
+      has(report, "ERROR:? JSON: vim.json: the decoder is broken")
     end)
 
     it("works with the functions of later versions", function()
@@ -999,6 +1095,56 @@ describe("in Neovim", function()
       assert.truthy(result.lines:find("ok: libcurl", 1, true), result.lines)
       assert.truthy(result.lines:find("warn: no provider has a key", 1, true), result.lines)
     end)
+  end)
+
+  it("uses nothing that Neovim has deprecated", function()
+    local server = support.serve { support.sse { "good" } }
+    local result = run([[
+      -- What is called before it is to be warned of is in the report of 0.11 and later.
+      local calls, deprecate = {}, vim.deprecate
+      record("has", deprecate ~= nil)
+      if not deprecate then return finish() end
+      function vim.deprecate(name, ...)
+        calls[#calls + 1] = name
+        return deprecate(name, ...)
+      end
+      vim.notify = function() end
+      vim.g.chatbot = { base_url = given.url, model = "m", timeout = 15, max_retries = 0 }
+      vim.cmd "runtime plugin/chatbot.lua"
+      vim.cmd "Chatbot hi"
+      local function text()
+        local buffer = vim.fn.bufnr "Chatbot"
+        return table.concat(vim.api.nvim_buf_get_lines(buffer, 0, -1, true), "\n")
+      end
+      record("good", vim.wait(8000, function() return text():find "good" ~= nil end, 5))
+      vim.cmd "1,1Chatbot hi"
+      vim.cmd "ChatbotStop"
+      vim.cmd "ChatbotModel other"
+      vim.fn.getcompletion("ChatbotModel g", "cmdline")
+      local nvim = require "chatbot.nvim"
+      local bot = nvim.attach(new_bot())
+      record("blocked", (bot:chat "hi"))
+      nvim.stream(bot, "hi", { on_text = function() end, on_done = function(answer)
+        record("streamed", answer)
+        coroutine.wrap(function()
+          record("waited", (bot:chat "hi"))
+          vim.cmd "checkhealth chatbot"
+          record("calls", calls)
+          if pcall(require, "vim.deprecated.health") then
+            vim.cmd "checkhealth vim.deprecated"
+            record("report", table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, true), "\n"))
+          end
+          finish()
+        end)()
+      end })
+    ]], { given = { url = server.url } })
+    if not result.has then return pending "this Neovim has no vim.deprecate" end
+    assert.is_true(result.good)
+    assert.same({ "good", "good", "good" }, { result.blocked, result.streamed, result.waited })
+    assert.same({}, result.calls)
+    if result.report then
+      assert.matches("No deprecated functions detected", result.report, 1, true)
+    end
   end)
 
   describe(":help", function()

@@ -537,7 +537,8 @@ describe("the README and the types name", function()
   end)
 
   it("the defaults of times and sizes", function()
-    local code = support.read_file("src/binding/options.c") .. support.read_file("src/conversation/launch.c")
+    local code = support.read_file("src/binding/options.c")
+      .. support.read_file("src/conversation/launch.c")
     local defaults, count = {}, 0
     for name, number in code:gmatch('"([%w_]+)", (%d+[ %d<]*)[,)]') do
       local base, shift = number:match("^(%d+) << (%d+)$")
@@ -555,9 +556,13 @@ describe("the README and the types name", function()
 
   it("every field of a reply", function()
     local code = assert(support.read_file("src/reply/fields.c"))
-    local index = code:match("static int reply_index.-\n}\n")
+    local index = code:match("int fields_index.-\n}\n")
+    local shared = assert(support.read_file("src/binding/shared.h"))
+    shared = shared:match("define SHARED_OF_REPLY.*")
     local names, set = {}, {}
-    for _, list in ipairs { found(index, '"([%w_]+)"') } do
+    for _, list in ipairs { found(index, '"([%w_]+)"'),
+      found(shared, "X%(([%w_]+), [^,]+, %w+, SEEN%)"),
+      found(shared, "X%(([%w_]+), [^,]+, %w+, ANSWER%)") } do
       for _, name in ipairs(list) do set[name] = true end
     end
     for name in pairs(set) do names[#names + 1] = name end
@@ -568,7 +573,8 @@ describe("the README and the types name", function()
 
   it("every status", function()
     local set, names = {}, {}
-    for _, name in ipairs(source("src/reply/fields.c", '"([%w_]+)"', "fields_status[] = {", "};")) do
+    local statuses = source("src/reply/fields.c", '"([%w_]+)"', "fields_status[] = {", "};")
+    for _, name in ipairs(statuses) do
       if not set[name] then names[#names + 1] = name end
       set[name] = true
     end
@@ -665,13 +671,13 @@ describe("the README names", function()
       if block.lang == "" then picture = block.code end
     end
     picture = picture:match("%-%-%-.*")
-    local pipe = assert(io.popen("ls src | sed -n 's/[.][ch]$//p' | sort -u"))
-    local files = found(pipe:read("*a"), "%w+")
+    local pipe = assert(io.popen("ls src src/* | sed -n 's/[.][ch]$//p' | sort -u"))
+    local files = found(pipe:read("*a"), "[%w_]+")
     pipe:close()
     local drawn = {}
     for line in picture:gmatch("[^\n]+") do
-      local words = line:sub(11):match("^([%l%d, ]-)  ") or ""
-      for name in words:gmatch("[%l%d]+") do drawn[#drawn + 1] = name end
+      local words = line:sub(15):match("^([%l%d_, ]-)  ") or ""
+      for name in words:gmatch("[%l%d_]+") do drawn[#drawn + 1] = name end
     end
     table.sort(drawn)
     assert.same(files, drawn)

@@ -11,10 +11,7 @@ local function environment(extra)
     HOME = "/nonexistent", NO_COLOR = "1", CHATBOT_LOCAL_PORTS = "", http_proxy = false,
     OPENAI_BASE_URL = false, OPENAI_ORG_ID = false, OPENAI_PROJECT_ID = false, LC_ALL = "C.UTF-8",
   }
-  for _, version in ipairs { "5_2", "5_3", "5_4" } do
-    env["LUA_PATH_" .. version], env["LUA_CPATH_" .. version] = false, false
-    env["LUA_INIT_" .. version] = false
-  end
+  support.unversioned(env)
   for _, provider in ipairs(require "chatbot.providers") do
     for _, name in ipairs(provider.api_key_env or {}) do env[name] = false end
   end

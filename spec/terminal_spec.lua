@@ -125,10 +125,7 @@ local function environment(extra)
     OPENAI_BASE_URL = false, OPENAI_ORG_ID = false, OPENAI_PROJECT_ID = false,
     AZURE_OPENAI_ENDPOINT = false,
   }
-  for _, version in ipairs { "5_2", "5_3", "5_4" } do
-    env["LUA_PATH_" .. version], env["LUA_CPATH_" .. version] = false, false
-    env["LUA_INIT_" .. version] = false
-  end
+  support.unversioned(env)
   for _, provider in ipairs(require "chatbot.providers") do
     for _, name in ipairs(provider.api_key_env or {}) do env[name] = false end
   end

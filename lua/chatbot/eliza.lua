@@ -68,8 +68,8 @@ local function clauses(text)
   text = text:lower():gsub("\226\128\152", "'"):gsub("\226\128\153", "'")
   text = text:gsub("(%a)%.(%a)%.", "%1%2")
   local list = {}
-  for clause in text:gmatch("[^.,;:!?\n]+") do
-    clause = clause:gsub("[\"()%[%]{}<>]", " "):gsub("%s+", " ")
+  for part in text:gmatch("[^.,;:!?\n]+") do
+    local clause = part:gsub("[\"()%[%]{}<>]", " "):gsub("%s+", " ")
     clause = clause:gsub("%f[%w']i'm%f[^%w']", "i am"):gsub("%f[%w']what's%f[^%w']", "what is")
     clause = strip(clause)
     if clause ~= "" then

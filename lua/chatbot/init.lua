@@ -4,22 +4,40 @@
 -- what is better said in Lua: waiting, iterating, and `chat` where Lua itself
 -- cannot resume a C function (5.1, 5.2, LuaJIT). Types are in types.lua.
 
+local jit = rawget(_G, "jit") -- hosts forbid what is not there
+
+-- Some that every Lua has, and core calls.
+local EVERYWHERE = "lua_gettop lua_settop lua_pushvalue lua_type lua_touserdata lua_toboolean "
+  .. "lua_tolstring lua_pushnil lua_pushboolean lua_pushlstring lua_pushstring lua_rawgeti "
+  .. "lua_rawset lua_rawseti lua_createtable lua_setfield lua_getfield lua_next lua_error "
+  .. "luaL_argerror luaL_error luaL_checklstring luaL_checktype"
+
+-- A program that has Lua inside may keep its functions to itself: then it can load no C module.
 -- A binary that was built for another Lua has symbols that this one lacks, or
 -- is refused by luaopen_chatbot_core. Either message says little by itself.
-local function load_core()
+local function load_core(name)
   local ok, core = pcall(require, "chatbot.core")
   if ok then return core end
+  if name then package.loaded[name] = nil end -- or Lua 5.1 would say "loop" from now on
   local problem = tostring(core)
-  if problem:find("symbol.-luaL?_%l") or problem:find("version mismatch", 1, true)
+  local vim = rawget(_G, "vim")
+  local nvim = vim and vim.fn and vim.api and "make nvim" .. (jit and "" or " NVIM_LUA=lua5.1")
+  local symbol = problem:match("symbol.-(luaL?_%a+)")
+  if symbol and (EVERYWHERE .. " "):find(symbol .. " ", 1, true) then
+    problem = ("this program can load no C module of Lua: it neither is linked with the shared "
+      .. "liblua nor exports Lua's functions (%s)"):format(problem)
+  elseif problem:find("symbol.-luaL?_%l") or problem:find("version mismatch", 1, true)
     or problem:find("incompatible numeric types", 1, true) then
-    local name = jit and "luajit" or "lua" .. _VERSION:match("%d+%.%d+")
-    problem = ("chatbot.core was built for another Lua; this is %s, for which `make LUA=%s` "
-      .. "builds it (%s)"):format(jit and "LuaJIT" or _VERSION, name, problem)
+    local command = nvim or "make LUA=" .. (jit and "luajit" or "lua" .. _VERSION:match("%d+%.%d+"))
+    problem = ("chatbot.core was built for another Lua; this is %s, for which `%s` builds it (%s)")
+      :format(jit and "LuaJIT" or _VERSION, command, problem)
+  elseif nvim and problem:find("^module 'chatbot.core' not found") then
+    problem = ("chatbot.core is not built: `%s` in the plugin's directory does it"):format(nvim)
   end
   error(problem, 0)
 end
 
-local core = load_core()
+local core = load_core(...)
 
 -- Raises for an argument of the function that was called from outside of the files that say
 -- core.ours(), in the line of that call.
@@ -32,7 +50,6 @@ M.budget = core.budget
 M.max_concurrent = core.max_concurrent
 M.pollfd = core.pollfd
 M.timeout = core.timeout
-M.warmup = core.warmup
 M.register = core.register
 M.providers = core.providers
 M.array = core.array
@@ -371,6 +388,13 @@ end
 
 for _, name in ipairs { "tool_result", "fork", "undo", "get_usage", "models" } do
   Chatbot[name] = later("conversation", name)
+end
+
+-- As in core, and what is loaded late: a host may change its root directory afterwards.
+function M.warmup()
+  for _, file in ipairs { "ask", "conversation", "memory", "parts", "providers", "together",
+    "turns" } do require("chatbot." .. file) end
+  return core.warmup()
 end
 
 M.image = later("parts", "image")

@@ -265,7 +265,8 @@ end
 ---@param bot chatbot.Chatbot
 ---@return chatbot.Chatbot bot
 function M.attach(bot)
-  return bot:set_wait(M.wait)
+  local same = bot:set_wait(M.wait) -- no tail call: it hides who is to blame
+  return same
 end
 
 
@@ -296,5 +297,7 @@ function turn()
   end
   if armed ~= "left" and not next(streams) and not next(parked) then disarm() end
 end
+
+core.ours()
 
 return M

@@ -8,7 +8,7 @@ local core = require "chatbot.core"
 
 local M = {}
 
-local unpack = table.unpack or unpack
+local unpack = table.unpack or rawget(_G, "unpack")
 local running = coroutine.running
 
 M.HELD = 0.01 -- seconds between two looks at a tool that waits
@@ -24,7 +24,7 @@ end
 -- PUC Lua 5.1 cannot yield through pcall: there the call runs in a coroutine
 -- of its own, whose yields are passed on.
 local protected, passes = pcall, true
-if _VERSION == "Lua 5.1" and not jit then
+if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then
   passes = false
   protected = function(fn, ...)
     local thread = coroutine.create(fn)

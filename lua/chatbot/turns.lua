@@ -20,7 +20,7 @@ local NAME_MAX = 64
 local OURS = { refusal = true, provider = true, reasoning = true, reasoning_content = true,
   reasoning_details = true, extra_content = true, tool_calls = true }
 
-local len = rawlen or function(list) return #list end -- luacheck: globals rawlen
+local len = rawget(_G, "rawlen") or function(list) return #list end
 
 -- Whether an answer says something: a text, or a part that is no empty text.
 local function has_text(content)

@@ -269,7 +269,9 @@ function chatbot.pollfd() end
 ---@return number? seconds
 function chatbot.timeout() end
 
----Loads libcurl and starts the engine, which the first request does otherwise.
+---Does now what the first request, and the first call of some functions, would do: loads
+---libcurl, lua-cjson, CA certificates and the module's own files, and starts the engine. A host
+---may fork, change its root directory or its search path afterwards.
 ---@return true?
 ---@return chatbot.Error? err
 function chatbot.warmup() end

@@ -72,11 +72,7 @@ local function clean_env(extra)
     LUA_PATH = root .. "/?.lua;" .. root .. "/?/init.lua;" .. package.path,
     LUA_CPATH = package.cpath, LUA_INIT = false, TEST_LUA = support.interpreter(),
   }
-  for _, version in ipairs { "5_2", "5_3", "5_4" } do
-    for _, name in ipairs { "LUA_PATH_", "LUA_CPATH_", "LUA_INIT_" } do
-      env[name .. version] = false
-    end
-  end
+  support.unversioned(env)
   for _, name in ipairs { "http_proxy", "https_proxy", "all_proxy", "no_proxy",
     "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
     "CURL_CA_BUNDLE", "NIX_SSL_CERT_FILE", "OPENAI_API_KEY", "OPENAI_BASE_URL" } do

@@ -16,8 +16,8 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 LUA_PATH="lua/?.lua;lua/?/init.lua;;"
 export LUA_PATH
-unset LUA_PATH_5_2 LUA_PATH_5_3 LUA_PATH_5_4 LUA_CPATH_5_2 LUA_CPATH_5_3 \
-    LUA_CPATH_5_4 LUA_INIT
+unset LUA_PATH_5_2 LUA_PATH_5_3 LUA_PATH_5_4 LUA_PATH_5_5 LUA_CPATH_5_2 LUA_CPATH_5_3 \
+    LUA_CPATH_5_4 LUA_CPATH_5_5 LUA_INIT
 steps=0 requests=0 findings=0 children=0
 limit=$((each + 50)) # s until a child that does not end is one that hangs
 

@@ -39,18 +39,57 @@ end
 ---@return table<string, string|false>
 function builds.env(lua, dir)
   dir = dir or builds.make(lua)
-  local env = {
-    LUA_PATH = root .. "/lua/?.lua;" .. root .. "/lua/?/init.lua;;",
-    LUA_CPATH = dir .. "/?.so;;",
-    LD_PRELOAD = false,
+  local modules = root .. "/build/modules/" .. builds.version(lua)
+  return process.unversioned {
+    LUA_PATH = ("%s/lua/?.lua;%s/lua/?/init.lua;%s/?.lua;;"):format(root, root, modules),
+    LUA_CPATH = ("%s/?.so;%s/?.so;;"):format(dir, modules),
+    LUA_INIT = false, LD_PRELOAD = false,
   }
-  for _, version in ipairs { "", "_5_2", "_5_3", "_5_4" } do
-    env["LUA_INIT" .. version] = false
-    if version ~= "" then
-      env["LUA_PATH" .. version], env["LUA_CPATH" .. version] = false, false
-    end
+end
+
+-- The status and the output of a command, which must end soon.
+local function try(command, env)
+  local child = process.spawn(command, { env = env })
+  local status = child:wait(30)
+  local out = child:output()
+  child:close()
+  return status, out
+end
+
+local versions = {} -- lua -> "5.4", or false
+
+--- The version of `lua`, asked of it ("5.1" of LuaJIT), or false where it is not here.
+---@param lua string
+---@return string|false
+function builds.version(lua)
+  if versions[lua] == nil then
+    local _, out = try(lua .. " -e 'print(_VERSION)'")
+    versions[lua] = out:match("^Lua (%d+%.%d+)") or false
   end
-  return env
+  return versions[lua]
+end
+
+local lacking = {} -- command -> what is missing, or false
+
+local function lacks(what, command, env)
+  if lacking[command] == nil then lacking[command] = try(command, env) ~= 0 and what end
+  return lacking[command]
+end
+
+--- What `lua` lacks on this machine to run the module, and the Lua modules named:
+--- nil, or the words for `pending`.
+---@param lua string
+---@vararg string
+---@return string|nil
+function builds.lacks(lua, ...)
+  if not builds.version(lua) then return "there is no " .. lua end
+  local what = lacks("there are no headers of " .. lua,
+    ("%s make -s -C %s lua-cflags LUA=%s"):format(CLEAN, process.quote(root), lua))
+  for _, module in ipairs { "cjson", ... } do
+    what = what or lacks(("there is no %s for %s"):format(module, lua),
+      ("%s -e 'require \"%s\"'"):format(lua, module), builds.env(lua, "/nonexistent"))
+  end
+  return what or nil
 end
 
 builds.root = root

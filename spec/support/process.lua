@@ -206,6 +206,18 @@ function process.interpreter()
   return first or "lua"
 end
 
+--- Sets to false in `env` what a Lua of some version prefers to LUA_PATH and the like.
+---@param env table<string, string|false>
+---@return table<string, string|false> env
+function process.unversioned(env)
+  for _, version in ipairs { "5_2", "5_3", "5_4", "5_5" } do
+    for _, name in ipairs { "LUA_PATH_", "LUA_CPATH_", "LUA_INIT_" } do
+      env[name .. version] = false
+    end
+  end
+  return env
+end
+
 -- A search path that means the same in another directory.
 local function anchored(path)
   return (path:gsub("[^;]+", function(entry)
@@ -226,11 +238,7 @@ function process.run_lua(script, opts)
   local env = {
     LUA_PATH = anchored(package.path), LUA_CPATH = anchored(package.cpath), LUA_INIT = false,
   }
-  for _, version in ipairs { "5_2", "5_3", "5_4" } do
-    for _, name in ipairs { "LUA_PATH_", "LUA_CPATH_", "LUA_INIT_" } do
-      env[name .. version] = false
-    end
-  end
+  process.unversioned(env)
   for name, value in pairs(opts.env or {}) do env[name] = value end
   process.write_file(dir .. "/script.lua", script)
   local command = { opts.lua or process.interpreter(), dir .. "/script.lua" }

@@ -1,7 +1,7 @@
 /*
- * compat.h - one C API out of five: Lua 5.1, 5.2, 5.3, 5.4 and LuaJIT (and
- * 5.5's headers). Names of a later version where an earlier one lacks them, as
- * static functions, so that nothing is exported.
+ * compat.h - one C API out of six: Lua 5.1, 5.2, 5.3, 5.4, 5.5 and LuaJIT.
+ * Names of a later version where an earlier one lacks them, as static
+ * functions, so that nothing is exported.
  */
 #ifndef CHATBOT_COMPAT_H
 #define CHATBOT_COMPAT_H

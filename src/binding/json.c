@@ -5,7 +5,9 @@
 
 #include <locale.h>
 #include <math.h>
+#include <string.h>
 
+#include "engine/os.h"
 #include "parsing/bytes.h"
 #include "parsing/escape.h"
 
@@ -22,31 +24,58 @@ enum codec {
     END    /* in Lua 5.1, see watch_end */
 };
 
-/* Finds the library: an instance of our own where there is `new`, with limits;
- * later versions of Neovim have no `new` and nothing to set. In Neovim it is
- * vim.json also where lua-cjson is installed, whose strbuf_* functions are
- * bound to those that Neovim exports: well only while both are of one version.
- * Kept as Lua because it is nothing but table look-ups that may fail. */
+/* Finds the library: an instance of our own where there is `new`. Nothing is
+ * set in it, because from 0.10 on Neovim's has nothing to set: what a decoder
+ * must not let pass, find_fault looks for. In Neovim it is vim.json also where
+ * lua-cjson is installed, whose strbuf_* functions are bound to those that
+ * Neovim exports: well only while both are of one version. Kept as Lua because
+ * it is nothing but table look-ups that may fail. */
 static const char loader[] =
+    /* LuaTeX has a strbuf_free of its own that cjson's finalizer would call,
+     * which aborts: so no instance is ever collected there. */
+    "local function keep(json)\n"
+    "  if rawget(_G, 'texconfig') and rawget(_G, 'debug') then\n"
+    "    local _, config = debug.getupvalue(json.decode, 1)\n"
+    "    if type(config) == 'userdata' then\n"
+    "      debug.setmetatable(config, nil)\n"
+    "    end\n"
+    "  end\n"
+    "end\n"
+    "local vim = rawget(_G, 'vim')\n"
     "local ok, json = true, vim and vim.json\n"
     "if not json then\n"
     "  ok, json = pcall(require, 'cjson')\n"
     "end\n"
     "if not ok then return nil end\n"
+    "keep(json)\n"
     "local array, empty = json.array_mt, json.empty_array_mt\n"
-    "if json.new then\n"
-    "  json = json.new()\n"
-    "  json.decode_max_depth(...)\n"
-    "  json.decode_invalid_numbers(false)\n"
-    "end\n"
+    "if json.new then json = json.new() end\n"
+    "keep(json)\n"
     "return { json.decode, json.decode('[null]')[1], array, empty }\n";
 
 /* lua-cjson takes the locale's decimal point for the one of strtod when an
- * instance is made, so a new one is made when the host has changed it. */
+ * instance is made, so a new one is made when the host has changed it. Of more
+ * than one byte, as Persian has it, it ends the process: there a decoder is
+ * made and run in the locale "C", of this thread. */
+static char decimal_point(void)
+{
+    const char *point = localeconv()->decimal_point;
+    return point[0] != '\0' && point[1] == '\0' ? point[0] : '\0';
+}
+
+/* lua_pcall for one result, where a decoder can work. */
+static int call(lua_State *L, int args)
+{
+    void *before = decimal_point() == '\0' ? os_enter_c_locale() : NULL;
+    int status = lua_pcall(L, args, 1, 0);
+    os_leave_c_locale(before);
+    return status;
+}
+
 static bool same_locale(lua_State *L)
 {
     lua_rawgeti(L, -1, POINT);
-    bool same = lua_tointeger(L, -1) == localeconv()->decimal_point[0];
+    bool same = lua_tointeger(L, -1) == decimal_point();
     lua_pop(L, 1);
     return same;
 }
@@ -92,17 +121,15 @@ static bool push_codec(lua_State *L)
         return false;
     }
     lua_pop(L, 1);
-    if (luaL_loadbuffer(L, loader, sizeof loader - 1, "=json") != 0)
-        return false;
-    lua_pushinteger(L, JSON_DEPTH);
-    if (lua_pcall(L, 1, 1, 0) != 0)
+    if (luaL_loadbuffer(L, loader, sizeof loader - 1, "=json") != 0 ||
+        call(L, 0) != 0)
         return false;
     if (!lua_istable(L, -1)) {
         lua_pop(L, 1);
         lua_pushliteral(L, "the Lua module cjson (lua-cjson) is missing");
         return false;
     }
-    lua_pushinteger(L, localeconv()->decimal_point[0]);
+    lua_pushinteger(L, decimal_point());
     lua_rawseti(L, -2, POINT);
     watch_end(L);
     lua_pushvalue(L, -1);
@@ -116,6 +143,136 @@ bool json_ready(lua_State *L)
         return false;
     lua_pop(L, 1);
     return true;
+}
+
+/* Behind the string whose first byte is at `p`, or `end`. */
+static const char *skip_string(const char *p, const char *end)
+{
+    while ((p += escape_plain_run(p, (size_t)(end - p))) < end) {
+        if (*p == '"')
+            return p + 1;
+        p += *p == '\\' && end - p > 1 ? 2 : 1;
+    }
+    return end;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Whether the byte belongs to a number or a name. */
+static bool is_word(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           c == '+' || c == '-' || c == '.';
+}
+
+/* Where a reader of tokens stands. */
+struct walk {
+    const char *p, *end;
+    int depth; /* beyond JSON_DEPTH, or below 0: it has stopped there */
+};
+
+/* The next number or name, which ends at w->p. NULL: there is none. */
+static const char *next_word(struct walk *w)
+{
+    while (w->p < w->end) {
+        const char *first = w->p++;
+        switch (*first) {
+        case '"':
+            w->p = skip_string(w->p, w->end);
+            break;
+        case '[':
+        case '{':
+            if (++w->depth > JSON_DEPTH)
+                return NULL;
+            break;
+        case ']':
+        case '}':
+            if (--w->depth < 0)
+                return NULL;
+            break;
+        default:
+            if (!is_word(*first))
+                break;
+            while (w->p < w->end && is_word(*w->p))
+                w->p++;
+            return first;
+        }
+    }
+    return NULL;
+}
+
+/* Whether the word is a number to strtod and none in JSON: with a plus, leading
+ * zeros or hexadecimal digits, infinite, or not a number. */
+static bool is_odd(const char *p, const char *end)
+{
+    if (*p == 'n')
+        return end - p < 2 || p[1] != 'u'; /* as in null */
+    if (*p == '+' || *p == 'i' || *p == 'I' || *p == 'N')
+        return true;
+    if (*p == '-' && (++p == end || !is_digit(*p)))
+        return true;
+    return *p == '0' && end - p > 1 &&
+           (is_digit(p[1]) || p[1] == 'x' || p[1] == 'X');
+}
+
+/* Whether the word is a whole number that is none of 64 bits: lua-cjson since
+ * 2.1.0.11 takes the nearest that is one, so also 0 for -0. */
+static bool is_wide(const char *p, const char *end)
+{
+    static const char beyond[] = "9223372036854775808";
+    bool minus = *p == '-';
+    ptrdiff_t digits = end - (p += minus), most = sizeof beyond - 1;
+    for (const char *q = p; q < end; q++)
+        if (!is_digit(*q))
+            return false;
+    return digits > most ||
+           (digits == most && memcmp(p, beyond, (size_t)most) >= 0) ||
+           (minus && digits == 1 && *p == '0');
+}
+
+/* Looks for what no decoder may see, as not each can be told to refuse it:
+ * numbers that are none, and more depth than the stack may bear. Pushes a
+ * message and returns true, or sets *wide. What else is wrong the decoder will
+ * say.
+ * [-0, +(0|1), m] */
+static bool find_fault(lua_State *L, const char *s, size_t n, bool *wide)
+{
+    struct walk w = {s, s + n, 0};
+    const char *word;
+    *wide = false;
+    while ((word = next_word(&w)) != NULL) {
+        if (is_odd(word, w.p)) {
+            lua_pushfstring(L, "invalid number at character %d",
+                            (int)(word - s) + 1);
+            return true;
+        }
+        *wide = *wide || is_wide(word, w.p);
+    }
+    if (w.depth <= JSON_DEPTH)
+        return false;
+    lua_pushfstring(L, "nested too deeply at character %d", (int)(w.p - s));
+    return true;
+}
+
+/* Pushes the text, with a point in the numbers that are wide. [-0, +1, m] */
+static void push_with_points(lua_State *L, const char *s, size_t n)
+{
+    luaL_Buffer b;
+    struct walk w = {s, s + n, 0};
+    const char *word, *done = s;
+    luaL_buffinit(L, &b);
+    while ((word = next_word(&w)) != NULL) {
+        if (is_wide(word, w.p)) {
+            luaL_addlstring(&b, done, (size_t)(w.p - done));
+            luaL_addstring(&b, ".0");
+            done = w.p;
+        }
+    }
+    luaL_addlstring(&b, done, (size_t)(s + n - done));
+    luaL_pushresult(&b);
 }
 
 /* Nulls (a light userdata, or vim.NIL) become nil, whole numbers integers, in
@@ -140,10 +297,10 @@ static void clean(lua_State *L)
             break;
 #if LUA_VERSION_NUM >= 503
         case LUA_TNUMBER: {
-            lua_Number x = lua_tonumber(L, -1);
-            lua_Integer whole;
-            if (!lua_isinteger(L, -1) && lua_numbertointeger(x, &whole) &&
-                (lua_Number)whole == x && !(x == 0 && signbit(x))) {
+            int is_whole;
+            lua_Integer whole = lua_tointegerx(L, -1, &is_whole);
+            if (is_whole && !lua_isinteger(L, -1) &&
+                !(whole == 0 && signbit(lua_tonumber(L, -1)))) {
                 lua_pushvalue(L, -2);
                 lua_pushinteger(L, whole);
                 lua_rawset(L, -5);
@@ -169,7 +326,7 @@ static bool try_decode(lua_State *L)
     lua_rawgeti(L, -1, DECODE);
     lua_replace(L, -2);
     lua_insert(L, -2);
-    return lua_pcall(L, 1, 1, 0) == 0;
+    return call(L, 1) == 0;
 }
 
 /* Replaces the text on top by its value; false: by a message. Before Lua 5.4,
@@ -226,8 +383,14 @@ static bool repair(lua_State *L)
 
 bool json_decode(lua_State *L, const char *s, size_t n)
 {
+    bool wide;
     luaL_checkstack(L, 8, "JSON");
-    lua_pushlstring(L, s, n);
+    if (find_fault(L, s, n, &wide))
+        return false;
+    if (wide)
+        push_with_points(L, s, n);
+    else
+        lua_pushlstring(L, s, n);
     lua_pushvalue(L, -1); /* text, text */
     if (!decode(L)) {
         lua_insert(L, -2); /* message, text */

@@ -4,7 +4,8 @@
  *
  * Uses an instance of its own and never changes the host's. What comes out has
  * no null in it (absent is nil), integers that are integers, and lone surrogate
- * halves in their three-byte form instead of an error.
+ * halves in their three-byte form instead of an error. Whatever the decoder
+ * takes, depth is bounded and numbers are those of JSON.
  */
 #ifndef CHATBOT_JSON_H
 #define CHATBOT_JSON_H

@@ -107,4 +107,11 @@ bool os_readable(const char *path);
 /* Writes the working directory; NULL: it has none, or a longer one. */
 char *os_folder(char *to, size_t size);
 
+/* ---- the locale ---- */
+
+/* From here on this thread writes and reads numbers as C does, whatever the
+ * host has set, and then again as before. NULL: it could not be had. */
+void *os_enter_c_locale(void);
+void os_leave_c_locale(void *before);
+
 #endif

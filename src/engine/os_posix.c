@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -12,6 +13,10 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifdef __APPLE__
+#include <xlocale.h>
+#endif
 
 #include "engine/os.h"
 
@@ -232,4 +237,18 @@ bool os_readable(const char *path)
 char *os_folder(char *to, size_t size)
 {
     return getcwd(to, size);
+}
+
+/* ---- the locale ---- */
+
+void *os_enter_c_locale(void)
+{
+    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    return c == (locale_t)0 ? NULL : (void *)uselocale(c);
+}
+
+void os_leave_c_locale(void *before)
+{
+    if (before != NULL)
+        freelocale(uselocale((locale_t)before));
 }

@@ -80,8 +80,10 @@ bool body_quote(struct body *b, const char *s, size_t n)
     for (size_t i = 0; ok && i < n;) {
         size_t run = escape_plain_run(s + i, n - i);
         ok = body_add(b, s + i, run);
-        for (i += run; ok && i < n && more(s[i]) != 0; i++)
-            ok = body_add(b, escaped, escape(s[i], escaped));
+        for (i += run; ok && i < n && more(s[i]) != 0; i++) {
+            size_t length = escape(s[i], escaped);
+            ok = body_add(b, escaped, length);
+        }
     }
     return ok && body_add(b, "\"", 1);
 }

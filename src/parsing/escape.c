@@ -41,7 +41,8 @@ static size_t encode(int c, char out[4])
 static enum bytes_status put(struct bytes *out, int c)
 {
     char utf8[4];
-    return bytes_append(out, utf8, encode(c, utf8));
+    size_t n = encode(c, utf8);
+    return bytes_append(out, utf8, n);
 }
 
 /* The character of the escape \c. */

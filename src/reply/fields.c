@@ -69,10 +69,6 @@ static void look(lua_State *L, struct reply *r)
 
 int fields_index(lua_State *L)
 {
-    static const char *const in_env[] = {
-        "usage",    "finish_reason", "logprobs",   "tool_calls", "message",
-        "id",       "model",         "request_id", "provider",   "parsed",
-        "adjusted", "attempts"};
     struct reply *r = binding_check(L, 1, &reply_type);
     lua_pushvalue(L, 2);
     lua_rawget(L, lua_upvalueindex(1));
@@ -108,11 +104,9 @@ int fields_index(lua_State *L)
         lua_pushnil(L); /* not before they are whole */
         return 1;
     }
-    for (size_t i = 0; i < sizeof in_env / sizeof *in_env; i++)
-        if (strcmp(name, in_env[i]) == 0) {
-            lua_getfield(L, -1, name);
-            return 1;
-        }
-    lua_pushnil(L);
+    if (reply_is_seen(name))
+        lua_getfield(L, -1, name);
+    else
+        lua_pushnil(L);
     return 1;
 }

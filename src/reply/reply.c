@@ -3,9 +3,31 @@
  */
 #include "reply/reply.h"
 
+#include <string.h>
+
 #include "binding/failure.h"
+#include "binding/shared.h"
 
 const struct binding_type reply_type = {"chatbot.reply"};
+
+enum life { REPLY, REQUEST, SEEN, ANSWER };
+
+static const struct {
+    const char *name;
+    enum life life;
+} shared[] = {
+#define ENTRY(name, type, owner, life) {#name, life},
+    SHARED_OF_REPLY(ENTRY)
+#undef ENTRY
+};
+
+bool reply_is_seen(const char *name)
+{
+    for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
+        if (strcmp(shared[i].name, name) == 0)
+            return shared[i].life == SEEN || shared[i].life == ANSWER;
+    return false;
+}
 
 void reply_drop_texts(struct reply *r)
 {
@@ -23,19 +45,16 @@ struct reply *reply_new(lua_State *L)
 void reply_forget(lua_State *L, int i)
 {
     struct reply *r = lua_touserdata(L, i);
-    static const char *const names[] = {
-        "id",         "model",      "usage",        "finish_reason", "logprobs",
-        "tool_calls", "tool_index", "tool_parts",   "request_id",    "raw",
-        "text",       "details",    "detail_index", "extra_content"};
     reply_drop_texts(r);
     r->form = FORM_UNKNOWN;
     r->more = r->held = r->begun = false;
     r->blanks = 0;
     compat_getenv(L, i);
-    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
-        lua_pushnil(L);
-        lua_setfield(L, -2, names[k]);
-    }
+    for (size_t k = 0; k < sizeof shared / sizeof *shared; k++)
+        if (shared[k].life == REQUEST || shared[k].life == ANSWER) {
+            lua_pushnil(L);
+            lua_setfield(L, -2, shared[k].name);
+        }
     lua_getfield(L, -1, "details_back");
     r->answer.details = lua_toboolean(L, -1);
     lua_pop(L, 1);

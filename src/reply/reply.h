@@ -1,16 +1,9 @@
 /*
  * reply.h - the reply userdata: events become text, text becomes a message.
  *
- * A reply owns its request. Its environment table holds, under these names,
- *   bot, engine   userdata that must live as long
- *   messages      the conversation;  pending: the prompt in it, see history.h
- *   [REPLY_BODY]  the large body that is being sent, which keeps its strings
- *   hold          the Lua side goes on where the request has ended well
- *   on_text, on_event, wait, verbose, keep_partial, max_context_tokens,
- *   think_tags    options;  several: more than one answer was asked for
- *   text          all of it, once the answer is whole
- *   id, model, finish_reason, usage, logprobs, tool_calls, message, err, raw
- * and what calls.h keeps while tool calls arrive.
+ * A reply owns its request. What is in its environment table stands in
+ * shared.h; and at [REPLY_BODY] the large body that is being sent, which keeps
+ * its strings.
  */
 #ifndef CHATBOT_REPLY_H
 #define CHATBOT_REPLY_H
@@ -70,6 +63,9 @@ struct reply {
     "the reply was begun before this process was forked: ask anew"
 
 extern const struct binding_type reply_type;
+
+/* Whether a program sees this field of the environment. */
+bool reply_is_seen(const char *name);
 
 /* Frees all text. What was handed out of it is known no longer. */
 void reply_drop_texts(struct reply *r);

@@ -7,7 +7,7 @@
 #define _DEFAULT_SOURCE
 #include "dialect/chat_scan.h"
 #include "parsing/escape.h"
-#include "reply/guard.h"
+#include "guard.h"
 #include "test.h"
 
 #define NONE NULL

@@ -24,7 +24,7 @@
 
 #include "dialect/chat_scan.h"
 #include "parsing/escape.h"
-#include "reply/guard.h"
+#include "guard.h"
 
 #define EVENTS 8
 

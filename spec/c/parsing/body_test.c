@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#include "reply/guard.h"
+#include "guard.h"
 #include "test.h"
 
 /* The oracle: JSON's escapes, one character at a time. */

@@ -3,7 +3,7 @@
  */
 #define _DEFAULT_SOURCE
 #include "parsing/bytes.h"
-#include "reply/guard.h"
+#include "guard.h"
 #include "test.h"
 
 static void appends_and_consumes(void)

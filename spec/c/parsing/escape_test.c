@@ -5,7 +5,7 @@
 #define _DEFAULT_SOURCE
 #include "parsing/escape.h"
 #include "parsing/utf8.h"
-#include "reply/guard.h"
+#include "guard.h"
 #include "test.h"
 
 static struct bytes out;

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "parsing/sse.h"
-#include "reply/guard.h"
+#include "guard.h"
 
 #define MAX_QUEUE ((size_t)1 << 20)
 

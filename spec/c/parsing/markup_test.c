@@ -4,7 +4,7 @@
 #define _DEFAULT_SOURCE
 #include "parsing/markup.h"
 
-#include "reply/guard.h"
+#include "guard.h"
 #include "test.h"
 
 static char *out; /* room for the largest page here */

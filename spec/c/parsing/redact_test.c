@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#include "reply/guard.h"
+#include "guard.h"
 #include "test.h"
 
 #define KEY "sk-SECRET/abcdef+0123456789="

@@ -7,7 +7,7 @@
 #include <limits.h>
 
 #include "parsing/sse.h"
-#include "reply/guard.h"
+#include "guard.h"
 #include "test.h"
 
 #define NO_LIMIT ((size_t)1 << 30)

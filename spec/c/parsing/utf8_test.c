@@ -6,7 +6,7 @@
  */
 #define _DEFAULT_SOURCE
 #include "parsing/utf8.h"
-#include "reply/guard.h"
+#include "guard.h"
 #include "test.h"
 
 #define FFFD "\xEF\xBF\xBD"
