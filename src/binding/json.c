@@ -10,6 +10,7 @@
 #include "engine/os.h"
 #include "parsing/bytes.h"
 #include "parsing/escape.h"
+#include "parsing/words.h"
 
 static const char codec_key; /* registry: a table, see below */
 static const char array_key; /* registry: the metatable of json_array */
@@ -145,94 +146,6 @@ bool json_ready(lua_State *L)
     return true;
 }
 
-/* Behind the string whose first byte is at `p`, or `end`. */
-static const char *skip_string(const char *p, const char *end)
-{
-    while ((p += escape_plain_run(p, (size_t)(end - p))) < end) {
-        if (*p == '"')
-            return p + 1;
-        p += *p == '\\' && end - p > 1 ? 2 : 1;
-    }
-    return end;
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* Whether the byte belongs to a number or a name. */
-static bool is_word(char c)
-{
-    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           c == '+' || c == '-' || c == '.';
-}
-
-/* Where a reader of tokens stands. */
-struct walk {
-    const char *p, *end;
-    int depth; /* beyond JSON_DEPTH, or below 0: it has stopped there */
-};
-
-/* The next number or name, which ends at w->p. NULL: there is none. */
-static const char *next_word(struct walk *w)
-{
-    while (w->p < w->end) {
-        const char *first = w->p++;
-        switch (*first) {
-        case '"':
-            w->p = skip_string(w->p, w->end);
-            break;
-        case '[':
-        case '{':
-            if (++w->depth > JSON_DEPTH)
-                return NULL;
-            break;
-        case ']':
-        case '}':
-            if (--w->depth < 0)
-                return NULL;
-            break;
-        default:
-            if (!is_word(*first))
-                break;
-            while (w->p < w->end && is_word(*w->p))
-                w->p++;
-            return first;
-        }
-    }
-    return NULL;
-}
-
-/* Whether the word is a number to strtod and none in JSON: with a plus, leading
- * zeros or hexadecimal digits, infinite, or not a number. */
-static bool is_odd(const char *p, const char *end)
-{
-    if (*p == 'n')
-        return end - p < 2 || p[1] != 'u'; /* as in null */
-    if (*p == '+' || *p == 'i' || *p == 'I' || *p == 'N')
-        return true;
-    if (*p == '-' && (++p == end || !is_digit(*p)))
-        return true;
-    return *p == '0' && end - p > 1 &&
-           (is_digit(p[1]) || p[1] == 'x' || p[1] == 'X');
-}
-
-/* Whether the word is a whole number that is none of 64 bits: lua-cjson since
- * 2.1.0.11 takes the nearest that is one, so also 0 for -0. */
-static bool is_wide(const char *p, const char *end)
-{
-    static const char beyond[] = "9223372036854775808";
-    bool minus = *p == '-';
-    ptrdiff_t digits = end - (p += minus), most = sizeof beyond - 1;
-    for (const char *q = p; q < end; q++)
-        if (!is_digit(*q))
-            return false;
-    return digits > most ||
-           (digits == most && memcmp(p, beyond, (size_t)most) >= 0) ||
-           (minus && digits == 1 && *p == '0');
-}
-
 /* Looks for what no decoder may see, as not each can be told to refuse it:
  * numbers that are none, and more depth than the stack may bear. Pushes a
  * message and returns true, or sets *wide. What else is wrong the decoder will
@@ -240,16 +153,16 @@ static bool is_wide(const char *p, const char *end)
  * [-0, +(0|1), m] */
 static bool find_fault(lua_State *L, const char *s, size_t n, bool *wide)
 {
-    struct walk w = {s, s + n, 0};
+    struct words w = {s, s + n, JSON_DEPTH, 0};
     const char *word;
     *wide = false;
-    while ((word = next_word(&w)) != NULL) {
-        if (is_odd(word, w.p)) {
+    while ((word = words_next(&w)) != NULL) {
+        if (words_is_odd(word, w.p)) {
             lua_pushfstring(L, "invalid number at character %d",
                             (int)(word - s) + 1);
             return true;
         }
-        *wide = *wide || is_wide(word, w.p);
+        *wide = *wide || words_is_wide(word, w.p);
     }
     if (w.depth <= JSON_DEPTH)
         return false;
@@ -261,11 +174,11 @@ static bool find_fault(lua_State *L, const char *s, size_t n, bool *wide)
 static void push_with_points(lua_State *L, const char *s, size_t n)
 {
     luaL_Buffer b;
-    struct walk w = {s, s + n, 0};
+    struct words w = {s, s + n, JSON_DEPTH, 0};
     const char *word, *done = s;
     luaL_buffinit(L, &b);
-    while ((word = next_word(&w)) != NULL) {
-        if (is_wide(word, w.p)) {
+    while ((word = words_next(&w)) != NULL) {
+        if (words_is_wide(word, w.p)) {
             luaL_addlstring(&b, done, (size_t)(w.p - done));
             luaL_addstring(&b, ".0");
             done = w.p;
