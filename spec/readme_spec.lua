@@ -671,7 +671,8 @@ describe("the README names", function()
       if block.lang == "" then picture = block.code end
     end
     picture = picture:match("%-%-%-.*")
-    local pipe = assert(io.popen("ls src src/* | sed -n 's/[.][ch]$//p' | sort -u"))
+    local pipe = assert(io.popen(
+      "ls src/*.c src/*/*.[ch] | sed 's/.*[/]//; s/[.][ch]$//' | sort -u"))
     local files = found(pipe:read("*a"), "[%w_]+")
     pipe:close()
     local drawn = {}
