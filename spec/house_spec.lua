@@ -179,7 +179,7 @@ describe("a C file", function()
     for _, file in ipairs(C_FILES) do
       local text = assert(support.read_file(file))
       local _, lines = text:gsub("\n", "")
-      if lines > 450 and not text:match("^/%*.-%*/"):find("450 lines", 1, true) then
+      if lines > 450 and not text:match("^/%*.-%*/"):find("450%s+%*? ?lines") then
         long[#long + 1] = file .. ": " .. lines
       end
     end

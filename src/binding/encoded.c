@@ -3,8 +3,8 @@
  *
  * The walk goes from a table into its values; what is around the value on top
  * stands below it, key by key, and tells the path where something is refused.
- * It only uses functions of Lua that never start a collection. More than 450 lines,
- * because it is one walk.
+ * It only uses functions of Lua that never start a collection. More than 450
+ * lines, because it is one walk.
  */
 #include "binding/encoded.h"
 

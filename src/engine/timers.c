@@ -6,13 +6,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "engine/os.h"
-
-int64_t timers_now(void)
-{
-    return os_now();
-}
-
 static void place(struct timers *t, struct timer *timer, size_t i)
 {
     t->heap[i] = timer;

@@ -6,8 +6,8 @@
  */
 #define _DEFAULT_SOURCE
 #include "dialect/chat_scan.h"
-#include "parsing/escape.h"
 #include "guard.h"
+#include "parsing/escape.h"
 #include "test.h"
 
 #define NONE NULL

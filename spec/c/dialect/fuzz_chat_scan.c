@@ -23,8 +23,8 @@
 #include <stdlib.h>
 
 #include "dialect/chat_scan.h"
-#include "parsing/escape.h"
 #include "guard.h"
+#include "parsing/escape.h"
 
 #define EVENTS 8
 

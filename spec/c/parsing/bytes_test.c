@@ -2,8 +2,8 @@
  * bytes_test.c - the bounded buffer: growth, limits, what a failure leaves.
  */
 #define _DEFAULT_SOURCE
-#include "parsing/bytes.h"
 #include "guard.h"
+#include "parsing/bytes.h"
 #include "test.h"
 
 static void appends_and_consumes(void)

@@ -3,9 +3,9 @@
  * That each escape means what it says is seen in chat_scan_test.c.
  */
 #define _DEFAULT_SOURCE
+#include "guard.h"
 #include "parsing/escape.h"
 #include "parsing/utf8.h"
-#include "guard.h"
 #include "test.h"
 
 static struct bytes out;

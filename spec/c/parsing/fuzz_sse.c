@@ -10,8 +10,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "parsing/sse.h"
 #include "guard.h"
+#include "parsing/sse.h"
 
 #define MAX_QUEUE ((size_t)1 << 20)
 

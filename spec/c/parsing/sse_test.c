@@ -6,8 +6,8 @@
 #define _DEFAULT_SOURCE
 #include <limits.h>
 
-#include "parsing/sse.h"
 #include "guard.h"
+#include "parsing/sse.h"
 #include "test.h"
 
 #define NO_LIMIT ((size_t)1 << 30)

@@ -5,8 +5,8 @@
  * begin and end are tried, cut at every place.
  */
 #define _DEFAULT_SOURCE
-#include "parsing/utf8.h"
 #include "guard.h"
+#include "parsing/utf8.h"
 #include "test.h"
 
 #define FFFD "\xEF\xBF\xBD"
