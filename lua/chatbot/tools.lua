@@ -71,7 +71,7 @@ local function await(reply, env, start)
   return unpack(result or {}, 1, result and result.n or 0)
 end
 
--- `env.runner` is the coroutine that is in a tool: it cannot wait for the reply, see reply.c.
+-- `env.runner` is the coroutine that is in a tool: it cannot wait for the reply, see methods.c.
 local function handled(reply, env, handler, args, call)
   env.runner = running()
   local value, reason = handler(args, call)

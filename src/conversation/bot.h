@@ -2,7 +2,7 @@
  * bot.h - what is kept of a bot, and whether a reply of it is under way.
  *
  * A bot holds no connection, only what is needed to ask: in its environment
- * table, see fields of a bot in shared.h. A key that is a string is kept in C,
+ * table, see shared.h. A key that is a string is kept in C,
  * where Lua cannot see it.
  */
 #ifndef CHATBOT_BOT_H

@@ -15,7 +15,7 @@
 struct headers_source {
     int options;  /* of the bot: a table */
     int call;     /* of the call: a table or nil */
-    int route;    /* see provider.h */
+    int route;    /* see route.h */
     bool foreign; /* not the server that the headers were given for */
     bool stream;
 };

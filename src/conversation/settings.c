@@ -91,7 +91,7 @@ void settings_find_route(lua_State *L, int env, int options, int arg)
     lua_settop(L, top);
 }
 
-/* bot:_route(model) -> where its requests go (see provider.h), or nil, err */
+/* bot:_route(model) -> where its requests go (see route.h), or nil, err */
 int settings_route(lua_State *L)
 {
     bot_check(L);

@@ -3,7 +3,7 @@
  * its service: texts, tool calls, why it ended.
  *
  * A dialect calls these functions for what it finds in an event. What is no
- * text goes into the reply's environment, the table at `env`, see reply.h.
+ * text goes into the reply's environment, the table at `env`, see shared.h.
  * Knows neither the request nor the conversation.
  */
 #ifndef CHATBOT_ANSWER_H

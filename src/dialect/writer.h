@@ -17,7 +17,7 @@
 struct writer {
     int options;  /* of the bot: a table */
     int call;     /* of the call: a table or nil */
-    int route;    /* see provider.h */
+    int route;    /* see route.h */
     int messages; /* the conversation, as it is to be sent */
     int note;     /* a string that is sent with the system message, or nil */
     bool stream;

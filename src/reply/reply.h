@@ -1,5 +1,5 @@
 /*
- * reply.h - the reply userdata: events become text, text becomes a message.
+ * reply.h - what is kept of a reply.
  *
  * A reply owns its request. What is in its environment table stands in
  * shared.h; and at [REPLY_BODY] the large body that is being sent, which keeps
