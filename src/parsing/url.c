@@ -142,7 +142,7 @@ const char *url_check(const char *url, bool secret, bool insecure)
             return "the URL has a blank, a control character or a non-ASCII "
                    "byte in it";
     bool https = strncasecmp(url, "https://", 8) == 0;
-    if (!https && !strncasecmp(url, "http://", 7) == 0)
+    if (!https && strncasecmp(url, "http://", 7) != 0)
         return "the URL must start with https:// or http://";
     size_t n;
     const char *host = url_host(url, &n);
