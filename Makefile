@@ -16,6 +16,8 @@ BUILD      ?= build/$(notdir $(LUA))$(if $(SANITIZE),-sanitized)
 override BUILD := $(patsubst $(CURDIR)/%,%,$(BUILD))
 SPECS      ?= spec
 WRAP       ?=
+C_BUILD    ?= build/c
+C_SANITIZE ?= address,undefined
 SECONDS    ?= 60
 STEPS      ?= 10000
 DIR        ?=
@@ -67,7 +69,7 @@ WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion \
   -Wvla -Wformat=2 -Wnull-dereference $(if $(WERROR),-Werror)
 SANITIZERS = $(if $(SANITIZE),-fsanitize=$(SANITIZE) \
   -fno-sanitize-recover=all -fno-omit-frame-pointer)
-C_STD   = -std=c11 -D_GNU_SOURCE
+C_STD   = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
 C_FLAGS = $(C_STD) $(WARNINGS) $(SANITIZERS) $(CPPFLAGS) $(CFLAGS)
 OBJ_FLAGS = $(C_FLAGS) -fPIC -fvisibility=hidden -pthread \
   $(LUA_CFLAGS) $(CURL_CFLAGS)
@@ -88,7 +90,7 @@ OBJ     = $(SRC:src/%.c=$(BUILD)/obj/%.o)
 CORE    = $(BUILD)/chatbot/core.so
 C_FILES = $(wildcard src/*.[ch] src/*/*.[ch] spec/c/*.[ch] spec/c/*/*.[ch] \
   spec/machines/*.[ch] spec/faults/c/*.c bench/*.[ch])
-C_TESTS = $(patsubst spec/c/%.c,build/c/%,$(wildcard spec/c/*/*_test.c))
+C_TESTS = $(patsubst spec/c/%.c,$(C_BUILD)/%,$(wildcard spec/c/*/*_test.c))
 FUZZERS = $(patsubst spec/c/%.c,build/c/%,$(wildcard spec/c/*/fuzz_*.c))
 SUBMAKE = $(MAKE) --no-print-directory
 Q       = $(if $(V),,@echo "  $(notdir $(CC)) $@" &&)
@@ -226,10 +228,10 @@ format-check:  ## fails where `make format` would change something
 	@$(if $(CLANG_FORMAT),$(CLANG_FORMAT) --dry-run --Werror $(C_FILES),\
 	  echo 'left out: format-check: clang-format 14 is not here' >&2)
 
-$(C_TESTS): build/c/%: spec/c/%.c $(C_FILES)
+$(C_TESTS): $(C_BUILD)/%: spec/c/%.c $(C_FILES)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(C_FLAGS) -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
-	  -fsanitize=address,undefined -Isrc -Ispec/c -o $@ $< $(PARSING)
+	  $(C_SANITIZE:%=-fsanitize=%) -Isrc -Ispec/c -o $@ $< $(PARSING)
 
 $(FUZZERS): build/c/%: spec/c/%.c $(C_FILES)
 	@mkdir -p $(@D)

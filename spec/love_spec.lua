@@ -179,7 +179,7 @@ describe("examples/love in LÖVE", function()
     for _, name in ipairs(KEYS) do all[name] = false end
     all.DISPLAY, all.WAYLAND_DISPLAY, all.XAUTHORITY = ":" .. display, false, false
     all.SDL_VIDEODRIVER, all.SDL_AUDIODRIVER = "x11", "dummy"
-    all.XDG_DATA_HOME, all.HOME = dir, dir
+    all.XDG_DATA_HOME, all.XDG_RUNTIME_DIR, all.HOME = dir, dir, dir
     all.EXAMPLE, all.STAY = builds.root .. "/examples/love", "1"
     for name, value in pairs(env or {}) do all[name] = value end
     return support.spawn("love " .. dir, { env = all }), dir
@@ -341,7 +341,7 @@ describe("examples/love in LÖVE", function()
         local child = support.spawn(command, { cwd = dir, env = {
           LUA_PATH = "/nonexistent/?.lua", LUA_CPATH = "/nonexistent/?.so", LD_PRELOAD = false,
           BASE_URL = server.url, DISPLAY = ":" .. display, HOME = root, XDG_DATA_HOME = root,
-          SDL_AUDIODRIVER = "dummy",
+          XDG_RUNTIME_DIR = root, SDL_AUDIODRIVER = "dummy",
         } })
         finally(function() child:close() end)
         local status = child:wait(20)

@@ -50,12 +50,18 @@ local function read(reply)
   end
 end
 
+-- Sets what the collector goes by, "pause" or "stepmul"; returns what it was.
+local function tune(name, value)
+  if _VERSION < "Lua 5.5" then return collectgarbage("set" .. name, value) end
+  return collectgarbage("param", name, value)
+end
+
 -- Runs `fn` with a collector that is at work all the time.
 local function while_collecting(fn)
-  local pause, step = collectgarbage("setpause", 100), collectgarbage("setstepmul", 400)
+  local pause, step = tune("pause", 100), tune("stepmul", 400)
   local ok, err = pcall(fn)
-  collectgarbage("setpause", pause)
-  collectgarbage("setstepmul", step)
+  tune("pause", pause)
+  tune("stepmul", step)
   assert(ok, err)
 end
 
@@ -403,12 +409,12 @@ describe("Lua that runs while a request is made", function()
     for _ = 1, 10 do
       local bot = bot_at(here, { api_key = keys[1] })
       collectgarbage()
-      local pause, step = collectgarbage("setpause", 104), collectgarbage("setstepmul", 1000)
+      local pause, step = tune("pause", 104), tune("stepmul", 1000)
       collectgarbage()
       finalized(function() bot:set_model("m", { base_url = there.url, api_key = keys[2] }) end)
       local reply = bot:stream("hi")
-      collectgarbage("setpause", pause)
-      collectgarbage("setstepmul", step)
+      tune("pause", pause)
+      tune("stepmul", step)
       if reply then reply:result() end
     end
     collectgarbage()

@@ -8,7 +8,7 @@ local collect, bot_at = bots.collect, bots.at
 
 local sse, whole = support.sse, support.json_completion
 local puc51 = _VERSION == "Lua 5.1" and not rawget(_G, "jit")
-local lua54 = _VERSION == "Lua 5.4"
+local lua54 = _VERSION >= "Lua 5.4"
 
 -- An answer in words, a pause before each, so that they arrive one by one.
 local WORDS = { "Once ", "upon ", "a ", "time ", "it ", "streamed." }

@@ -2,9 +2,9 @@
  * test.h - the least that a C test needs: CHECK says where it failed, RUN
  * counts; test_summary is the last line and the exit status of a program.
  *
- * A test program also ends when it takes longer than a minute, which is how
- * a cost that is not linear shows itself: the inputs for that are so large that
- * any other cost takes hours.
+ * A test program also ends when it takes longer than a minute of the
+ * processor's time, which is how a cost that is not linear shows itself: the
+ * inputs for that are so large that any other cost takes hours.
  */
 #ifndef CHATBOT_TEST_H
 #define CHATBOT_TEST_H
@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/resource.h>
 
 static long test_passed, test_failed; /* tests */
 static long test_checks, test_wrong;  /* what CHECK has looked at */
@@ -52,7 +52,8 @@ static inline void test_run(void (*test)(void))
 
 static inline void test_begin(void)
 {
-    alarm(60);
+    const struct rlimit minute = {60, 60};
+    setrlimit(RLIMIT_CPU, &minute);
 }
 
 static inline int test_summary(void)

@@ -4,6 +4,8 @@
 SECONDS ?= 60
 SEED    ?=
 STEP    ?= 1
+ARCHS   ?= s390x armhf i386 arm64
+ROWS    ?=
 
 # Builds beside the usual one. Their flags come with SANITIZE.
 ASAN_BUILD = build/$(notdir $(LUA))-asan
@@ -81,6 +83,13 @@ fuzz: $(FUZZERS)  ## fuzz the parsing layer for SECONDS seconds each
 	@$(LUA) spec/c/seeds/make.lua build/c/seeds
 	@$(MACHINE)/fuzz.sh $(SECONDS) $(FUZZERS)
 
+processors:  ## under qemu: ARCHS="s390x armhf i386 arm64"
+	@set -e; for arch in $(ARCHS); do $(MACHINE)/processors.sh $$arch; done
+
+matrix:  ## other systems, libcurls, processors, as a table; ROWS="sid s390x"
+	@.ci/setup matrix $(LUA)
+	@$(MACHINE)/matrix.sh $(ROWS)
+
 machines-quick:  ## short forms of gc, oom, soak and so on, as in `make check`
 	@$(SUBMAKE) gc
 	@$(SUBMAKE) apicheck QUICK=1
@@ -106,4 +115,4 @@ $(BUILD)/threads: $(MACHINE)/threads.c $(OBJ)
 	  $(LIBS)
 
 .PHONY: asan apicheck gc valgrind oom tsan soak chaos walk replay fuzz \
-  machines-quick
+  processors matrix machines-quick

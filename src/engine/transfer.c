@@ -247,7 +247,8 @@ static bool set_options(struct transfer *t, struct http_options *o, bool fresh)
     if (c->version_num >= 0x075500)
         c->easy_setopt(e, OPT_PROTOCOLS_STR, "http,https");
     else
-        c->easy_setopt(e, OPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS);
+        c->easy_setopt(e, OPT_PROTOCOLS,
+                       (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
     SET(FOLLOWLOCATION, 0L);
     SET(NETRC, (long)CURL_NETRC_IGNORED);
     SET(DISALLOW_USERNAME_IN_URL, 1L);

@@ -1,0 +1,83 @@
+#!/bin/sh
+# Usage: spec/machines/row.sh suite|faults|gnutls    (by spec/machines/matrix.sh)
+#
+# The part of a row of `make matrix` that runs on the row's system:
+#
+#   suite   `make test` under each Lua of $LUAS that this system has
+#   faults  a pass through the module (core.lua) and `make faults`, where the
+#           packages for the whole suite are too old
+#   gnutls  `make faults` with the libcurl that Debian links with GnuTLS
+#
+# Lines "version NAME WORDS" say with what; the last line counts the tests.
+set -eu
+
+cd "$(dirname "$0")/../.."
+log=build/row.log
+mkdir -p build
+. .ci/counting
+
+version()
+{
+    name=$1
+    shift
+    echo "version $name ${*:--}"
+}
+
+# Set-up that fails where apt's servers do not answer says nothing about us.
+set_up()
+{
+    .ci/setup "$@" && return
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null &&
+        ! apt-get -q -o APT::Update::Error-Mode=any update >/dev/null 2>&1; then
+        echo "not run: a mirror does not answer"
+        exit 75
+    fi
+    exit 1
+}
+
+# from_core LUA: the libcurl that the module finds
+from_core()
+{
+    (eval "$(make -s --no-print-directory env LUA="$1")" &&
+        "$1" -e 'local curl = require "chatbot.core".curl_version()
+            print(curl.version, curl.ssl_version)')
+}
+
+case $1 in
+suite) kind=test luas=${LUAS:-lua5.4 lua5.3 lua5.2 lua5.1 luajit} ;;
+*) kind=faults luas=lua5.4 ;;
+esac
+. /etc/os-release
+version system "$(echo "$PRETTY_NAME" | sed 's/GNU.Linux //')"
+version processor "$(uname -m)"
+
+ran=
+for lua in $luas; do
+    set_up $kind "$lua"
+    make core LUA="$lua"
+    ran="$ran $lua"
+    case $1 in
+    suite) counted "make test LUA=$lua" make test LUA="$lua" ;;
+    faults)
+        eval "$(make -s --no-print-directory env LUA="$lua")"
+        counted core.lua "$lua" spec/machines/core.lua
+        counted "make faults" make faults LUA="$lua"
+        ;;
+    gnutls)
+        counted "make faults" make faults LUA="$lua" CURL=libcurl-gnutls.so.4
+        set -- "$1" $(sed -n 's/.* libcurl \([0-9.]* [^ ]*\)$/\1/p' "$log")
+        ;;
+    esac
+done
+
+version lua $ran
+case $1 in
+gnutls) version libcurl "${2-}" && version tls "${3-}" ;;
+*)
+    set -- $(from_core lua5.4)
+    version libcurl "$1" && version tls "$2"
+    version neovim "$(nvim --version 2>/dev/null | sed -n '1s/NVIM v//p')"
+    version love "$(love --version 2>/dev/null | sed -n 's/^LOVE \([0-9.]*\).*/\1/p')"
+    ;;
+esac
+summed_up
