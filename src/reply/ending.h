@@ -2,7 +2,8 @@
  * ending.h - how a reply ends: well, badly, or because it was closed, and what
  * that means for the conversation.
  *
- * `env` is the index of the reply's environment; see shared.h for what is in it.
+ * `env` is the index of the reply's environment; see shared.h for what is in
+ * it.
  */
 #ifndef CHATBOT_ENDING_H
 #define CHATBOT_ENDING_H
