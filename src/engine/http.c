@@ -223,7 +223,8 @@ void http_drained(struct http_request *r)
 
 void http_event(struct http_request *r)
 {
-    r->last_event = timers_now();
+    if (r->options.limits.event_timeout > 0) /* else nobody asks */
+        r->last_event = timers_now();
 }
 
 void http_grace(struct http_request *r, double seconds)
