@@ -3,7 +3,7 @@
 --
 -- A bot keeps it in its environment, `adjust`, by server and model. Of a field is known:
 --   false     it is left out
---   a string  it has this name there; response_format: it is sent in this form
+--   a string  it has this name there; of chat.format: it is sent in this form
 --   a table   { beside = field, value = v }: where that field is sent, it is v, or left out;
 --             { own = true }: it is left out where its value would be a default of ours
 
@@ -42,7 +42,7 @@ function M.apply(bot, call, route, tell)
     tell(name, "dropped")
   end
   for name, to in pairs(known) do -- first what has another name there
-    if type(to) == "string" and name ~= "response_format" and call[name] ~= nil
+    if type(to) == "string" and name ~= chat.format and call[name] ~= nil
       and call[to] == nil then
       call[to], call[name] = call[name], nil
       tell(name, to)
@@ -75,8 +75,8 @@ local function culprit(bot, err, call, plan, route)
       sent[name] = true
     end
   end
-  if plan.structured and not plan.base.response_format and call.response_format then
-    sent.response_format = true
+  if plan.structured and not plan.base[chat.format] and call[chat.format] then
+    sent[chat.format] = true
   end
   local param = type(err.param) == "string" and err.param:match("^[%w_]+")
   if sent[param] then return param end
@@ -115,7 +115,7 @@ local function remedy(bot, err, call, plan, route, known)
   local rule = known[name]
   if not name or rule == false then return nil end
   if type(rule) == "table" and rule.value ~= nil and plan.base[name] == nil then return nil end
-  if refusal.is_bad_value(err) and name ~= "response_format" then
+  if refusal.is_bad_value(err) and name ~= chat.format then
     if not (chat.defaults[name] and is_own(bot, call, name)) then return nil end
     return name, { own = true }
   end
@@ -125,10 +125,7 @@ local function remedy(bot, err, call, plan, route, known)
   end
   local twin = chat.twins[name]
   if twin and call[twin] == nil and known[twin] == nil then return name, twin end
-  if name == "response_format" and call[name].type == "json_schema" then
-    return name, "json_object"
-  end
-  return name, false
+  return name, name == chat.format and chat.weaker(call[name])
 end
 
 ---Learns from a request that was refused: true when the next one is another, false when

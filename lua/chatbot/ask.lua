@@ -47,10 +47,10 @@ local function fit(bot, plan, route)
     report[name] = what
   end
   adjust.apply(bot, call, route, tell)
-  if plan.structured and call.response_format == nil and plan.base.response_format == nil then
-    local refused = adjust.known(bot, route).response_format
-    call.response_format, note = chat.structure(route.spec, plan.schema, refused)
-    if refused ~= nil then tell("response_format", refused or "dropped") end
+  if plan.structured and call[chat.format] == nil and plan.base[chat.format] == nil then
+    local refused = adjust.known(bot, route)[chat.format]
+    call[chat.format], note = chat.structure(route.spec, plan.schema, refused)
+    if refused ~= nil then tell(chat.format, refused or "dropped") end
   end
   return call, note, report
 end

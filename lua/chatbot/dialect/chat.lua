@@ -2,7 +2,7 @@
 -- grows with the conversation or the answer is src/dialect.
 --
 --   tools      what a program gives, as it is sent
---   structure  how an answer is asked for that matches a schema
+--   structure  how an answer is asked for that matches a schema: the field `format`
 --   sends      whether a field would be in the body;  defaults, twins: what to know of some
 
 local core = require "chatbot.core"
@@ -65,8 +65,11 @@ local function instruction(schema)
   return shape and text .. " It must match this JSON Schema: " .. shape or text
 end
 
--- response_format in the form that the provider takes, and what has to be said
--- in words because it cannot be said there. `known`: what this server refused.
+-- The field in which the form of an answer is asked for.
+M.format = "response_format"
+
+-- That in the form that the provider takes, and what has to be said in words because it
+-- cannot be said there. `known`: what this server refused.
 function M.structure(spec, schema, known)
   local schemas = spec.json_schema ~= false and known == nil
   local objects = spec.json_object ~= false and known ~= false
@@ -77,6 +80,9 @@ function M.structure(spec, schema, known)
   end
   return objects and { type = "json_object" } or nil, instruction(schema)
 end
+
+-- The form to ask for where this one is refused, or false.
+function M.weaker(format) return format.type == "json_schema" and "json_object" end
 
 -- Fields that are sent unless they are false.
 M.defaults = { temperature = true, stream_options = true }
@@ -100,7 +106,7 @@ M.twins = { max_tokens = "max_completion_tokens", max_completion_tokens = "max_t
 
 -- Without these there is nothing to ask, or something else is answered.
 M.essential = { model = true, messages = true, stream = true, tools = true,
-  headers = true, response_format = true }
+  headers = true, [M.format] = true }
 
 core.ours()
 
