@@ -523,9 +523,9 @@ describe("the README and the types name", function()
   end
 
   it("every option, for the bot and for a call", function()
-    local bot = source("src/options.c", '{"([%w_]+)", %u+, FOR_BOT}')
-    local both = source("src/options.c", '{"([%w_]+)", %u+, BOTH}')
-    local all = source("src/options.c", '\n    {"([%w_]+)", ', "known[]", "};")
+    local bot = source("src/binding/options.c", '{"([%w_]+)", %u+, FOR_BOT}')
+    local both = source("src/binding/options.c", '{"([%w_]+)", %u+, BOTH}')
+    local all = source("src/binding/options.c", '\n    {"([%w_]+)", ', "known[]", "};")
     assert.equal(#all, #bot + #both)
     assert.same(bot, names_of("Options", 1, "`([%w_]+)`"))
     assert.same(both, names_of("Options", 2, "`([%w_]+)`"))
@@ -537,7 +537,8 @@ describe("the README and the types name", function()
   end)
 
   it("the defaults of times and sizes", function()
-    local code = support.read_file("src/options.c") .. support.read_file("src/launch.c")
+    local code = support.read_file("src/binding/options.c")
+      .. support.read_file("src/conversation/launch.c")
     local defaults, count = {}, 0
     for name, number in code:gmatch('"([%w_]+)", (%d+[ %d<]*)[,)]') do
       local base, shift = number:match("^(%d+) << (%d+)$")
@@ -554,10 +555,14 @@ describe("the README and the types name", function()
   end)
 
   it("every field of a reply", function()
-    local code = assert(support.read_file("src/reply.c"))
-    local index = code:match("static int reply_index.-\n}\n")
+    local code = assert(support.read_file("src/reply/fields.c"))
+    local index = code:match("int fields_index.-\n}\n")
+    local shared = assert(support.read_file("src/binding/shared.h"))
+    shared = shared:match("define SHARED_OF_REPLY.*")
     local names, set = {}, {}
-    for _, list in ipairs { found(index, '"([%w_]+)"') } do
+    for _, list in ipairs { found(index, '"([%w_]+)"'),
+      found(shared, "X%(([%w_]+), [^,]+, %w+, SEEN%)"),
+      found(shared, "X%(([%w_]+), [^,]+, %w+, ANSWER%)") } do
       for _, name in ipairs(list) do set[name] = true end
     end
     for name in pairs(set) do names[#names + 1] = name end
@@ -568,7 +573,8 @@ describe("the README and the types name", function()
 
   it("every status", function()
     local set, names = {}, {}
-    for _, name in ipairs(source("src/reply.c", '"([%w_]+)"', "status_names[] = {", "};")) do
+    local statuses = source("src/reply/fields.c", '"([%w_]+)"', "fields_status[] = {", "};")
+    for _, name in ipairs(statuses) do
       if not set[name] then names[#names + 1] = name end
       set[name] = true
     end
@@ -578,7 +584,7 @@ describe("the README and the types name", function()
 
   it("every kind of error", function()
     local names = {}
-    for _, name in ipairs(source("src/http.c", '"(%l+)"', "http_fault_name", "return")) do
+    for _, name in ipairs(source("src/engine/fault.c", '"(%l+)"', "http_fault_name", "return")) do
       if name ~= "none" then names[#names + 1] = name end
     end
     assert.same(names, names_of("Errors", 2, "`(%l+)`"))
@@ -605,7 +611,7 @@ describe("the README and the types name", function()
   end)
 
   it("every field of a provider", function()
-    local names = source("src/provider.c", '\n    {"([%w_]+)", ', "fields[]", "};")
+    local names = source("src/provider/provider.c", '\n    {"([%w_]+)", ', "fields[]", "};")
     assert.same(names, names_of("Providers", 2, "`([%w_]+)`"))
     assert.same(names, typed("chatbot.Provider"))
   end)
@@ -665,13 +671,14 @@ describe("the README names", function()
       if block.lang == "" then picture = block.code end
     end
     picture = picture:match("%-%-%-.*")
-    local pipe = assert(io.popen("ls src | sed -n 's/[.][ch]$//p' | sort -u"))
-    local files = found(pipe:read("*a"), "%w+")
+    local pipe = assert(io.popen(
+      "ls src/*.c src/*/*.[ch] | sed 's/.*[/]//; s/[.][ch]$//' | sort -u"))
+    local files = found(pipe:read("*a"), "[%w_]+")
     pipe:close()
     local drawn = {}
     for line in picture:gmatch("[^\n]+") do
-      local words = line:sub(11):match("^([%l%d, ]-)  ") or ""
-      for name in words:gmatch("[%l%d]+") do drawn[#drawn + 1] = name end
+      local words = line:sub(15):match("^([%l%d_, ]-)  ") or ""
+      for name in words:gmatch("[%l%d_]+") do drawn[#drawn + 1] = name end
     end
     table.sort(drawn)
     assert.same(files, drawn)
@@ -751,7 +758,7 @@ describe("the version", function()
 
   it("is the same wherever it is named", function()
     for path, pattern in pairs {
-      ["src/version.h"] = '\n#define CHATBOT_VERSION "([^"]*)"\n',
+      ["src/parsing/version.h"] = '\n#define CHATBOT_VERSION "([^"]*)"\n',
       ["README.md"] = '`chatbot._VERSION` | `"chatbot ([^"]*)"`',
       ["doc/chatbot.1"] = '^%.TH CHATBOT 1 [%d-]+ "chatbot ([^"]*)"',
       ["CHANGELOG.md"] = "\n## %[Unreleased%]\n.-\n## %[([^%]]*)%]",
