@@ -252,6 +252,17 @@ describe("the manual names", function()
     for _, row in ipairs(rows_of("development", "Folders", 1)) do
       for path in row[1]:gmatch("`([^`]+)`") do assert.truthy(io.open(path), path) end
     end
+    local count = 0
+    for _, name in ipairs(manual.names) do
+      for path in manual.pages[name].text:gmatch("`([%w_.-]+/[%w_./-]+)`") do
+        local top = path:match("^[^/]*")
+        if top ~= "build" and top ~= "share" and io.open(top) then
+          count = count + 1
+          assert.truthy(io.open(path), name .. ": " .. path)
+        end
+      end
+    end
+    assert.is_true(count > 30, count .. " paths")
   end)
 
   it("commands that work", function()
