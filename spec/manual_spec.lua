@@ -262,7 +262,7 @@ describe("the manual names", function()
         end
       end
     end
-    assert.is_true(count > 30, count .. " paths")
+    assert.is_true(count > 20, count .. " paths")
   end)
 
   it("commands that work", function()
