@@ -78,4 +78,22 @@ function M.names_of(page, heading, n, pattern)
   return names
 end
 
+-- All that the pattern finds between two texts of a file, or in a whole text.
+function M.found(text, pattern, from, to)
+  if from then
+    local start = assert(select(2, text:find(from, 1, true)), from)
+    local stop = assert(text:find(to, start, true), to)
+    text = text:sub(start, stop)
+  end
+  local names = {}
+  for name in text:gmatch(pattern) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+-- The same in a file.
+function M.source(file, ...)
+  return M.found(assert(process.read_file(file)), ...)
+end
+
 return M
