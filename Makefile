@@ -83,14 +83,15 @@ else
   LIBS    ?= $(if $(filter Linux,$(shell uname -s)),-ldl)
 endif
 
-PARSING = bytes utf8 think sse delta retry body redact url address markup
-SRC     = $(wildcard src/*.c)
+# What needs neither Lua nor curl: C tests and fuzzers are made of it.
+PARSING = $(wildcard src/parsing/*.c) src/dialect/chat_scan.c
+SRC     = $(wildcard src/*.c src/*/*.c)
 OBJ     = $(SRC:src/%.c=$(BUILD)/obj/%.o)
 CORE    = $(BUILD)/chatbot/core.so
-C_FILES = $(wildcard src/*.[ch] spec/c/*.[ch] spec/machines/*.[ch] \
-  spec/faults/c/*.c bench/*.[ch])
-C_TESTS = $(patsubst spec/c/%.c,$(C_BUILD)/%,$(wildcard spec/c/*_test.c))
-FUZZERS = $(patsubst spec/c/%.c,build/c/%,$(wildcard spec/c/fuzz_*.c))
+C_FILES = $(wildcard src/*.[ch] src/*/*.[ch] spec/c/*.[ch] spec/c/*/*.[ch] \
+  spec/machines/*.[ch] spec/faults/c/*.c bench/*.[ch])
+C_TESTS = $(patsubst spec/c/%.c,$(C_BUILD)/%,$(wildcard spec/c/*/*_test.c))
+FUZZERS = $(patsubst spec/c/%.c,build/c/%,$(wildcard spec/c/*/fuzz_*.c))
 SUBMAKE = $(MAKE) --no-print-directory
 Q       = $(if $(V),,@echo "  $(notdir $(CC)) $@" &&)
 
@@ -104,7 +105,7 @@ $(CORE): $(OBJ) src/core.map
 
 $(BUILD)/obj/%.o: src/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(OBJ_FLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(OBJ_FLAGS) -Isrc -MMD -MP -c -o $@ $<
 
 # Other flags, other objects: this file changes only when the flags do.
 $(BUILD)/flags: FORCE
@@ -227,15 +228,15 @@ format-check:  ## fails where `make format` would change something
 	@$(if $(CLANG_FORMAT),$(CLANG_FORMAT) --dry-run --Werror $(C_FILES),\
 	  echo 'left out: format-check: clang-format 14 is not here' >&2)
 
-$(C_BUILD)/%_test: spec/c/%_test.c $(PARSING:%=src/%.c) $(C_FILES)
+$(C_TESTS): $(C_BUILD)/%: spec/c/%.c $(C_FILES)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(C_FLAGS) -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
-	  $(C_SANITIZE:%=-fsanitize=%) -Isrc -o $@ $< $(PARSING:%=src/%.c)
+	  $(C_SANITIZE:%=-fsanitize=%) -Isrc -Ispec/c -o $@ $< $(PARSING)
 
-build/c/fuzz_%: spec/c/fuzz_%.c $(PARSING:%=src/%.c) $(C_FILES)
+$(FUZZERS): build/c/%: spec/c/%.c $(C_FILES)
 	@mkdir -p $(@D)
-	clang $(C_STD) -O1 -g -fsanitize=fuzzer,address,undefined -Isrc \
-	  -fno-sanitize-recover=all $(LUA_CFLAGS) -o $@ $< $(PARSING:%=src/%.c) \
+	clang $(C_STD) -O1 -g -fsanitize=fuzzer,address,undefined -Isrc -Ispec/c \
+	  -fno-sanitize-recover=all $(LUA_CFLAGS) -o $@ $< $(PARSING) \
 	  $$($(PKG_CONFIG) --libs $(need_lua_pc))
 
 clean:  ## remove what was built

@@ -36,7 +36,7 @@ make_one() # make_one NAME FLAGS...
 make_one measure
 make_one server $(libs openssl)
 make_one limit $(libs libcurl)
-make_one parse -Isrc src/bytes.c src/utf8.c src/delta.c src/sse.c
+make_one parse -Isrc src/parsing/*.c src/dialect/chat_scan.c
 for lua; do
     mkdir -p "$build/$lua"
     if newer "$build/$lua/benchclock.so" bench/clock.c bench/histogram.h; then

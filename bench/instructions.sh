@@ -81,8 +81,8 @@ made=$((made / 4000))
 if [ -n "${RECORD-}" ]; then
     {
         echo "# Instructions per event, counted by \`make instructions\`, written by"
-        echo "# \`make instructions RECORD=1\`. sse: sse.c alone; delta: delta_scan;"
-        echo "# same: delta_same, which most events take; whole: all, Lua 5.4."
+        echo "# \`make instructions RECORD=1\`. sse: sse.c alone; delta: chat_scan;"
+        echo "# same: shape_same, which most events take; whole: all, Lua 5.4."
         echo "with $(with)"
         cat "$tmp/counted"
     } >"$record"

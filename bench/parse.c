@@ -3,16 +3,16 @@
  * kind, in memory, for callgrind to count:
  *
  *     parse sse N     events out of a stream that is fed 16 KiB at a time
- *     parse delta N   delta_scan of each event
- *     parse same N    delta_same, each event after the one before
+ *     parse delta N   chat_scan of each event
+ *     parse same N    shape_same, each event after the one before
  *     parse make N    none of these, only what making the events costs
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "delta.h"
-#include "sse.h"
+#include "dialect/chat_scan.h"
+#include "parsing/sse.h"
 
 #define PIECE 16384
 
@@ -40,8 +40,8 @@ int main(int argc, char **argv)
 {
     static char one[512];
     char kept[512];
-    struct delta d;
-    struct delta_shape shape = {0};
+    struct plain p;
+    struct shape shape = {0};
     struct sse sse;
     long seen = 0, n = argc == 3 ? atol(argv[2]) : 0;
     char *all = malloc((size_t)n * sizeof one + PIECE);
@@ -64,10 +64,11 @@ int main(int argc, char **argv)
         bool same = argv[1][0] == 's';
         for (long i = 0; i < n; i++) {
             const char *s = all + (size_t)i * size + 6;
-            if (same && delta_same(&shape, kept, s, json, &d)) {
+            const struct sse_event ev = {.data = s, .data_len = json};
+            if (same && shape_same(&shape, kept, s, json, &p)) {
                 seen++;
-            } else if (delta_scan(s, json, &d) == DELTA_PLAIN) {
-                delta_learn(&shape, s, json, &d);
+            } else if (chat_scan(&ev, &p)) {
+                shape_learn(&shape, s, json, &p);
                 memcpy(kept, s, json);
                 seen++;
             }

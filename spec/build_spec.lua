@@ -102,15 +102,22 @@ describe("the build", function()
     it("fail on each kind of violation", function()
       local dir = copy("Makefile", ".ci", "src")
       local plants = {
-        { "sse.c", '#include <lua.h>', "includes headers of lua" },
-        { "utf8.h", '#include "sse.h"', "includes sse.h, which is above it" },
-        { "retry.c", '#include <curl/curl.h>', "includes headers of curl" },
-        { "delta.c", '#include "http.h"', "includes http.h, which is above it" },
-        { "poller.c", '#include "binding.h"', "includes binding.h, which is above it" },
-        { "timers.c", '#ifdef NO_SUCH_SYSTEM\n#include "sse.h"\n#include "http.h"\n#endif',
-          "includes http.h, which is above it" },
-        { "provider.c", '#include <curl/curl.h>', "includes headers of curl" },
-        { "misfit.c", "int misfit;", "has no place in the table of .ci/layers" },
+        { "parsing/sse.c", '#include <lua.h>', "includes headers of lua" },
+        { "parsing/bytes.h", '#include "parsing/sse.h"',
+          "includes parsing/sse.h, which includes it: a circle" },
+        { "parsing/retry.c", '#include <curl/curl.h>', "includes headers of curl" },
+        { "dialect/chat_scan.c", '#include <lua.h>', "includes headers of lua" },
+        { "dialect/chat.c", '#include "reply/reply.h"',
+          "includes reply/reply.h, which is above it" },
+        { "engine/poller.c", '#include "binding/binding.h"',
+          "includes binding/binding.h, which is above it" },
+        { "engine/timers.c",
+          '#ifdef NO_SUCH_SYSTEM\n#include "parsing/sse.h"\n#include "page/html.h"\n#endif',
+          "includes page/html.h, which is above it" },
+        { "engine/timers.h", '#include <curl/curl.h>', "includes headers of curl" },
+        { "provider/provider.c", '#include <curl/curl.h>', "includes headers of curl" },
+        { "misfit.c", "int misfit;", "is on no floor of .ci/layers" },
+        { "dialect/misfit.c", "#error", "the preprocessor failed" },
       }
       for _, plant in ipairs(plants) do
         local path = dir .. "/src/" .. plant[1]

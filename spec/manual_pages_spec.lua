@@ -136,21 +136,22 @@ describe("the manual tells", function()
 end)
 
 describe("the manual names", function()
-  it("every C file in the picture of the layers", function()
+  it("every C file in the picture of the layers, on its floor", function()
     local picture = ""
     for _, block in ipairs(manual.section("development", "The map of the house").blocks) do
       if block.lang == "" then picture = block.code end
     end
-    picture = picture:match("%-%-%-.*")
-    local pipe = assert(io.popen("ls src | sed -n 's/[.][ch]$//p' | sort -u"))
-    local files = found(pipe:read("*a"), "%w+")
-    pipe:close()
-    local drawn = {}
-    for line in picture:gmatch("[^\n]+") do
-      local words = line:sub(11):match("^([%l%d, ]-)  ") or ""
-      for name in words:gmatch("[%l%d]+") do drawn[#drawn + 1] = name end
+    local drawn, files, floor = {}, {}, nil -- "floor/file" each
+    for line in picture:match("%-%-%-.*"):gmatch("[^\n]+") do
+      floor = line:match("^ ([%l.]+) ") or floor
+      local words = line:sub(15):match("^([%l%d_, ]-)  ") or ""
+      for name in words:gmatch("[%l%d_]+") do drawn[#drawn + 1] = floor .. "/" .. name end
     end
+    local pipe = assert(io.popen("cd src && ls ./*.[ch] */*.[ch] | sed 's/[.][ch]$//' | sort -u"))
+    for name in pipe:lines() do files[#files + 1] = name end
+    pipe:close()
     table.sort(drawn)
+    table.sort(files)
     assert.same(files, drawn)
   end)
 

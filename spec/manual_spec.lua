@@ -76,9 +76,9 @@ describe("the manual and the types name", function()
   end
 
   it("every option, for the bot and for a call", function()
-    local bot = source("src/options.c", '{"([%w_]+)", %u+, FOR_BOT}')
-    local both = source("src/options.c", '{"([%w_]+)", %u+, BOTH}')
-    local all = source("src/options.c", '\n    {"([%w_]+)", ', "known[]", "};")
+    local bot = source("src/binding/options.c", '{"([%w_]+)", %u+, FOR_BOT}')
+    local both = source("src/binding/options.c", '{"([%w_]+)", %u+, BOTH}')
+    local all = source("src/binding/options.c", '\n    {"([%w_]+)", ', "known[]", "};")
     assert.equal(#all, #bot + #both)
     assert.same(bot, names_of("reference", "Options", 1, "`([%w_]+)`"))
     assert.same(both, names_of("reference", "Options", 2, "`([%w_]+)`"))
@@ -90,7 +90,8 @@ describe("the manual and the types name", function()
   end)
 
   it("the defaults of times and sizes", function()
-    local code = support.read_file("src/options.c") .. support.read_file("src/launch.c")
+    local code = support.read_file("src/binding/options.c")
+      .. support.read_file("src/conversation/launch.c")
     local defaults, count = {}, 0
     for name, number in code:gmatch('"([%w_]+)", (%d+[ %d<]*)[,)]') do
       local base, shift = number:match("^(%d+) << (%d+)$")
@@ -107,10 +108,14 @@ describe("the manual and the types name", function()
   end)
 
   it("every field of a reply", function()
-    local code = assert(support.read_file("src/reply.c"))
-    local index = code:match("static int reply_index.-\n}\n")
+    local code = assert(support.read_file("src/reply/fields.c"))
+    local index = code:match("int fields_index.-\n}\n")
+    local shared = assert(support.read_file("src/binding/shared.h"))
+    shared = shared:match("define SHARED_OF_REPLY.*")
     local names, set = {}, {}
-    for _, list in ipairs { found(index, '"([%w_]+)"') } do
+    for _, list in ipairs { found(index, '"([%w_]+)"'),
+      found(shared, "X%(([%w_]+), [^,]+, %w+, SEEN%)"),
+      found(shared, "X%(([%w_]+), [^,]+, %w+, ANSWER%)") } do
       for _, name in ipairs(list) do set[name] = true end
     end
     for name in pairs(set) do names[#names + 1] = name end
@@ -121,7 +126,8 @@ describe("the manual and the types name", function()
 
   it("every status", function()
     local set, names = {}, {}
-    for _, name in ipairs(source("src/reply.c", '"([%w_]+)"', "status_names[] = {", "};")) do
+    local statuses = source("src/reply/fields.c", '"([%w_]+)"', "fields_status[] = {", "};")
+    for _, name in ipairs(statuses) do
       if not set[name] then names[#names + 1] = name end
       set[name] = true
     end
@@ -131,7 +137,7 @@ describe("the manual and the types name", function()
 
   it("every kind of error", function()
     local names = {}
-    for _, name in ipairs(source("src/http.c", '"(%l+)"', "http_fault_name", "return")) do
+    for _, name in ipairs(source("src/engine/fault.c", '"(%l+)"', "http_fault_name", "return")) do
       if name ~= "none" then names[#names + 1] = name end
     end
     assert.same(names, names_of("errors", "Kinds", 1, "`(%l+)`"))
@@ -158,7 +164,7 @@ describe("the manual and the types name", function()
   end)
 
   it("every field of a provider", function()
-    local names = source("src/provider.c", '\n    {"([%w_]+)", ', "fields[]", "};")
+    local names = source("src/provider/provider.c", '\n    {"([%w_]+)", ', "fields[]", "};")
     assert.same(names, names_of("providers", "Fields of a provider", 1, "`([%w_]+)`"))
     assert.same(names, typed("chatbot.Provider"))
   end)
@@ -263,7 +269,7 @@ describe("the version", function()
 
   it("is the same wherever it is named", function()
     for path, pattern in pairs {
-      ["src/version.h"] = '\n#define CHATBOT_VERSION "([^"]*)"\n',
+      ["src/parsing/version.h"] = '\n#define CHATBOT_VERSION "([^"]*)"\n',
       ["doc/reference.md"] = '`chatbot._VERSION` | `"chatbot ([^"]*)"`',
       ["doc/chatbot.1"] = '^%.TH CHATBOT 1 [%d-]+ "chatbot ([^"]*)"',
       ["CHANGELOG.md"] = "\n## %[Unreleased%]\n.-\n## %[([^%]]*)%]",

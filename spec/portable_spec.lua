@@ -222,7 +222,7 @@ describe("with kqueue", function()
           local child = support.spawn(compiler
             .. " -std=c11 -D_GNU_SOURCE -DPOLLER_KQUEUE -isystem " .. dir
             .. " -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Werror"
-            .. " -fsyntax-only src/poller.c")
+            .. " -fsyntax-only -Isrc src/engine/poller.c")
           local status = child:wait(30)
           local out, err = child:output()
           child:close()

@@ -8,21 +8,23 @@
 #include <signal.h>
 #include <string.h>
 
-#include "binding.h"
-#include "ca.h"
-#include "chatbot.h"
-#include "encoded.h"
-#include "failure.h"
-#include "fetch.h"
-#include "file.h"
-#include "html.h"
-#include "json.h"
-#include "libcurl.h"
-#include "options.h"
-#include "provider.h"
-#include "reply.h"
-#include "utf8.h"
-#include "version.h"
+#include "binding/binding.h"
+#include "binding/encoded.h"
+#include "binding/failure.h"
+#include "binding/json.h"
+#include "binding/options.h"
+#include "conversation/chatbot.h"
+#include "engine/ca.h"
+#include "engine/file.h"
+#include "engine/libcurl.h"
+#include "page/fetch.h"
+#include "page/html.h"
+#include "parsing/utf8.h"
+#include "parsing/version.h"
+#include "provider/provider.h"
+#include "reply/advance.h"
+#include "reply/methods.h"
+#include "reply/reply.h"
 
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)
@@ -74,7 +76,7 @@ static int core_poll(lua_State *L)
     binding_push_engine(L); /* a callback may fork, and leave it behind */
     if (http_step(http, us, BUDGET_PART(budget)) && !http_signalled(http))
         binding_hooks(L);
-    reply_dispatch(L, http, timers_now() + BUDGET_PART(budget));
+    advance_dispatch(L, http, timers_now() + BUDGET_PART(budget));
     lua_pushinteger(L, (lua_Integer)http_active(http));
     return 1;
 }
@@ -359,13 +361,13 @@ int luaopen_chatbot_core(lua_State *L)
     compat_getkey(L, &core_key);
     if (lua_istable(L, -1)) /* loaded anew: bots of before keep their types */
         return 1;
-    binding_open(L, reply_drop);
+    binding_open(L, methods_drop);
     failure_open(L);
     lua_newtable(L);
     compat_setfuncs(L, functions);
     chatbot_open(L);
     lua_setfield(L, -2, "chatbot"); /* the methods, for the Lua side */
-    reply_open(L);
+    methods_open(L);
     lua_setfield(L, -2, "reply");
     lua_pushliteral(L, CHATBOT_VERSION);
     lua_setfield(L, -2, "version");

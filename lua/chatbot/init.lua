@@ -268,7 +268,7 @@ local function always() return true end
 -- and 5.2 miscompile a `for` with a list of four.
 local function with(reply) return always, nil, nil, reply end
 
--- The same loop as in chatbot.c, for a Lua that cannot resume a C function and
+-- The same loop as in asking.c, for a Lua that cannot resume a C function and
 -- for replies that take more than one request.
 local function drive(self, prompt, opts)
   local reply, err = Chatbot.stream(self, prompt, opts)
@@ -311,7 +311,7 @@ function Chatbot:_turns(messages, route)
   return list
 end
 
--- Called by reply.c when a reply fails before its first text: true when it has
+-- Called by advance.c when a reply fails before its first text: true when it has
 -- been asked again.
 function Chatbot:_failed(reply, err)
   return ask().failed(self, reply, err)

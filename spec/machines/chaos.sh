@@ -29,7 +29,7 @@ signature()
         grep -hE 'Assertion|runtime error:|PANIC|LeakSanitizer:' "$dir/log"
         grep -m 1 -hE 'ERROR: AddressSanitizer' "$dir/log"
         # the first places that are the module's
-        grep -oE ' in [a-z_]+ src/[a-z]+\.c:[0-9]+' "$dir/log" | head -n 3
+        grep -oE ' in [a-z_]+ src/[a-z/_]+\.c:[0-9]+' "$dir/log" | head -n 3
         [ "$1" -ne 124 ] && [ "$1" -ne 137 ] || echo "does not end within $limit s"
     } | sed 's/0x[0-9a-f]*/0x/g; s/==[0-9]*==//; s/ on .*address.*//'
 }

@@ -123,11 +123,11 @@ done
 echo "version processor $arch"
 echo "version lua $luas"
 make="make -s --no-print-directory WERROR=1 CC=$cc PKG_CONFIG=$dir/pkg-config"
-tests=$(for t in spec/c/*_test.c; do basename "$t" .c; done)
+tests=$(for t in spec/c/*/*_test.c; do t=${t#spec/c/}; echo "${t%.c}"; done)
 # Sanitizers know where memory is, which qemu decides here.
 $make -j 2 C_BUILD="$dir/c" C_SANITIZE= $(printf "$dir/c/%s " $tests)
 for t in $tests; do
-    counted "$t" "qemu-$qemu" -L "$root" "$dir/c/$t"
+    counted "${t##*/}" "qemu-$qemu" -L "$root" "$dir/c/$t"
 done
 
 for lua in $luas; do

@@ -1,13 +1,13 @@
 -- Writes the first inputs of the fuzzers: lua spec/c/seeds/make.lua DIRECTORY
 --
--- DIRECTORY/sse gets the bodies of recorded streams, DIRECTORY/delta their events, and
+-- DIRECTORY/sse gets the bodies of recorded streams, DIRECTORY/chat_scan their events, and
 -- both some that no server has sent. An input of fuzz_sse begins with two bytes that
--- choose the limit and the pieces; fuzz_delta knows `~` (the inside of a string),
+-- choose the limit and the pieces; fuzz_chat_scan knows `~` (the inside of a string),
 -- `^` (a token for each byte), and more events behind the byte 1E.
 
 local out = assert(arg[1], "usage: make.lua DIRECTORY")
 local rows = dofile("spec/fixtures/wire/index.lua")
-local counts = { sse = 0, delta = 0 }
+local counts = { sse = 0, chat_scan = 0 }
 
 local function write(kind, bytes)
   counts[kind] = counts[kind] + 1
@@ -16,7 +16,7 @@ local function write(kind, bytes)
   file:close()
 end
 
-os.execute(("mkdir -p '%s/sse' '%s/delta'"):format(out, out))
+os.execute(("mkdir -p '%s/sse' '%s/chat_scan'"):format(out, out))
 
 -- one event of each shape is enough
 local seen = {}
@@ -35,10 +35,10 @@ for _, row in ipairs(rows) do
       if #data < 600 and #together < 5 then together[#together + 1] = data end
       if #data < 1500 and not seen[shape(data)] then
         seen[shape(data)] = true
-        write("delta", data)
+        write("chat_scan", data)
       end
     end
-    write("delta", table.concat(together, "\30"))
+    write("chat_scan", table.concat(together, "\30"))
   end
 end
 
@@ -67,20 +67,20 @@ for _, parts in ipairs {
   { '"content":["a"]', "null", "" }, { '"content":"a","content":"b"', '"error"', "" },
   { '"content":"a"', "null", ',"error":{}' }, { '"content":"a"', "null", ',"x_groq":{"usage":{}}' },
 } do
-  write("delta", CHUNK:format(parts[1], parts[2], parts[3]))
+  write("chat_scan", CHUNK:format(parts[1], parts[2], parts[3]))
 end
 for _, text in ipairs {
   "", "{}", "[]", "{", '{"choices":[]}', '{"choices":[{}]}', '{"choices":null}', "nul", '"x"',
   '{"choices":[{"index":1,"delta":{"content":"a"}}]}', '{"choices":[{"index":-0,"delta":null}]}',
   '{"choices":[{"delta":{"content":"a"}},{"delta":{}}]}', '{"error":"x"}', '{"object":"error"}',
   '{"a":[[[[1e999,-0.5E+3,01]]]]}', '{"choices":[{"message":{"content":"a"}}]}',
-  '{ "choices" : [ { "delta" : { "content" : "a" } } ] } ', '{"a":"' .. ("x"):rep(40) .. '"}',
+  '{ "choices" : [ { "chat_scan" : { "content" : "a" } } ] } ', '{"a":"' .. ("x"):rep(40) .. '"}',
   "~plain", "~\\u00e4\\\"\\\\\\/\\b\\f\\n\\r\\t", "~\\ud83d\\ude00", "~\\ud83d\\ud83d", "~\\u12",
   "~\195\164\240\159\152\128\255", "~\0", "~" .. ("word "):rep(20), "~\\ud83dx\\ude00",
   "~a\30~b", "~a\30=\\n\30=", "~a\30=b\",\"role\":\"c", "~a\30~b\30=c\30{}\30=d",
   "^\8\9\10\28\45\11", "^\8\10\13\51\11", "^\0\14\5\2\12\2\1", "^\8\10\13\6\53\54\6\11",
 } do
-  write("delta", text)
+  write("chat_scan", text)
 end
 
 -- events that are, or are not, like the one before
@@ -91,9 +91,9 @@ for _, parts in ipairs {
   { '"content":"a","reasoning":"b"', "null", "" }, { '"reasoning":"","content":"b"', "null", "" },
 } do
   local event = LIKE:format(parts[1], parts[2], parts[3])
-  write("delta", event .. "=b\30#z\30=\\u0041\30" .. event .. "#\195\164\30=")
-  write("delta", event .. event:gsub("null", '"ab"') .. event:gsub('"a"', "null"))
+  write("chat_scan", event .. "=b\30#z\30=\\u0041\30" .. event .. "#\195\164\30=")
+  write("chat_scan", event .. event:gsub("null", '"ab"') .. event:gsub('"a"', "null"))
 end
-write("delta", '{"obfuscation":"x","choices":[{"delta":{"content":"a"}}]}\30=b\30#y\30=')
+write("chat_scan", '{"obfuscation":"x","choices":[{"delta":{"content":"a"}}]}\30=b\30#y\30=')
 
-print(("%d seeds for fuzz_sse, %d for fuzz_delta"):format(counts.sse, counts.delta))
+print(("%d seeds for fuzz_sse, %d for fuzz_chat_scan"):format(counts.sse, counts.chat_scan))

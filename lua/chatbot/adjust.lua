@@ -1,0 +1,162 @@
+-- adjust.lua - parameters that a server refuses: what was learned of them, and how the next
+-- request is changed for it.
+--
+-- A bot keeps it in its environment, `adjust`, by server and model. Of a field is known:
+--   false     it is left out
+--   a string  it has this name there; response_format: it is sent in this form
+--   a table   { beside = field, value = v }: where that field is sent, it is v, or left out;
+--             { own = true }: it is left out where its value would be a default of ours
+
+local chat = require "chatbot.dialect.chat"
+local core = require "chatbot.core"
+local refusal = require "chatbot.refusal"
+
+local M = {}
+
+local function key_of(route) return route.base_url .. " " .. route.model end
+
+---What is known of the server and the model of this route.
+function M.known(bot, route)
+  local adjust = bot:_env().adjust
+  return adjust and adjust[key_of(route)] or {}
+end
+
+-- Whether what is sent for the field is not the program's value, but our own.
+local function is_own(bot, call, name)
+  return call[name] == nil and (name ~= "temperature" or bot:_env().options[name] == nil)
+end
+
+local function applies(bot, call, name, rule)
+  if rule.own then return is_own(bot, call, name) end
+  return call[rule.beside] ~= nil
+end
+
+---Changes the fields of a call so that this server takes them.
+---@param tell fun(name: string, what: any) is told each change
+function M.apply(bot, call, route, tell)
+  local known = M.known(bot, route)
+  local function drop(name)
+    if not chat.sends(bot, call, name, route) then return end
+    call[name] = nil
+    if chat.defaults[name] then call[name] = false end -- a default of our own
+    tell(name, "dropped")
+  end
+  for name, to in pairs(known) do -- first what has another name there
+    if type(to) == "string" and name ~= "response_format" and call[name] ~= nil
+      and call[to] == nil then
+      call[to], call[name] = call[name], nil
+      tell(name, to)
+    end
+  end
+  for name, to in pairs(known) do
+    if not to then drop(name) end
+  end
+  for name, rule in pairs(known) do -- last what depends on what else is sent
+    if type(rule) == "table" and applies(bot, call, name, rule) then
+      if rule.value == nil then
+        drop(name)
+      elseif call[name] ~= rule.value then
+        call[name] = rule.value
+        tell(name, rule.value)
+      end
+    end
+  end
+end
+
+-- What the program says about the calling of tools is not to be left out, unless it says nothing.
+local function is_forced(name, call) return name == "tool_choice" and call[name] ~= "auto" end
+
+-- The field that the error names, if the request had it.
+local function culprit(bot, err, call, plan, route)
+  local sent = {}
+  for name in pairs(chat.defaults) do sent[name] = chat.sends(bot, call, name, route) or nil end
+  for name in pairs(call) do
+    if not chat.essential[name] and not chat.defaults[name] and not is_forced(name, call) then
+      sent[name] = true
+    end
+  end
+  if plan.structured and not plan.base.response_format and call.response_format then
+    sent.response_format = true
+  end
+  local param = type(err.param) == "string" and err.param:match("^[%w_]+")
+  if sent[param] then return param end
+  local found
+  for name in pairs(sent) do
+    if refusal.names(err, name) and not (found and #found > #name) then found = name end
+  end
+  for name, twin in pairs(chat.twins) do -- sent under the provider's name for it
+    if not found and sent[name] and (err.param == twin or refusal.names(err, twin)) then
+      found = name
+    end
+  end
+  return found
+end
+
+-- Models that think can refuse tools unless they are told not to, also where the request says
+-- nothing about that.
+local function is_thought_beside_tools(err, call)
+  return call.tools ~= nil and call.reasoning_effort ~= "none"
+    and (err.param == "reasoning_effort" or refusal.names(err, "reasoning_effort"))
+    and (call.reasoning_effort == nil or refusal.says(err, "tool"))
+end
+
+-- Whether the server takes temperature or top_p, but not both.
+local function is_either(err, call)
+  return call.top_p ~= nil and refusal.names(err, "top_p")
+    and (refusal.names(err, "temperature") or refusal.says(err, "greedy"))
+end
+
+-- The field that is refused, and what is to be known of it; nil when nothing can be done.
+local function remedy(bot, err, call, plan, route, known)
+  if known.reasoning_effort == nil and is_thought_beside_tools(err, call) then
+    return "reasoning_effort", { beside = "tools", value = "none" }
+  end
+  local name = culprit(bot, err, call, plan, route)
+  local rule = known[name]
+  if not name or rule == false then return nil end
+  if type(rule) == "table" and rule.value ~= nil and plan.base[name] == nil then return nil end
+  if refusal.is_bad_value(err) and name ~= "response_format" then
+    if not (chat.defaults[name] and is_own(bot, call, name)) then return nil end
+    return name, { own = true }
+  end
+  if known.temperature == nil and is_either(err, call)
+    and chat.sends(bot, call, "temperature", route) then
+    return "temperature", { beside = "top_p" }
+  end
+  local twin = chat.twins[name]
+  if twin and call[twin] == nil and known[twin] == nil then return name, twin end
+  if name == "response_format" and call[name].type == "json_schema" then
+    return name, "json_object"
+  end
+  return name, false
+end
+
+---Learns from a request that was refused: true when the next one is another, false when
+---nothing can be done, nil when it is not the parameters that were refused.
+---@return boolean?
+function M.learn(bot, reply, err, plan)
+  local env, renv = bot:_env(), reply:_env()
+  if plan.strict or not refusal.is_one(err) then return nil end
+  local route, call = renv.route or env.route, renv.call or {}
+  env.adjust = env.adjust or {}
+  local known = M.known(bot, route)
+  env.adjust[key_of(route)] = known
+  local name, what = remedy(bot, err, call, plan, route, known)
+  renv.learned = renv.learned or {}
+  if not name then return false end
+  renv.learned[name] = true
+  known[name] = what
+  return true
+end
+
+---What was learned while this was asked did not help.
+function M.forget(bot, reply)
+  local renv = reply:_env()
+  local known = M.known(bot, renv.route or bot:_env().route)
+  for learned in pairs(renv.learned) do known[learned] = nil end
+  renv.learned, renv.adjusted = nil, nil
+end
+
+core.ours()
+
+return M

@@ -1,0 +1,367 @@
+/*
+ * launch.c - see launch.h.
+ */
+#include "conversation/launch.h"
+
+#include <string.h>
+
+#include "binding/binding.h"
+#include "binding/failure.h"
+#include "binding/history.h"
+#include "binding/options.h"
+#include "conversation/bot.h"
+#include "conversation/headers.h"
+#include "dialect/writer.h"
+#include "parsing/url.h"
+#include "provider/route.h"
+#include "reply/reply.h"
+
+/* Where things stand on the stack, counted from a base. */
+struct stack {
+    int bot, reply;
+    int env;  /* of the bot */
+    int renv; /* of the reply */
+    int route;
+    bool fetch; /* a GET without a body */
+    struct headers_source source;
+    struct writer writer;
+};
+
+/* Whether the two routes lead to the same server. [-0, +0, m] */
+static bool same_server(lua_State *L, int a, int b)
+{
+    lua_getfield(L, a, "base_url");
+    lua_getfield(L, b, "base_url");
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
+/* The text of any value, as tostring has it. */
+static int to_text(lua_State *L)
+{
+    if (!luaL_callmeta(L, 1, "__tostring"))
+        lua_settop(L, 1);
+    return 1;
+}
+
+/* Replaces what the function api_key has raised by the error table. The key
+ * could be in it, and is not known. [-1, +1, m] */
+static void push_key_error(lua_State *L)
+{
+    lua_pushcfunction(L, to_text);
+    lua_insert(L, -2);
+    if (lua_pcall(L, 1, 1, 0) != 0 || !lua_isstring(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushliteral(L, "it raised no text");
+    }
+    size_t n;
+    const char *s = lua_tolstring(L, -1, &n);
+    failure_redact_like(L, s, n);
+    failure_push(L, FAULT_CONFIG, "the function api_key failed: %s",
+                 lua_tostring(L, -1));
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+}
+
+/* Whether the bot has a key of its own, of so many bytes, for the server that
+ * is to be asked. [-0, +0, m] */
+static bool has_own_key(lua_State *L, const struct stack *s, size_t n)
+{
+    const struct chatbot *b = lua_touserdata(L, s->bot);
+    lua_getfield(L, s->env, "route");
+    bool own = b->key != NULL && strlen(b->key) == n &&
+               same_server(L, s->route, lua_gettop(L));
+    lua_pop(L, 1);
+    return own;
+}
+
+/* Finds the key and pushes a userdata with a copy of it, or nil: never a Lua
+ * string, which would outlive its use. A key that was given goes only to the
+ * server it was given for. False: an error table. [-0, +1, m] */
+static bool push_key(lua_State *L, const struct stack *s)
+{
+    const struct chatbot *b = lua_touserdata(L, s->bot);
+    int top = lua_gettop(L);
+    const char *found = NULL;
+    size_t n = 0;
+    lua_getfield(L, s->env, "api_key");
+    lua_getfield(L, s->env, "route");
+    if (b->key != NULL && same_server(L, s->route, top + 2)) {
+        found = b->key;
+    } else if (lua_isfunction(L, top + 1)) {
+        lua_settop(L, top + 1);
+        lua_getfield(L, s->route, "provider");
+        lua_getfield(L, s->route, "base_url");
+        if (lua_pcall(L, 2, 1, 0) != 0) {
+            push_key_error(L);
+            return false;
+        }
+        if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING) {
+            failure_push(L, FAULT_CONFIG,
+                         "the function api_key must return a string or nil");
+            return false;
+        }
+        found = lua_tolstring(L, -1, &n);
+    } else {
+        found = route_env_key(L, s->route);
+    }
+    if (found != NULL && n == 0)
+        n = strlen(found);
+    if (n == 0)
+        found = NULL;
+    if (found == NULL && route_needs_key(L, s->route)) {
+        lua_getfield(L, s->route, "spec");
+        lua_getfield(L, -1, "api_key_env");
+        lua_rawgeti(L, -1, 1);
+        lua_getfield(L, s->route, "provider");
+        failure_push(L, FAULT_CONFIG,
+                     "no API key for '%s': set %s, or give api_key",
+                     lua_tostring(L, -1), lua_tostring(L, -2));
+        lua_pushliteral(L, "no_api_key");
+        lua_setfield(L, -2, "code");
+        return false;
+    }
+    if (found == NULL) {
+        lua_pushnil(L);
+    } else {
+        bool own = found == b->key;
+        char *copy = lua_newuserdata(L, n + 1);
+        if (own && !has_own_key(L, s, n)) {
+            failure_push(L, FAULT_CONFIG, "the bot got another key meanwhile");
+            return false; /* from a finalizer */
+        }
+        compat_visible(copy, own ? b->key : found, n);
+    }
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+    return true;
+}
+
+/* Fills what the engine has to know. The strings stay alive in the tables, or
+ * in what is pushed. [-0, +2, m] */
+static void fill_options(lua_State *L, const struct headers_source *s,
+                         struct http_options *o)
+{
+    o->ca_file = options_text(L, s->options, "ca_file");
+    o->proxy = options_text(L, s->options, "proxy");
+    int top = lua_gettop(L);
+    lua_getfield(L, s->route, "url");
+    o->url = lua_tostring(L, -1);
+    lua_getfield(L, s->options, "http_version");
+    o->http_version =
+        lua_isstring(L, -1) && *lua_tostring(L, -1) == '2' ? 2 : 11;
+    lua_getfield(L, s->route, "spec");
+    lua_getfield(L, -1, "loading_wait");
+    o->loading_wait = lua_toboolean(L, -1);
+    options_limits(L, s->call, s->options, &o->limits);
+    lua_settop(L, top);
+}
+
+/* Copies what the reply needs to know of the options. [-0, +0, m] */
+static void fill_reply(lua_State *L, const struct stack *s)
+{
+    static const char *const names[] = {
+        "on_text",      "on_event",           "wait",         "verbose",
+        "keep_partial", "max_context_tokens", "on_reasoning", "on_trim"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        options_get(L, s->source.call, s->source.options, names[i]);
+        lua_setfield(L, s->renv, names[i]);
+    }
+    lua_getfield(L, s->renv, "verbose");
+    if (lua_isboolean(L, -1)) {
+        lua_pushinteger(L, lua_toboolean(L, -1));
+        lua_setfield(L, s->renv, "verbose");
+    }
+    lua_pop(L, 1);
+    lua_getfield(L, s->env, "totals");
+    lua_setfield(L, s->renv, "totals");
+    options_get(L, s->source.call, s->source.options, "think_tags");
+    if (lua_isnil(L, -1))
+        lua_pushboolean(L, route_has(L, s->route, "think_tags"));
+    lua_setfield(L, s->renv, "think_tags");
+    lua_pushboolean(
+        L, options_number(L, s->source.call, s->source.options, "n", 1) > 1);
+    lua_setfield(L, s->renv, "several");
+    lua_pushboolean(L, route_has(L, s->route, "reasoning_back"));
+    lua_setfield(L, s->renv, "reasoning_back");
+    lua_pushboolean(L, route_has(L, s->route, "reasoning_details"));
+    lua_setfield(L, s->renv, "details_back");
+    lua_getfield(L, s->route, "provider");
+    lua_setfield(L, s->renv, "provider");
+    lua_getfield(L, s->route, "model");
+    lua_setfield(L, s->renv, "asked_model");
+}
+
+/* Pushes a copy of the route with another path behind its base URL. */
+static void push_path_route(lua_State *L, int route, int path)
+{
+    lua_newtable(L);
+    lua_pushnil(L);
+    while (lua_next(L, route)) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_settable(L, -4);
+    }
+    lua_getfield(L, route, "base_url");
+    lua_pushfstring(L, "%s%s", lua_tostring(L, -1), lua_tostring(L, path));
+    lua_setfield(L, -3, "url");
+    lua_pop(L, 1);
+}
+
+/* Pushes what the request is made of, in the order of `struct stack`. */
+static void push_sources(lua_State *L, struct stack *s)
+{
+    int top = lua_gettop(L);
+    compat_getenv(L, s->bot);
+    s->env = top + 1;
+    compat_getenv(L, s->reply);
+    s->renv = top + 2;
+    lua_getfield(L, s->renv, "route");
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_getfield(L, s->env, "route");
+    }
+    s->route = top + 3;
+    lua_getfield(L, s->renv, "path");
+    if (lua_isstring(L, -1)) {
+        push_path_route(L, s->route, top + 4);
+        lua_replace(L, s->route);
+    }
+    bool fetch = lua_isstring(L, top + 4);
+    lua_settop(L, s->route);
+    lua_getfield(L, s->env, "options");
+    lua_getfield(L, s->renv, "call");
+    lua_getfield(L, s->env, "messages");
+    lua_getfield(L, s->renv, "note");
+    lua_getfield(L, s->env, "route");
+    bool foreign = !same_server(L, s->route, top + 8);
+    options_get(L, top + 5, top + 4, "stream");
+    bool stream = !fetch && (lua_isnil(L, -1) || lua_toboolean(L, -1));
+    options_get(L, top + 5, top + 4, "replace_invalid_utf8");
+    s->fetch = fetch;
+    s->source = (struct headers_source){.options = top + 4,
+                                        .call = top + 5,
+                                        .route = s->route,
+                                        .foreign = foreign,
+                                        .stream = stream};
+    s->writer = (struct writer){
+        .options = top + 4,
+        .call = top + 5,
+        .route = s->route,
+        .messages = top + 6,
+        .note = top + 7,
+        .stream = stream,
+        .to = {.max = (double)options_bytes(L, top + 5, top + 4,
+                                            "max_request_bytes", 64 << 20),
+               .invalid =
+                   lua_toboolean(L, -1) ? ENCODED_REPLACE : ENCODED_REFUSE,
+               .known = top + 8,
+               .known_now = top + 9,
+               .schemas = dialect_chat.schemas}};
+    lua_settop(L, top + 7);
+    if (!fetch && !history_plain(L, top + 6)) {
+        lua_getfield(L, s->bot, "_turns");
+        lua_pushvalue(L, s->bot);
+        lua_pushvalue(L, top + 6);
+        lua_pushvalue(L, s->route);
+        lua_call(L, 3, 1);
+        lua_replace(L, top + 6);
+    }
+    lua_getfield(L, s->env, "known");
+    lua_pushnil(L);
+}
+
+/* Whether it makes sense to send the key, if there is one, and the headers
+ * there. False: an error table is pushed. */
+static bool may_go(lua_State *L, const struct stack *s,
+                   const struct http_options *o, const char *key)
+{
+    lua_getfield(L, s->source.options, "allow_insecure_http");
+    bool secret = key != NULL || headers_have_secret(o);
+    const char *wrong = url_check(o->url, secret, lua_toboolean(L, -1));
+    lua_pop(L, 1);
+    if (wrong != NULL)
+        failure_push(L, FAULT_CONFIG, "%s", wrong);
+    return wrong == NULL;
+}
+
+/* Takes the body over and starts. From here on nothing that throws comes before
+ * the request has it. False: an error table is pushed. */
+static bool start(lua_State *L, const struct stack *s, int body,
+                  struct http *http, struct http_options *o, const char *key)
+{
+    struct reply *r = lua_touserdata(L, s->reply);
+    r->dialect = &dialect_chat;
+    if (r->status != REPLY_STREAMING) { /* by what ran meanwhile */
+        failure_push(L, FAULT_CANCELLED, "the reply was closed");
+        return false;
+    }
+    if (!s->fetch) {
+        struct body *made = lua_touserdata(L, body);
+        o->body = *made;
+        body_init(made);
+    }
+    if (!headers_secrets(o, key, &r->answer.secret)) {
+        body_free(&o->body);
+        failure_push(L, FAULT_MEMORY, "not enough memory");
+        return false;
+    }
+    return reply_start(L, s->reply, http, o);
+}
+
+/* The body and the key are on top. False: an error table is pushed. */
+static bool send(lua_State *L, const struct stack *s)
+{
+    const char *lines[HEADERS_MAX];
+    struct http_options o = {.headers = lines};
+    struct http *http = NULL;
+    int key_at = lua_gettop(L), body = key_at - 1;
+    char *key = lua_touserdata(L, key_at);
+    struct body *made = lua_touserdata(L, body);
+    fill_options(L, &s->source, &o);
+    bool ok = headers_check(L, &o) && headers_fill(L, &s->source, key, &o) &&
+              may_go(L, s, &o, key) && (http = binding_http(L)) != NULL;
+    if (ok) {
+        lua_setfield(L, s->renv, "engine");
+        reply_forget(L, s->reply);
+        if (made != NULL && made->count > 0) {
+            lua_pushvalue(L, body);
+            lua_rawseti(L, s->renv, REPLY_BODY);
+        }
+        ok = start(L, s, body, http, &o, key);
+    }
+    headers_wipe(&o, key);
+    if (key != NULL)
+        memset(key, 0, strlen(key));
+    if (made != NULL)
+        body_free(made); /* a state that is being closed collects it not */
+    return ok;
+}
+
+bool launch(lua_State *L, int bot, int reply)
+{
+    int top = lua_gettop(L);
+    struct stack s = {.bot = lua_absindex(L, bot),
+                      .reply = lua_absindex(L, reply)};
+    luaL_checkstack(L, 40, NULL);
+    push_sources(L, &s);
+    fill_reply(L, &s);
+    bool ok = true;
+    if (s.fetch) {
+        lua_pushnil(L);
+    } else {
+        ok = writer_body(L, &s.writer, dialect_chat.write);
+        lua_pushvalue(L, s.writer.to.known_now);
+        lua_setfield(L, s.env, "known");
+    }
+    ok = ok && push_key(L, &s) && send(L, &s);
+    if (!ok) {
+        route_name(L, s.route);
+        lua_replace(L, top + 1);
+        lua_settop(L, top + 1);
+        return false;
+    }
+    lua_settop(L, top);
+    return true;
+}

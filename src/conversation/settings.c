@@ -1,0 +1,223 @@
+/*
+ * settings.c - see settings.h.
+ */
+#include "conversation/settings.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "binding/options.h"
+#include "dialect/dialect.h"
+#include "provider/route.h"
+
+/* Options at `i`, which are argument `arg` of what was called. [-0, +0, e] */
+void settings_need_table(lua_State *L, int i, int arg)
+{
+    if (!lua_istable(L, i))
+        binding_argerror(
+            L, arg,
+            lua_pushfstring(L, "table expected, got %s", luaL_typename(L, i)));
+}
+
+/* Moves the api_key in the table at `options` to where it is kept. A key that
+ * has been given belongs to the provider and URL it was given for. */
+void settings_set_key(lua_State *L, struct chatbot *b, int env, int options)
+{
+    lua_getfield(L, options, "api_key");
+    if (lua_isfunction(L, -1)) {
+        bot_free_key(b);
+        lua_setfield(L, env, "api_key");
+        return;
+    }
+    if (lua_type(L, -1) == LUA_TSTRING) {
+        size_t n;
+        const char *key = lua_tolstring(L, -1, &n);
+        bot_free_key(b);
+        b->key = malloc(n + 1);
+        if (b->key == NULL)
+            luaL_error(L, "not enough memory");
+        compat_visible(b->key, key, n);
+        lua_pushnil(L);
+        lua_setfield(L, env, "api_key");
+    }
+    lua_pop(L, 1);
+}
+
+/* Copies options that have a value; the key stays out. [-0, +0, m] */
+void settings_copy(lua_State *L, int from, int to)
+{
+    lua_pushnil(L);
+    while (lua_next(L, from)) {
+        const char *name = lua_tostring(L, -2);
+        if (strcmp(name, "api_key") != 0 && strcmp(name, "messages") != 0 &&
+            strcmp(name, "system") != 0) {
+            lua_pushvalue(L, -2);
+            lua_pushvalue(L, -2);
+            lua_settable(L, to);
+        }
+        lua_pop(L, 1);
+    }
+}
+
+/* Pushes the route of a model that stands in for the bot's: at the address and
+ * with the provider that the bot was given, if any. False: an error table.
+ * [-0, +1, e] */
+bool settings_push_route(lua_State *L, int env, int model)
+{
+    luaL_checkstack(L, 4, NULL);
+    lua_getfield(L, env, "options");
+    int options = lua_gettop(L);
+    lua_getfield(L, options, "provider");
+    lua_getfield(L, options, "base_url");
+    bool ok = route_push(L, model, options + 1, options + 2, dialect_chat.path);
+    lua_replace(L, options);
+    lua_settop(L, options);
+    return ok;
+}
+
+/* Finds the route for env.options and stores it; raises when there is none,
+ * because naming an unknown provider is misuse. [-0, +0, e] */
+void settings_find_route(lua_State *L, int env, int options, int arg)
+{
+    int top = lua_gettop(L);
+    lua_getfield(L, options, "model");
+    lua_getfield(L, options, "provider");
+    lua_getfield(L, options, "base_url");
+    if (!route_push(L, top + 1, top + 2, top + 3, dialect_chat.path)) {
+        lua_getfield(L, -1, "message");
+        binding_argerror(L, arg, lua_tostring(L, -1));
+    }
+    lua_setfield(L, env, "route");
+    lua_settop(L, top);
+}
+
+/* bot:_route(model) -> where its requests go (see route.h), or nil, err */
+int settings_route(lua_State *L)
+{
+    bot_check(L);
+    luaL_checkstring(L, 2);
+    lua_settop(L, 2);
+    compat_getenv(L, 1);
+    if (settings_push_route(L, 3, 2))
+        return 1;
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+}
+
+static bool is_set(lua_State *L, int table, const char *name)
+{
+    lua_getfield(L, table, name);
+    bool set = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    return set;
+}
+
+static void unset(lua_State *L, int table, const char *name)
+{
+    lua_pushnil(L);
+    lua_setfield(L, table, name);
+}
+
+/* Forgets an option that is not among the new ones. */
+static void unset_old(lua_State *L, int opts, int options, const char *name)
+{
+    if (!is_set(L, opts, name))
+        unset(L, options, name);
+}
+
+/* bot:set_model(name [, opts]). A base_url that was given stays, with the
+ * provider that was named for it, until opts have either; without one the name
+ * finds its provider anew. What was given for one address, and may be secret,
+ * goes when the address changes: the key, further headers. */
+int settings_set_model(lua_State *L)
+{
+    enum { BOT = 1, NAME, OPTS, ENV, OPTIONS, OLD, NEXT };
+    struct chatbot *b = bot_check(L);
+    binding_checktype(L, NAME, LUA_TSTRING);
+    lua_settop(L, OPTS);
+    if (lua_isnil(L, OPTS)) {
+        lua_newtable(L);
+        lua_replace(L, OPTS);
+    }
+    binding_checktype(L, OPTS, LUA_TTABLE);
+    options_check(L, OPTS, OPTS, false);
+    compat_getenv(L, BOT);
+    lua_getfield(L, ENV, "options");
+    lua_getfield(L, ENV, "route");
+    /* on a copy, so that nothing has changed when this raises */
+    lua_newtable(L);
+    settings_copy(L, OPTIONS, OLD + 1);
+    lua_replace(L, OPTIONS);
+    lua_pushvalue(L, NAME);
+    lua_setfield(L, OPTIONS, "model");
+    settings_copy(L, OPTS, OPTIONS);
+    lua_pushvalue(L, NAME);
+    lua_setfield(L, OPTIONS, "model");
+    binding_argcheck(L,
+                     !is_set(L, OPTS, "messages") && !is_set(L, OPTS, "system"),
+                     OPTS, "the conversation is not changed here");
+    bool url = is_set(L, OPTS, "base_url");
+    bool provider = is_set(L, OPTS, "provider");
+    if (!url && provider)
+        unset(L, OPTIONS, "base_url");
+    if (!provider && (url || !is_set(L, OPTIONS, "base_url")))
+        unset(L, OPTIONS, "provider");
+    lua_newtable(L); /* NEXT */
+    settings_find_route(L, NEXT, OPTIONS, 2);
+    lua_getfield(L, NEXT, "route");
+    lua_replace(L, NEXT);
+    lua_getfield(L, OLD, "base_url");
+    lua_getfield(L, NEXT, "base_url");
+    bool moved = !lua_rawequal(L, -1, -2);
+    lua_settop(L, NEXT);
+    if (moved)
+        unset_old(L, OPTS, OPTIONS, "headers");
+    if (moved && !route_is_own(L, NEXT)) {
+        unset_old(L, OPTS, OPTIONS, "organization");
+        unset_old(L, OPTS, OPTIONS, "project");
+    }
+    if (moved)
+        bot_free_key(
+            b); /* before the route changes, and a new one comes after */
+    lua_setfield(L, ENV, "route");
+    lua_pushvalue(L, OPTIONS);
+    lua_setfield(L, ENV, "options");
+    settings_set_key(L, b, ENV, OPTS);
+    lua_settop(L, 1);
+    return 1;
+}
+
+int settings_push_field(lua_State *L, const char *name)
+{
+    bot_check(L);
+    compat_getenv(L, 1);
+    lua_getfield(L, -1, "route");
+    lua_getfield(L, -1, name);
+    return 1;
+}
+
+int settings_get_model(lua_State *L)
+{
+    return settings_push_field(L, "model");
+}
+
+int settings_get_provider(lua_State *L)
+{
+    static const char *const names[] = {"provider", "base_url", "model"};
+    struct chatbot *b = bot_check(L);
+    lua_settop(L, 1);
+    compat_getenv(L, 1);
+    lua_getfield(L, 2, "route");
+    lua_newtable(L);
+    for (int i = 0; i < 3; i++) {
+        lua_getfield(L, 3, names[i]);
+        lua_setfield(L, 4, i == 0 ? "name" : names[i]);
+    }
+    lua_getfield(L, 2, "api_key");
+    lua_pushboolean(L, b->key != NULL || lua_isfunction(L, -1) ||
+                           route_env_key(L, 3) != NULL);
+    lua_setfield(L, 4, "has_key");
+    lua_settop(L, 4);
+    return 1;
+}

@@ -1,0 +1,16 @@
+/*
+ * usage.h - the tokens that a service has counted, under the names that chat
+ * completions have for them, whatever others call them.
+ */
+#ifndef CHATBOT_USAGE_H
+#define CHATBOT_USAGE_H
+
+#include <stdbool.h>
+
+#include "binding/compat.h"
+
+/* env.usage = the usage in the table on top, if there is something in it: then
+ * true. [-0, +0, m] */
+bool usage_find(lua_State *L, int env);
+
+#endif
