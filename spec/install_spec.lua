@@ -39,6 +39,9 @@ describe("make install", function()
         process.read_file(("%s/usr/share/lua/%s/%s"):format(dest, VERSION, source)))
     end
     assert.truthy(#expected > 20)
+    for page in must("ls doc/*.md"):gmatch("[^\n]+") do
+      expected[#expected + 1] = "f 644 usr/share/doc/chatbot/" .. page
+    end
     for _, file in ipairs {
       "755 lib/lua/" .. VERSION .. "/chatbot/core.so", "755 bin/chatbot",
       "644 share/man/man1/chatbot.1", "644 share/doc/chatbot/LICENSE",

@@ -289,13 +289,13 @@ describe("examples/love in LÖVE", function()
     assert.truthy(said.note[4][1]:find("^Nobody can talk: .*needs lua%-http"), said.note[4][1])
   end)
 
-  -- What README.md says about a game that is shipped, in a folder beside a checkout. The
+  -- What doc/hosts.md says about a game that is shipped, in a folder beside a checkout. The
   -- game talks, and tells whose module it has.
-  describe("shipped as the README says", function()
+  describe("shipped as the manual says", function()
     local root, server
 
     local function block(lang)
-      local text = support.read_file("README.md"):match("\n### LÖVE\n(.-)\n##")
+      local text = support.read_file("doc/hosts.md"):match("\n### Distributing a game\n(.-)\n##")
       return assert(text:match("\n```" .. lang .. "\n(.-\n)```\n"))
     end
 

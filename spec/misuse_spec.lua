@@ -111,9 +111,9 @@ local cases = {
   { "reply:wait(0 / 0)", "wait", 1, "not a number of seconds" },
 }
 
--- The names in the tables of the README's chapter on the API.
+-- The names in the tables of the reference.
 local function manual()
-  local text = support.read_file("README.md"):match("\n## API\n(.-)\n## ")
+  local text = support.read_file("doc/reference.md")
   local names = { chatbot = {}, bot = {}, reply = {} }
   for object, name in text:gmatch("`(%l+)[.:]([%l_]+)%(") do
     if names[object] then names[object][name] = true end

@@ -585,11 +585,11 @@ describe("chatbot.nginx", function()
       nginx:get("/note"))
   end)
 
-  test("works as the README says", function()
+  test("works as the manual says", function()
     local server, finish = speaker()
     finish()
     local port = support.dead_port()
-    local http = support.read_file("README.md"):match("```nginx\n(.-)```")
+    local http = support.read_file("doc/hosts.md"):match("```nginx\n(.-)```")
       :gsub("^init_by_lua_block[^\n]*\n", "") -- stands in ours
       :gsub("server {", "%0 listen 127.0.0.1:" .. port .. ";")
       :gsub('"gpt%-4.1"', '%0, base_url = os.getenv("BASE_URL")')

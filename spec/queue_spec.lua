@@ -110,6 +110,21 @@ describe("max_concurrent", function()
     } }
   end
 
+  it("keeps the slot of one that waits for another try", function()
+    chatbot.max_concurrent(1)
+    local server = support.serve { support.http(503, { ["Retry-After"] = "0.3" }),
+      support.sse { "a" }, support.sse { "b" } }
+    local replies = {}
+    for i, name in ipairs { "first", "second" } do
+      replies[i] = chatbot.new { base_url = server.url, model = name, timeout = 20 }:stream("hi")
+    end
+    assert.equal("b", replies[2]:result())
+    assert.equal("a", replies[1]:result())
+    local models = {}
+    for i, request in ipairs(server:requests()) do models[i] = request.json.model end
+    assert.same({ "first", "first", "second" }, models)
+  end)
+
   it("gives the slot of a reply that nobody reads to those that wait", function()
     chatbot.max_concurrent(1)
     local unread = chatbot.new { base_url = flood().url, model = "m" }:stream("a")

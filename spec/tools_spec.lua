@@ -668,6 +668,18 @@ local SERVICES = {
 
 -- luacheck: pop
 
+it("each round of tools has its own clocks, and a tool none", function()
+  local function slow(stream) return { { sleep = 0.4 }, stream } end
+  local server = support.serve { slow(asks(ADD)), slow(sse { "Three." }) }
+  local bot = bot_at(server.url, { timeout = 0.7, tools = { tool(function(args)
+    support.sleep(0.8)
+    return add(args)
+  end) } })
+  assert.equal("Three.", (bot:chat("Add.")))
+  assert.equal(2, #server:requests())
+  collect()
+end)
+
 describe("tools at", function()
   local moved = {}
   after_each(function()

@@ -5,8 +5,8 @@
 -- Space: the guests speak. Escape: leave the tavern, and once more, the game.
 --
 -- What `make env` sets is for development. What a game ships `make love` puts together:
--- see "LÖVE" in README.md. The first line finds the binaries that stand beside a .love or
--- a fused game.
+-- see "Distributing a game" in doc/hosts.md. The first line finds the binaries that stand
+-- beside a .love or a fused game.
 --
 -- A key in the environment (OPENAI_API_KEY, ...) is used with $MODEL or gpt-4.1,
 -- $BASE_URL is a server of yours. With neither, the guests are ELIZA.

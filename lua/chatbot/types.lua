@@ -3,8 +3,8 @@
 
 -- types.lua - what an editor with the Lua language server wants to know of the
 -- module: every function, method, option and field, in LuaCATS annotations
--- (https://luals.github.io/wiki/annotations/). Nothing of it runs. README.md
--- explains what stands here in one line each.
+-- (https://luals.github.io/wiki/annotations/). Nothing of it runs.
+-- doc/reference.md explains what stands here in one line each.
 
 ---A message of the conversation. Other fields are sent as they are.
 ---@class chatbot.Message

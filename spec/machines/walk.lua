@@ -2,7 +2,8 @@
 -- of it says after each step what get_messages() must show.
 -- Usage: LUA spec/machines/walk.lua STEPS [SEED]
 --
--- The model knows the rules of README, "The conversation", and nothing of how they are kept:
+-- The model knows the rules of doc/reference.md, "The conversation", and nothing of how they
+-- are kept:
 -- a turn is all or nothing; what was said before stays as it was; text is delivered once. A
 -- step whose outcome the rules leave open has several outcomes. Stops at the first
 -- difference, and tells it with the seed.
