@@ -1,4 +1,4 @@
-local eliza = require "chatbot.eliza"
+local eliza = require "chatbot.offline.eliza"
 
 -- The answers to these user messages, one conversation.
 local function talk(...)

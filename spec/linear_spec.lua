@@ -35,8 +35,8 @@ local function is_linear(name, make, fn)
     ("%s: %.3f s for 64 KiB, %.3f s for 512 KiB"):format(name, small, large))
 end
 
-local text = require "chatbot.text"
-local eliza = require "chatbot.eliza"
+local text = require "chatbot.common.text"
+local eliza = require "chatbot.offline.eliza"
 local summary = require "chatbot.summary"
 
 local function ask(content) return eliza.answer { { role = "user", content = content } } end
@@ -67,7 +67,7 @@ local FUNCTIONS = {
   { "json_decode", core.json_decode, { "%s", '"%s"', '{"a":%s}', '["%s', "[%s]", '[""%s' } },
   { "json_encode", core.json_encode, { "%s" } },
   { "repair", core.repair, { "%s", "x%sx" } },
-  { "a tool's result", require("chatbot.ask").content, { "%s" } },
+  { "a tool's result", require("chatbot.bot.ask").content, { "%s" } },
   { "a prompt", send, { "x%s", "x%sx" } },
 }
 

@@ -121,7 +121,7 @@ describe("the manual tells", function()
   end)
 
   it("which settings save keeps", function()
-    local kept = source("lua/chatbot/memory.lua", '"([%w_]+)"', "local kept = {", "}")
+    local kept = source("lua/chatbot/bot/memory.lua", '"([%w_]+)"', "local kept = {", "}")
     local row = rows_of("guide", "Memory", 1)[2]
     assert.equal("settings", row[1])
     assert.same(kept, found(row[2], "`([%w_]+)`"))

@@ -93,11 +93,11 @@ end
 -- What goes beyond one request; loaded when it is first asked for.
 local asked
 local function ask()
-  asked = asked or require "chatbot.ask"
+  asked = asked or require "chatbot.bot.ask"
   return asked
 end
 
--- Options that chatbot.ask deals with and that never reach a server as they are.
+-- Options that chatbot.bot.ask deals with and that never reach a server as they are.
 local for_ask = {
   tools = "table",
   on_tool = "function",
@@ -241,7 +241,7 @@ local c_stream, c_chat = Chatbot._stream, Chatbot._chat
 -- The prompt, which is argument 2, as it is sent.
 local function with_parts(prompt)
   if type(prompt) ~= "table" then return prompt end
-  local parts, problem = require("chatbot.parts").normalise(prompt)
+  local parts, problem = require("chatbot.bot.parts").normalise(prompt)
   return parts or misuse(2, problem)
 end
 
@@ -305,7 +305,7 @@ end
 -- Called by launch.c for a conversation that is more than texts: what is sent for it.
 function Chatbot:_turns(messages, route)
   local env = self:_env()
-  local list, known = require("chatbot.turns").fit(messages, route.spec, route.provider,
+  local list, known = require("chatbot.bot.turns").fit(messages, route.spec, route.provider,
     env.arguments or {})
   env.arguments = known
   return list
@@ -383,17 +383,17 @@ end
 local function pass(...) return ... end
 
 local function later(file, name)
-  return function(...) return pass(require("chatbot." .. file)[name](...)) end
+  return function(...) return pass(require("chatbot.bot." .. file)[name](...)) end
 end
 
 for _, name in ipairs { "tool_result", "fork", "undo", "get_usage", "models" } do
-  Chatbot[name] = later("conversation", name)
+  Chatbot[name] = later("methods", name)
 end
 
 -- As in core, and what is loaded late: a host may change its root directory afterwards.
 function M.warmup()
-  for _, file in ipairs { "ask", "conversation", "memory", "parts", "providers", "together",
-    "turns" } do require("chatbot." .. file) end
+  for _, file in ipairs { "bot.ask", "bot.memory", "bot.methods", "bot.parts", "bot.together",
+    "bot.turns", "providers" } do require("chatbot." .. file) end
   return core.warmup()
 end
 

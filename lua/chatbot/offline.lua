@@ -133,7 +133,7 @@ end
 
 -- The answer as words, cut at the limit that the request sets.
 local function compose(body, null)
-  local words = M.words(require("chatbot.eliza").answer(body.messages))
+  local words = M.words(require("chatbot.offline.eliza").answer(body.messages))
   local limit = body.max_completion_tokens
   if limit == nil or limit == null then
     limit = body.max_tokens

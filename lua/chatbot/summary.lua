@@ -7,7 +7,7 @@
 -- smaller and the work goes on. Each request is a conversation of its own.
 
 local source = require "chatbot.page.source"
-local strip = require("chatbot.text").strip
+local strip = require("chatbot.common.text").strip
 
 local M = {}
 

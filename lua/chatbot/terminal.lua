@@ -11,7 +11,7 @@ local cli = require "chatbot.terminal.options"
 local choices = require "chatbot.terminal.choice"
 local terminal = require "chatbot.terminal.console"
 local shown = require "chatbot.terminal.text"
-local words = require "chatbot.text"
+local words = require "chatbot.common.text"
 
 local M = {}
 

@@ -17,7 +17,7 @@ function M.trim_end(text)
   return text:match("^.*%S")
 end
 
-M.trim = require("chatbot.text").strip
+M.trim = require("chatbot.common.text").strip
 
 ---Text with its runs of blanks folded into one, or nil when there is nothing else.
 ---@param text? string

@@ -3,7 +3,7 @@
 -- server where nothing else is, and must not know what is asked or shown. A key
 -- leaves this file only as the return value of the option `api_key`.
 
-local reason = require("chatbot.text").reason
+local reason = require("chatbot.common.text").reason
 
 local M = {}
 

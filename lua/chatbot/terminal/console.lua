@@ -2,7 +2,7 @@
 -- what may be shown there, and a line from the user. It must not know what is
 -- said.
 
-local words = require "chatbot.text"
+local words = require "chatbot.common.text"
 local printable = require("chatbot.terminal.text").printable
 
 local M = {}

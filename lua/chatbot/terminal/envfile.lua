@@ -10,7 +10,7 @@
 -- Lines end at LF, CR or CR LF. What is wrong spoils its own line only, and is reported
 -- by the number of that line, never with its content: there may be a key in it.
 
-local strip = require("chatbot.text").strip
+local strip = require("chatbot.common.text").strip
 
 local M = {}
 

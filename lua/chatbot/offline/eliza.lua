@@ -5,8 +5,8 @@
 -- answer, so the same messages always give the same text and nothing is kept
 -- between calls. It must not know that there is a network or a terminal.
 
-local script = require "chatbot.eliza.script"
-local strip = require("chatbot.text").strip
+local script = require "chatbot.offline.script"
+local strip = require("chatbot.common.text").strip
 
 local M = {}
 

@@ -3,7 +3,7 @@
 -- somebody else may have written, never sends text or a key to a place of its own.
 
 local core = require "chatbot.core"
-local reason = require("chatbot.text").reason
+local reason = require("chatbot.common.text").reason
 
 local M = {}
 

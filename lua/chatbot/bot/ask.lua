@@ -9,12 +9,12 @@
 -- and more in tools.lua, adjust.lua and fallback.lua; a bot, in its own, `extra`, its part
 -- of the options below. bot:_relaunch asks again.
 
-local adjust = require "chatbot.adjust"
+local adjust = require "chatbot.bot.adjust"
 local chat = require "chatbot.dialect.chat"
 local core = require "chatbot.core"
-local fallback = require "chatbot.fallback"
-local structured = require "chatbot.structured"
-local tools = require "chatbot.tools"
+local fallback = require "chatbot.bot.fallback"
+local structured = require "chatbot.bot.structured"
+local tools = require "chatbot.bot.tools"
 
 local M = { HELD = tools.HELD, content = tools.content }
 

@@ -1,7 +1,7 @@
 -- structured.lua - an answer that is to be JSON, decoded.
 
 local core = require "chatbot.core"
-local unfenced = require("chatbot.text").unfenced
+local unfenced = require("chatbot.common.text").unfenced
 
 local M = {}
 

@@ -9,7 +9,7 @@
 
 local chat = require "chatbot.dialect.chat"
 local core = require "chatbot.core"
-local refusal = require "chatbot.refusal"
+local refusal = require "chatbot.bot.refusal"
 
 local M = {}
 

@@ -1,4 +1,4 @@
--- conversation.lua - methods of a bot that are about its conversation and its server, and
+-- methods.lua - methods of a bot that are about its conversation and its server, and
 -- that are loaded when they are first called.
 
 local core = require "chatbot.core"
@@ -36,7 +36,7 @@ function M:tool_result(id, value)
   if type(id) ~= "string" then core.misuse(2, "string expected, got " .. type(id)) end
   local free, err = busy(self)
   if not free then return nil, err end
-  local content, problem = require("chatbot.ask").content(value)
+  local content, problem = require("chatbot.bot.ask").content(value)
   if not content then core.misuse(3, "the result cannot be sent: " .. problem) end
   local messages = self:get_messages()
   local place, why = place_for(messages, id)

@@ -1,5 +1,5 @@
 -- What ELIZA says: rules in English and Japanese, and what to say where none
--- fits. Data only, this project's own; lua/chatbot/eliza.lua knows how to use it.
+-- fits. Data only, this project's own; lua/chatbot/offline/eliza.lua knows how to use it.
 
 local ABOUT = "I am no language model. I am a small program of the chatbot package that answers "
   .. "offline by pattern rules, in the manner of ELIZA. A real model needs a key in the "
