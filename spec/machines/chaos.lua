@@ -16,7 +16,15 @@ local support = require "spec.support"
 local seconds = tonumber(arg[1]) or 3
 local seed = tonumber(arg[2]) or os.time() % 1000000
 local unpack = table.unpack or unpack
-local is_54 = _VERSION == "Lua 5.4"
+local has_modes = not jit and _VERSION >= "Lua 5.4" -- of the collector
+
+local function set_pause(percent)
+  if _VERSION >= "Lua 5.5" then
+    collectgarbage("param", "pause", percent)
+  else
+    collectgarbage("setpause", percent)
+  end
+end
 
 local BOTS = 6 -- at once
 local DEPTH = 3 -- of things that are done in callbacks of one another
@@ -39,7 +47,7 @@ local mode = {
   gc_blocks = chance(30), -- finalizers wait for answers
   depth = random(DEPTH),
   pause = ({ 100, 150, 200, 50 })[random(4)],
-  generational = is_54 and chance(50),
+  generational = has_modes and chance(50),
 }
 
 local steps, requests, findings, depth, calm, serial = 0, 0, 0, 0, false, 0
@@ -48,7 +56,7 @@ local in_gc = 0 -- finalizers that are running
 
 -- A collection that a finalizer asks for never ends in LuaJIT's compiled code, and in Lua
 -- 5.3 not while the state is being closed.
-local function may_collect() return is_54 or in_gc == 0 end
+local function may_collect() return has_modes or in_gc == 0 end
 
 local function log(...)
   local parts = pack(...)
@@ -187,7 +195,7 @@ local function surface(value)
       raised[id].seen = raised[id].seen + 1
     end
     polled[value] = true
-    if value.kind == "memory" and not (mode.gc_errors and not is_54) then
+    if value.kind == "memory" and not (mode.gc_errors and not has_modes) then
       finding("an error of the kind memory: " .. text)
     end
   end
@@ -378,7 +386,7 @@ end
 -- What is done ------------------------------------------------------------------
 
 local scoped
-if is_54 then
+if has_modes then
   scoped = load [[
     local bot, prompt, body = ...
     local reply <close> = assert(bot:stream(prompt))
@@ -571,8 +579,8 @@ action(5, "collect a step", function()
 end)
 action(1, "collector", function()
   if not may_collect() then return end
-  if is_54 then collectgarbage(chance(50) and "generational" or "incremental") end
-  collectgarbage("setpause", mode.pause)
+  if has_modes then collectgarbage(chance(50) and "generational" or "incremental") end
+  set_pause(mode.pause)
 end)
 action(7, "litter", litter)
 action(3, "forget a reply", function()
@@ -612,7 +620,7 @@ local function descriptors()
 end
 
 local function check_errors()
-  if mode.gc_errors and not is_54 then return end -- they may come between
+  if mode.gc_errors and not has_modes then return end -- they may come between
   for _, error in pairs(raised) do
     if error.seen ~= 1 and not (error.where == "api_key" and error.seen == 0) then
       finding(("an error raised in %s came out %d times (kind %d)"):format(error.where,
@@ -701,7 +709,7 @@ end
 
 for name, value in pairs(mode) do log(name, value) end
 if jit and not mode.compiled then jit.off() end
-collectgarbage("setpause", mode.pause)
+set_pause(mode.pause)
 if mode.generational then collectgarbage("generational") end
 for i = 1, BOTS do bots[i] = new_bot() end
 

@@ -278,7 +278,7 @@ end)
 
 if arg[1] == "gc" then
   if rawget(_G, "jit") then jit.off() end -- compiled code runs no hooks
-  if _VERSION == "Lua 5.4" then collectgarbage("generational") end
+  if _VERSION >= "Lua 5.4" then collectgarbage("generational") end
 end
 
 local function hooked()

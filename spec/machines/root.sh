@@ -66,7 +66,7 @@ ln -s /proc/self/fd "$root/dev/fd"
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
 {
     echo 'APT::Install-Recommends "0";'
-    apt-config dump | grep -E '^Acquire::https?::Proxy' || true
+    apt-config dump | grep -E '^Acquire::(https?::Proxy|Check-)' || true
 } >"$root/etc/apt/apt.conf.d/90matrix"
 
 inside()
@@ -79,7 +79,8 @@ inside()
 # A dpkg that was cut short by LIMIT goes on.
 apt="apt-get -q -o APT::Update::Error-Mode=any -o Acquire::Retries=2"
 inside sh -c "dpkg --configure -a && $apt update && $apt -y dist-upgrade" >"$roots/$suite.log" 2>&1 ||
-    not_run "$mirror does not answer for $suite (see $roots/$suite.log)"
+    not_run "$mirror has no packages for $suite: $(
+        grep '^E: ' "$roots/$suite.log" | tail -n 1)"
 
 # What was built in the copy stays, what is older than its sources is made anew.
 mkdir -p "$root/chatbot"

@@ -40,10 +40,11 @@ from_core()
 {
     (eval "$(make -s --no-print-directory env LUA="$1")" &&
         "$1" -e 'local curl = require "chatbot.core".curl_version()
-            print(curl.version, curl.ssl_version)')
+            print(curl.version .. " " .. curl.ssl_version)')
 }
 
-case $1 in
+what=$1
+case $what in
 suite) kind=test luas=${LUAS:-lua5.4 lua5.3 lua5.2 lua5.1 luajit} ;;
 *) kind=faults luas=lua5.4 ;;
 esac
@@ -56,7 +57,7 @@ for lua in $luas; do
     set_up $kind "$lua"
     make core LUA="$lua"
     ran="$ran $lua"
-    case $1 in
+    case $what in
     suite) counted "make test LUA=$lua" make test LUA="$lua" ;;
     faults)
         eval "$(make -s --no-print-directory env LUA="$lua")"
@@ -65,19 +66,20 @@ for lua in $luas; do
         ;;
     gnutls)
         counted "make faults" make faults LUA="$lua" CURL=libcurl-gnutls.so.4
-        set -- "$1" $(sed -n 's/.* libcurl \([0-9.]* [^ ]*\)$/\1/p' "$log")
         ;;
     esac
 done
 
 version lua $ran
-case $1 in
-gnutls) version libcurl "${2-}" && version tls "${3-}" ;;
-*)
-    set -- $(from_core lua5.4)
-    version libcurl "$1" && version tls "$2"
-    version neovim "$(nvim --version 2>/dev/null | sed -n '1s/NVIM v//p')"
-    version love "$(love --version 2>/dev/null | sed -n 's/^LOVE \([0-9.]*\).*/\1/p')"
-    ;;
+case $what in
+gnutls) found=$(sed -n 's/.* libcurl \([0-9.]* [^ ]*\)$/\1/p' "$log") ;;
+*) found=$(from_core "$lua") ;;
 esac
+version libcurl ${found% *}
+version tls ${found#* }
+if [ "$what" = suite ]; then
+    version neovim $(nvim --version 2>/dev/null | sed -n '1s/NVIM v//p')
+    version love $(love --version 2>/dev/null |
+        sed -n 's/^LOVE \([0-9.]*\).*/\1/p')
+fi
 summed_up

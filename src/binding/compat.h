@@ -20,8 +20,8 @@
 #define lua_rawlen(L, i) lua_objlen((L), (i))
 #define lua_absindex(L, i)                                                     \
     ((i) > 0 || (i) <= LUA_REGISTRYINDEX ? (i) : lua_gettop(L) + (i) + 1)
-#elif LUA_VERSION_NUM >=                                                       \
-    503 /* a lua_Unsigned, wider where size_t has 32 bits */
+#elif LUA_VERSION_NUM >= 503
+/* A lua_Unsigned, which is wider where size_t has 32 bits. */
 #define lua_rawlen(L, i) ((size_t)lua_rawlen((L), (i)))
 #endif
 
