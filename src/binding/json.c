@@ -21,8 +21,7 @@ enum codec {
     SENTINEL, /* what the library has for null */
     ARRAY,    /* metatables by which OpenResty's lua-cjson marks arrays */
     EMPTY_ARRAY,
-    POINT, /* the locale's decimal point when it was made */
-    END    /* in Lua 5.1, see watch_end */
+    POINT /* the locale's decimal point when it was made */
 };
 
 /* Finds the library: an instance of our own where there is `new`. Nothing is
@@ -82,6 +81,8 @@ static bool same_locale(lua_State *L)
 }
 
 #if LUA_VERSION_NUM == 501
+static const char end_key; /* registry: what end_gc is the finalizer of */
+
 static int end_gc(lua_State *L)
 {
     lua_pushboolean(L, 0);
@@ -90,17 +91,23 @@ static int end_gc(lua_State *L)
 }
 
 /* Lua 5.1 and LuaJIT unload a C library in the midst of the finalizers when
- * they close a state. What is put into the codec's table on top is younger than
- * the handle of lua-cjson, goes before it, and leaves false for a codec.
+ * they close a state. What is put into the registry here is younger than the
+ * handle of lua-cjson, goes before it, and leaves false for a codec. It is not
+ * the codec's, which gives way to another when the locale changes.
  * [-0, +0, m] */
 static void watch_end(lua_State *L)
 {
+    compat_getkey(L, &end_key);
+    bool watched = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    if (watched)
+        return;
     lua_newuserdata(L, 1);
     lua_newtable(L);
     lua_pushcfunction(L, end_gc);
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
-    lua_rawseti(L, -2, END);
+    compat_setkey(L, &end_key);
 }
 #else
 static void watch_end(lua_State *L)
