@@ -84,7 +84,8 @@ else
 endif
 
 # What needs neither Lua nor curl: C tests and fuzzers are made of it.
-PARSING = $(wildcard src/parsing/*.c) src/dialect/chat_scan.c
+PURE    = $(wildcard src/parsing/*.c) src/dialect/chat_scan.c \
+  src/engine/address.c src/engine/os_posix.c
 SRC     = $(wildcard src/*.c src/*/*.c)
 OBJ     = $(SRC:src/%.c=$(BUILD)/obj/%.o)
 CORE    = $(BUILD)/chatbot/core.so
@@ -231,13 +232,14 @@ format-check:  ## fails where `make format` would change something
 $(C_TESTS): $(C_BUILD)/%: spec/c/%.c $(C_FILES)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(C_FLAGS) -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
-	  $(C_SANITIZE:%=-fsanitize=%) -Isrc -Ispec/c -o $@ $< $(PARSING)
+	  $(C_SANITIZE:%=-fsanitize=%) -pthread -Isrc -Ispec/c \
+	  -o $@ $< $(PURE) $(LIBS)
 
 $(FUZZERS): build/c/%: spec/c/%.c $(C_FILES)
 	@mkdir -p $(@D)
 	clang $(C_STD) -O1 -g -fsanitize=fuzzer,address,undefined -Isrc -Ispec/c \
-	  -fno-sanitize-recover=all $(LUA_CFLAGS) -o $@ $< $(PARSING) \
-	  $$($(PKG_CONFIG) --libs $(need_lua_pc))
+	  -fno-sanitize-recover=all $(LUA_CFLAGS) -o $@ $< $(PURE) \
+	  -pthread $(LIBS) $$($(PKG_CONFIG) --libs $(need_lua_pc))
 
 clean:  ## remove what was built
 	rm -rf build lua/chatbot/core.so

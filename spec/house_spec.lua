@@ -76,9 +76,6 @@ describe("what a system has differently", function()
     stddef stdint stdio stdlib string strings time]]):gmatch "%w+" do
     STANDARD[name .. ".h"] = true
   end
-  -- Addresses as sockets have them; the types of iconv, which libxml2 brings along.
-  local MORE = { ["src/parsing/address.c"] = true, ["src/parsing/address.h"] = true,
-    ["src/engine/libxml.h"] = true }
 
   it("is asked for behind os.h alone", function()
     local found = {}
@@ -86,15 +83,14 @@ describe("what a system has differently", function()
       local code = code_of(file)
       for header in code:gmatch "#%s*include%s*<([^>]+)>" do
         local ours = header:find "^curl/" or header:find "^lua" or header == "lauxlib.h"
-        if not (STANDARD[header] or ours or header:find "^emmintrin" or SYSTEM[file]
-          or MORE[file]) then
+        if not (STANDARD[header] or ours or header:find "^emmintrin" or SYSTEM[file]) then
           found[#found + 1] = file .. ": <" .. header .. ">"
         end
       end
       for line in code:gmatch "#%s*[ie][fl][^\n]*" do
         for word in line:gmatch "[%w_]+" do
           if (word:find "^__%l+__$" or word:find "^__APPLE__$" or word:find "^_WIN32$")
-            and not SYSTEM[file] and word ~= "__cplusplus" and file ~= "src/core.c" then
+            and not SYSTEM[file] and word ~= "__cplusplus" then
             found[#found + 1] = file .. ": " .. word
           end
         end

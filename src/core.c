@@ -17,6 +17,7 @@
 #include "engine/ca.h"
 #include "engine/file.h"
 #include "engine/libcurl.h"
+#include "engine/os.h"
 #include "page/fetch.h"
 #include "page/html.h"
 #include "parsing/utf8.h"
@@ -26,13 +27,7 @@
 #include "reply/methods.h"
 #include "reply/reply.h"
 
-#if defined(_WIN32)
-#define EXPORT __declspec(dllexport)
-#else
-#define EXPORT __attribute__((visibility("default")))
-#endif
-
-EXPORT int luaopen_chatbot_core(lua_State *L);
+OS_EXPORT int luaopen_chatbot_core(lua_State *L);
 
 static const char core_key; /* registry: the module, once it is open */
 

@@ -11,6 +11,7 @@
 #include "binding/options.h"
 #include "conversation/bot.h"
 #include "conversation/headers.h"
+#include "dialect/dialects.h"
 #include "dialect/writer.h"
 #include "parsing/url.h"
 #include "provider/route.h"
@@ -23,6 +24,7 @@ struct stack {
     int renv; /* of the reply */
     int route;
     bool fetch; /* a GET without a body */
+    const struct dialect *dialect;
     struct headers_source source;
     struct writer writer;
 };
@@ -240,6 +242,7 @@ static void push_sources(lua_State *L, struct stack *s)
     bool stream = !fetch && (lua_isnil(L, -1) || lua_toboolean(L, -1));
     options_get(L, top + 5, top + 4, "replace_invalid_utf8");
     s->fetch = fetch;
+    s->dialect = dialect_of(L, s->route);
     s->source = (struct headers_source){.options = top + 4,
                                         .call = top + 5,
                                         .route = s->route,
@@ -258,7 +261,7 @@ static void push_sources(lua_State *L, struct stack *s)
                    lua_toboolean(L, -1) ? ENCODED_REPLACE : ENCODED_REFUSE,
                .known = top + 8,
                .known_now = top + 9,
-               .schemas = dialect_chat.schemas}};
+               .schemas = s->dialect->schemas}};
     lua_settop(L, top + 7);
     if (!fetch && !history_plain(L, top + 6)) {
         lua_getfield(L, s->bot, "_turns");
@@ -292,7 +295,7 @@ static bool start(lua_State *L, const struct stack *s, int body,
                   struct http *http, struct http_options *o, const char *key)
 {
     struct reply *r = lua_touserdata(L, s->reply);
-    r->dialect = &dialect_chat;
+    r->dialect = s->dialect;
     if (r->status != REPLY_STREAMING) { /* by what ran meanwhile */
         failure_push(L, FAULT_CANCELLED, "the reply was closed");
         return false;
@@ -351,7 +354,7 @@ bool launch(lua_State *L, int bot, int reply)
     if (s.fetch) {
         lua_pushnil(L);
     } else {
-        ok = writer_body(L, &s.writer, dialect_chat.write);
+        ok = writer_body(L, &s.writer, s.dialect->write);
         lua_pushvalue(L, s.writer.to.known_now);
         lua_setfield(L, s.env, "known");
     }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "binding/options.h"
-#include "dialect/dialect.h"
+#include "dialect/dialects.h"
 #include "provider/route.h"
 
 /* Options at `i`, which are argument `arg` of what was called. [-0, +0, e] */
@@ -59,6 +59,15 @@ void settings_copy(lua_State *L, int from, int to)
     }
 }
 
+/* Pushes the route for the model, provider and base_url at these indexes.
+ * False: an error table. [-0, +1, e] */
+static bool push_route(lua_State *L, int model, int provider, int base_url)
+{
+    if (!route_push(L, model, provider, base_url))
+        return false;
+    return route_locate(L, base_url, dialect_of(L, lua_gettop(L))->path);
+}
+
 /* Pushes the route of a model that stands in for the bot's: at the address and
  * with the provider that the bot was given, if any. False: an error table.
  * [-0, +1, e] */
@@ -69,7 +78,7 @@ bool settings_push_route(lua_State *L, int env, int model)
     int options = lua_gettop(L);
     lua_getfield(L, options, "provider");
     lua_getfield(L, options, "base_url");
-    bool ok = route_push(L, model, options + 1, options + 2, dialect_chat.path);
+    bool ok = push_route(L, model, options + 1, options + 2);
     lua_replace(L, options);
     lua_settop(L, options);
     return ok;
@@ -83,7 +92,7 @@ void settings_find_route(lua_State *L, int env, int options, int arg)
     lua_getfield(L, options, "model");
     lua_getfield(L, options, "provider");
     lua_getfield(L, options, "base_url");
-    if (!route_push(L, top + 1, top + 2, top + 3, dialect_chat.path)) {
+    if (!push_route(L, top + 1, top + 2, top + 3)) {
         lua_getfield(L, -1, "message");
         binding_argerror(L, arg, lua_tostring(L, -1));
     }

@@ -7,6 +7,7 @@
 
 #include "dialect/dialect.h"
 
+extern const struct dialect dialect_chat;
 extern const struct schema_rule chat_schemas[];
 
 bool chat_write(lua_State *L, const struct writer *w);

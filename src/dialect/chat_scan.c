@@ -15,10 +15,11 @@ enum seen {
     SEEN_REASONING_CONTENT = 128
 };
 
+/* No function that is called takes its address, so that it is in registers. */
 struct chat {
     struct scan scan; /* at its beginning, for what is given to scan_object */
     struct plain *plain;
-    struct escape_text reasoning; /* reasoning_content or reasoning */
+    struct escape_text *reasoning; /* reasoning_content or reasoning */
 };
 
 static inline struct chat *chat_of(struct scan *s)
@@ -32,12 +33,11 @@ static inline struct plain *plain_of(struct scan *s)
 }
 
 /* `reasoning` and `reasoning_content` mean the same: only one may have text. */
-static const char *reasoning(struct scan *s, const char *p)
+static const char *reasoning(const char *p, const char *last,
+                             struct escape_text *text)
 {
-    struct escape_text *text = &chat_of(s)->reasoning;
-
-    return text->s != NULL ? scan_null(p, s->last)
-                           : scan_text_or_null(p, s->last, text);
+    return text->s != NULL ? scan_null(p, last)
+                           : scan_text_or_null(p, last, text);
 }
 
 static const char *delta_member(struct scan *s, const char *p,
@@ -52,9 +52,13 @@ static const char *delta_member(struct scan *s, const char *p,
     if (SCAN_IS(key, "role"))
         return scan_text_or_null(p, s->last, &ignored);
     if (SCAN_IS(key, "reasoning_content"))
-        return scan_once(s, SEEN_REASONING_CONTENT) ? reasoning(s, p) : NULL;
+        return scan_once(s, SEEN_REASONING_CONTENT)
+                   ? reasoning(p, s->last, chat_of(s)->reasoning)
+                   : NULL;
     if (SCAN_IS(key, "reasoning"))
-        return scan_once(s, SEEN_REASONING) ? reasoning(s, p) : NULL;
+        return scan_once(s, SEEN_REASONING)
+                   ? reasoning(p, s->last, chat_of(s)->reasoning)
+                   : NULL;
     return scan_null(p, s->last);
 }
 
@@ -158,7 +162,8 @@ bool chat_scan(const struct sse_event *ev, struct plain *p)
 {
     const char *json = ev->data;
     size_t n = ev->data_len;
-    struct chat c = {.plain = p};
+    struct escape_text reasoning = {.s = NULL};
+    struct chat c = {.plain = p, .reasoning = &reasoning};
 
     plain_clear(p);
     while (n > 0 && (json[n - 1] == ' ' || json[n - 1] == '\n' ||
@@ -170,5 +175,5 @@ bool chat_scan(const struct sse_event *ev, struct plain *p)
 
     const char *end = scan_object(&c.scan, scan_skip_to(json, '{'), top_member);
     return end != NULL && end > c.scan.last && (c.scan.seen & SEEN_CHOICES) &&
-           choose_text(p, &c.reasoning);
+           choose_text(p, &reasoning);
 }

@@ -42,6 +42,4 @@ struct dialect {
     void (*finish)(lua_State *L, struct answer *a, int env);
 };
 
-extern const struct dialect dialect_chat; /* chat completions */
-
 #endif

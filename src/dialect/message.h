@@ -1,6 +1,7 @@
 /*
  * message.h - what a whole answer becomes: the assistant's message, as all
- * services understand it.
+ * services understand it. What one service alone wants to have back is added by
+ * its dialect (`finish` in dialect.h).
  */
 #ifndef CHATBOT_MESSAGE_H
 #define CHATBOT_MESSAGE_H

@@ -1,5 +1,5 @@
 /*
- * clocks.h - the time-outs of a request.
+ * clocks.h - the time-outs of a request: which of them runs out next.
  */
 #ifndef CHATBOT_CLOCKS_H
 #define CHATBOT_CLOCKS_H

@@ -9,7 +9,7 @@
 #ifndef CHATBOT_LIBXML_H
 #define CHATBOT_LIBXML_H
 
-#include <iconv.h>
+#include <stddef.h>
 
 struct libxml_doc;
 struct libxml_reader;
@@ -40,11 +40,11 @@ struct libxml {
     int (*next_attribute)(struct libxml_reader *r); /* 1: there is one */
     int (*to_element)(struct libxml_reader *r);
 
-    /* NULL where there is no iconv of that name */
-    iconv_t (*iconv_open)(const char *to, const char *from);
-    size_t (*iconv)(iconv_t cd, char **in, size_t *in_left, char **out,
+    /* NULL where there is no iconv of that name; iconv_t is a pointer */
+    void *(*iconv_open)(const char *to, const char *from);
+    size_t (*iconv)(void *cd, char **in, size_t *in_left, char **out,
                     size_t *out_left);
-    int (*iconv_close)(iconv_t cd);
+    int (*iconv_close)(void *cd);
 };
 
 /* What to tell parse_html: recover, say nothing, load nothing, the encoding is

@@ -15,6 +15,13 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+/* What whoever loads the module finds in it. */
+#ifdef _WIN32
+#define OS_EXPORT __declspec(dllexport)
+#else
+#define OS_EXPORT __attribute__((visibility("default")))
+#endif
+
 /* ---- time and processes ---- */
 
 /* Microseconds on a clock that is never set. */
@@ -58,6 +65,18 @@ int os_socket_close(int fd);
 
 /* The connection is shut down, and what has arrived on it is thrown away. */
 void os_socket_kill(int fd);
+
+/* The address of a machine: 4 bytes or 16; 0: it is none of the Internet. */
+struct os_address {
+    unsigned char bytes[16];
+    size_t n;
+};
+
+struct os_address os_address(const struct sockaddr *at);
+
+/* The same of a text, in any spelling that connecting would take (127.1).
+ * False: it is no address. Nothing is looked up. */
+bool os_read_address(const char *text, struct os_address *address);
 
 /* The port in an address; 0: it is none of the Internet. And the port here of a
  * socket; -1: it has none. */

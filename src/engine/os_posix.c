@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -131,6 +132,35 @@ void os_socket_kill(int fd)
     shutdown(fd, SHUT_RDWR);
     while (recv(fd, rest, sizeof rest, MSG_DONTWAIT) > 0)
         ;
+}
+
+struct os_address os_address(const struct sockaddr *at)
+{
+    struct os_address address = {.n = 0};
+    struct sockaddr_in to4;
+    struct sockaddr_in6 to6;
+    if (at->sa_family == AF_INET) {
+        memcpy(&to4, at, sizeof to4);
+        address.n = sizeof to4.sin_addr;
+        memcpy(address.bytes, &to4.sin_addr, address.n);
+    } else if (at->sa_family == AF_INET6) {
+        memcpy(&to6, at, sizeof to6);
+        address.n = sizeof to6.sin6_addr;
+        memcpy(address.bytes, &to6.sin6_addr, address.n);
+    }
+    return address;
+}
+
+bool os_read_address(const char *text, struct os_address *address)
+{
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST,
+                                   .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    if (getaddrinfo(text, NULL, &hints, &found) != 0)
+        return false;
+    *address = os_address(found->ai_addr);
+    freeaddrinfo(found);
+    return true;
 }
 
 int os_port(const struct sockaddr *at)

@@ -1,5 +1,6 @@
 /*
- * step.h - the engine at work.
+ * step.h - the engine at work: what is waited for, in which order what is ready
+ * is done, and what is left for the next step when the budget is spent.
  */
 #ifndef CHATBOT_STEP_H
 #define CHATBOT_STEP_H

@@ -8,9 +8,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "engine/address.h"
 #include "engine/os.h"
 #include "engine/response.h"
-#include "parsing/address.h"
 #include "parsing/url.h"
 #include "parsing/version.h"
 

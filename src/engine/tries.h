@@ -1,6 +1,7 @@
 /*
  * tries.h - the tries of a request: when one begins, what its end means, and
- * whether there is another.
+ * whether there is another: retry.h decides that, unless the time-outs of the
+ * request leave no room for the wait.
  */
 #ifndef CHATBOT_TRIES_H
 #define CHATBOT_TRIES_H

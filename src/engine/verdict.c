@@ -7,10 +7,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "engine/address.h"
 #include "engine/os.h"
 #include "engine/response.h"
 #include "engine/transfer.h"
-#include "parsing/address.h"
 #include "parsing/url.h"
 
 #define INFO_USED_PROXY  ((CURLINFO)(CURLINFO_LONG + 66)) /* 8.7.0 */

@@ -7,7 +7,7 @@
 #include "binding/failure.h"
 #include "binding/options.h"
 #include "conversation/headers.h"
-#include "parsing/address.h"
+#include "engine/address.h"
 #include "parsing/url.h"
 #include "provider/route.h"
 #include "reply/advance.h"

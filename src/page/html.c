@@ -164,8 +164,8 @@ int html_parse(lua_State *L)
 
 /* Converts, and counts the places at which there is no character. The output
  * has room for all but what no charset makes. */
-static size_t convert(const struct libxml *xml, iconv_t cd, char *in,
-                      size_t left, char **out, size_t room)
+static size_t convert(const struct libxml *xml, void *cd, char *in, size_t left,
+                      char **out, size_t room)
 {
     size_t bad = 0;
     while (left > 0) {
@@ -193,12 +193,13 @@ int html_to_utf8(lua_State *L)
     const char *charset = luaL_checkstring(L, 2);
     const struct libxml *xml = libxml_load();
     size_t room = n * WIDEST + sizeof replacement;
-    iconv_t cd = (iconv_t)-1;
+    void *const none = (void *)-1; /* so says iconv_open */
+    void *cd = none;
     lua_settop(L, 2);
     char *buffer = lua_newuserdata(L, room), *end = buffer;
     if (xml->iconv_open != NULL)
         cd = xml->iconv_open("UTF-8", charset);
-    if (cd == (iconv_t)-1) {
+    if (cd == none) {
         lua_pushnil(L);
         if (xml->iconv_open == NULL && xml->error != NULL)
             lua_pushstring(L, xml->error);

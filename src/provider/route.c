@@ -219,14 +219,12 @@ static void push_default_url(lua_State *L, int spec, const char *model,
     lua_remove(L, -2);
 }
 
-bool route_push(lua_State *L, int model, int provider, int base_url,
-                const char *path)
+bool route_push(lua_State *L, int model, int provider, int base_url)
 {
     size_t name_len = 0;
     const char *name = lua_tolstring(L, model, &name_len);
     const char *wanted = lua_tostring(L, provider);
-    size_t base_len = 0;
-    const char *base = lua_tolstring(L, base_url, &base_len);
+    bool given = lua_tostring(L, base_url) != NULL;
     if (name == NULL)
         name = "";
     luaL_checkstack(L, 20, NULL);
@@ -235,19 +233,44 @@ bool route_push(lua_State *L, int model, int provider, int base_url,
     int route = lua_gettop(L);
     provider_push_list(L);
     int list = route + 1;
-    if (!push_spec(L, list, &name, wanted, base != NULL)) {
+    if (!push_spec(L, list, &name, wanted, given)) {
         lua_replace(L, route);
         lua_settop(L, route);
         return false;
     }
     int spec = list + 1;
+    char *model_copy = lua_newuserdata(L, (size_t)(name_end - name) + 1);
+    compat_visible(model_copy, name, (size_t)(name_end - name));
+    lua_pushstring(L, model_copy);
+    lua_setfield(L, route, "model");
+    lua_getfield(L, spec, "name");
+    lua_setfield(L, route, "provider");
+    lua_pushboolean(L, wanted != NULL);
+    lua_setfield(L, route, "named");
+    lua_pushboolean(L, given);
+    lua_setfield(L, route, "given");
+    lua_settop(L, spec);
+    lua_setfield(L, route, "spec");
+    lua_settop(L, route);
+    return true;
+}
+
+bool route_locate(lua_State *L, int base_url, const char *path)
+{
+    size_t base_len = 0;
+    const char *base = lua_tolstring(L, base_url, &base_len);
+    int route = lua_gettop(L), spec = route + 1;
+    luaL_checkstack(L, 20, NULL);
+    lua_getfield(L, route, "spec");
     if (base != NULL) {
         char *copy = lua_newuserdata(L, base_len + 1);
         compat_visible(copy, base, base_len);
         lua_pushstring(L, copy);
         lua_remove(L, -2);
-    } else
-        push_default_url(L, spec, name, path);
+    } else {
+        lua_getfield(L, route, "model");
+        push_default_url(L, spec, lua_tostring(L, -1), path);
+    }
     if (!lua_isstring(L, -1)) {
         const char *var = provider_field(L, spec, "base_url_env");
         failure_push(L, FAULT_CONFIG, "provider '%s' has no base URL%s%s",
@@ -260,18 +283,6 @@ bool route_push(lua_State *L, int model, int provider, int base_url,
     push_urls(L, lua_tostring(L, -1), path);
     lua_setfield(L, route, "url");
     lua_setfield(L, route, "base_url");
-    char *model_copy = lua_newuserdata(L, (size_t)(name_end - name) + 1);
-    compat_visible(model_copy, name, (size_t)(name_end - name));
-    lua_pushstring(L, model_copy);
-    lua_setfield(L, route, "model");
-    lua_getfield(L, spec, "name");
-    lua_setfield(L, route, "provider");
-    lua_pushboolean(L, wanted != NULL);
-    lua_setfield(L, route, "named");
-    lua_pushboolean(L, base != NULL);
-    lua_setfield(L, route, "given");
-    lua_settop(L, spec);
-    lua_setfield(L, route, "spec");
     lua_settop(L, route);
     return true;
 }

@@ -15,14 +15,18 @@
  *   {provider = name, model = as sent, base_url, url, named = boolean (the
  *    caller gave provider), given = boolean (the caller gave base_url),
  *    spec = the provider's data}
- * where `path` is what a request has behind the base URL, see dialect.h.
+ * all but base_url and url, which route_locate adds.
  * The model's name chooses an address only where the caller chose none: with a
  * provider it loses that one's prefix and nothing else, with a base_url it is
- * sent as it is. An unknown provider, be it the word before a colon, or an
- * unusable URL: an error table, and false. [-0, +1, e]
+ * sent as it is. An unknown provider, be it the word before a colon: an error
+ * table, and false. [-0, +1, e]
  */
-bool route_push(lua_State *L, int model, int provider, int base_url,
-                const char *path);
+bool route_push(lua_State *L, int model, int provider, int base_url);
+
+/* Adds the addresses to the route on top, where `path` is what a request has
+ * behind the base URL, see dialect.h. There is none: an error table takes the
+ * route's place, and false. [-0, +0, e] */
+bool route_locate(lua_State *L, int base_url, const char *path);
 
 /* Whether what belongs to the provider (the environment's key, headers) may
  * travel on this route: its address is the provider's own, or the caller has

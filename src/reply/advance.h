@@ -1,6 +1,6 @@
 /*
  * advance.h - a reply goes on: what has arrived is read, callbacks are called,
- * text is handed out.
+ * text is handed out, until the budget of the poll is spent.
  */
 #ifndef CHATBOT_ADVANCE_H
 #define CHATBOT_ADVANCE_H

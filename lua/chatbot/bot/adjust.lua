@@ -3,12 +3,12 @@
 --
 -- A bot keeps it in its environment, `adjust`, by server and model. Of a field is known:
 --   false     it is left out
---   a string  it has this name there; of chat.format: it is sent in this form
+--   a string  it has this name there; of a dialect's `format`: it is sent in this form
 --   a table   { beside = field, value = v }: where that field is sent, it is v, or left out;
 --             { own = true }: it is left out where its value would be a default of ours
 
-local chat = require "chatbot.dialect.chat"
 local core = require "chatbot.core"
+local dialects = require "chatbot.dialect.dialects"
 local refusal = require "chatbot.bot.refusal"
 
 local M = {}
@@ -34,15 +34,15 @@ end
 ---Changes the fields of a call so that this server takes them.
 ---@param tell fun(name: string, what: any) is told each change
 function M.apply(bot, call, route, tell)
-  local known = M.known(bot, route)
+  local dialect, known = dialects.of(route), M.known(bot, route)
   local function drop(name)
-    if not chat.sends(bot, call, name, route) then return end
+    if not dialect.sends(bot, call, name, route) then return end
     call[name] = nil
-    if chat.defaults[name] then call[name] = false end -- a default of our own
+    if dialect.defaults[name] then call[name] = false end -- a default of our own
     tell(name, "dropped")
   end
   for name, to in pairs(known) do -- first what has another name there
-    if type(to) == "string" and name ~= chat.format and call[name] ~= nil
+    if type(to) == "string" and name ~= dialect.format and call[name] ~= nil
       and call[to] == nil then
       call[to], call[name] = call[name], nil
       tell(name, to)
@@ -68,15 +68,17 @@ local function is_forced(name, call) return name == "tool_choice" and call[name]
 
 -- The field that the error names, if the request had it.
 local function culprit(bot, err, call, plan, route)
-  local sent = {}
-  for name in pairs(chat.defaults) do sent[name] = chat.sends(bot, call, name, route) or nil end
+  local dialect, sent = dialects.of(route), {}
+  for name in pairs(dialect.defaults) do
+    sent[name] = dialect.sends(bot, call, name, route) or nil
+  end
   for name in pairs(call) do
-    if not chat.essential[name] and not chat.defaults[name] and not is_forced(name, call) then
+    if not dialect.essential[name] and not dialect.defaults[name] and not is_forced(name, call) then
       sent[name] = true
     end
   end
-  if plan.structured and not plan.base[chat.format] and call[chat.format] then
-    sent[chat.format] = true
+  if plan.structured and not plan.base[dialect.format] and call[dialect.format] then
+    sent[dialect.format] = true
   end
   local param = type(err.param) == "string" and err.param:match("^[%w_]+")
   if sent[param] then return param end
@@ -84,7 +86,7 @@ local function culprit(bot, err, call, plan, route)
   for name in pairs(sent) do
     if refusal.names(err, name) and not (found and #found > #name) then found = name end
   end
-  for name, twin in pairs(chat.twins) do -- sent under the provider's name for it
+  for name, twin in pairs(dialect.twins) do -- sent under the provider's name for it
     if not found and sent[name] and (err.param == twin or refusal.names(err, twin)) then
       found = name
     end
@@ -111,21 +113,22 @@ local function remedy(bot, err, call, plan, route, known)
   if known.reasoning_effort == nil and is_thought_beside_tools(err, call) then
     return "reasoning_effort", { beside = "tools", value = "none" }
   end
+  local dialect = dialects.of(route)
   local name = culprit(bot, err, call, plan, route)
   local rule = known[name]
   if not name or rule == false then return nil end
   if type(rule) == "table" and rule.value ~= nil and plan.base[name] == nil then return nil end
-  if refusal.is_bad_value(err) and name ~= chat.format then
-    if not (chat.defaults[name] and is_own(bot, call, name)) then return nil end
+  if refusal.is_bad_value(err) and name ~= dialect.format then
+    if not (dialect.defaults[name] and is_own(bot, call, name)) then return nil end
     return name, { own = true }
   end
   if known.temperature == nil and is_either(err, call)
-    and chat.sends(bot, call, "temperature", route) then
+    and dialect.sends(bot, call, "temperature", route) then
     return "temperature", { beside = "top_p" }
   end
-  local twin = chat.twins[name]
+  local twin = dialect.twins[name]
   if twin and call[twin] == nil and known[twin] == nil then return name, twin end
-  return name, name == chat.format and chat.weaker(call[name])
+  return name, name == dialect.format and dialect.weaker(call[name])
 end
 
 ---Learns from a request that was refused: true when the next one is another, false when

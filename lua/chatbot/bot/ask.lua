@@ -10,8 +10,8 @@
 -- of the options below. bot:_relaunch asks again.
 
 local adjust = require "chatbot.bot.adjust"
-local chat = require "chatbot.dialect.chat"
 local core = require "chatbot.core"
+local dialects = require "chatbot.dialect.dialects"
 local fallback = require "chatbot.bot.fallback"
 local structured = require "chatbot.bot.structured"
 local tools = require "chatbot.bot.tools"
@@ -32,7 +32,9 @@ local function plan_of(bot, base, ours)
     plan[name] = ours[name]
     if plan[name] == nil then plan[name] = extra[name] end
   end
-  if plan.tools then base.tools, plan.handlers = chat.tools(plan.tools) end
+  if plan.tools then
+    base.tools, plan.handlers = dialects.of(bot:_env().route).tools(plan.tools)
+  end
   plan.structured = plan.schema ~= nil or plan.json == true
   return plan
 end
@@ -40,6 +42,8 @@ end
 -- The call as this server is to get it: options, note, and what was changed
 -- because the server is known to refuse it.
 local function fit(bot, plan, route)
+  local dialect = dialects.of(route)
+  local format = dialect.format
   local call, note, report = {}, nil, nil
   for name, value in pairs(plan.base) do call[name] = value end
   local function tell(name, what)
@@ -47,10 +51,10 @@ local function fit(bot, plan, route)
     report[name] = what
   end
   adjust.apply(bot, call, route, tell)
-  if plan.structured and call[chat.format] == nil and plan.base[chat.format] == nil then
-    local refused = adjust.known(bot, route)[chat.format]
-    call[chat.format], note = chat.structure(route.spec, plan.schema, refused)
-    if refused ~= nil then tell(chat.format, refused or "dropped") end
+  if plan.structured and call[format] == nil and plan.base[format] == nil then
+    local refused = adjust.known(bot, route)[format]
+    call[format], note = dialect.structure(route.spec, plan.schema, refused)
+    if refused ~= nil then tell(format, refused or "dropped") end
   end
   return call, note, report
 end

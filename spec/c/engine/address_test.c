@@ -1,7 +1,7 @@
 /*
  * address_test.c - which hosts are this machine or in a private network.
  */
-#include "parsing/address.h"
+#include "engine/address.h"
 #include "test.h"
 
 static const char *const INSIDE[] = {

@@ -1,13 +1,12 @@
 /*
  * address.c - see address.h.
  */
-#include "parsing/address.h"
+#include "engine/address.h"
 
-#include <netdb.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
+
+#include "engine/os.h"
 
 /* The first `bits` bits of the addresses of a network. */
 struct network {
@@ -75,29 +74,29 @@ static bool is_private_v6(const unsigned char *address)
     return false;
 }
 
-bool address_is_private(const struct sockaddr *addr)
+static bool is_private(const struct os_address *address)
 {
-    struct sockaddr_in in;
-    struct sockaddr_in6 in6;
-    switch (addr->sa_family) {
-    case AF_INET:
-        memcpy(&in, addr, sizeof in);
-        return is_private_v4((const unsigned char *)&in.sin_addr);
-    case AF_INET6:
-        memcpy(&in6, addr, sizeof in6);
-        return is_private_v6((const unsigned char *)&in6.sin6_addr);
+    switch (address->n) {
+    case 4:
+        return is_private_v4(address->bytes);
+    case 16:
+        return is_private_v6(address->bytes);
     default:
         return true; /* a socket of this machine's */
     }
+}
+
+bool address_is_private(const struct sockaddr *addr)
+{
+    const struct os_address address = os_address(addr);
+    return is_private(&address);
 }
 
 bool address_is_private_host(const char *host, size_t n)
 {
     static const char local[] = "localhost";
     enum { LOCAL = sizeof local - 1 };
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST,
-                                   .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
+    struct os_address address;
     char name[256];
     const char *escape = memchr(host, '%', n);
     if (n > 1 && *host == '[') {
@@ -117,9 +116,5 @@ bool address_is_private_host(const char *host, size_t n)
     if (n >= LOCAL && strcasecmp(name + n - LOCAL, local) == 0 &&
         (n == LOCAL || name[n - LOCAL - 1] == '.'))
         return true;
-    if (n == 0 || getaddrinfo(name, NULL, &hints, &found) != 0)
-        return false;
-    bool private = address_is_private(found->ai_addr);
-    freeaddrinfo(found);
-    return private;
+    return n > 0 && os_read_address(name, &address) && is_private(&address);
 }

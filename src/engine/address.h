@@ -2,7 +2,7 @@
  * address.h - whether an address is one of this machine or of a private
  * network, which nobody outside may send us to.
  *
- * Pure: looks nothing up, knows nothing of the rest.
+ * Looks nothing up. Knows os.h only.
  */
 #ifndef CHATBOT_ADDRESS_H
 #define CHATBOT_ADDRESS_H
