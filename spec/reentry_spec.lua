@@ -403,6 +403,34 @@ describe("Lua that runs while a request is made", function()
     assert.is_true(n > 5)
   end)
 
+  it("sends the bot elsewhere: no server is asked without its key, or with another's", function()
+    local here, there = support.serve { sse { "x" } }, support.serve { sse { "x" } }
+    local n, refused, given, more = 0, 0
+    repeat
+      given = given ~= "key-of-here" and "key-of-here" or function() return "key-of-here" end
+      local bot = bot_at(here, { api_key = given })
+      local reply, err
+      if type(given) == "string" then n = n + 1 end
+      more = at_call(n, function()
+        bot:set_model("m", { base_url = there.url, api_key = "key-of-there" })
+      end, function() reply, err = bot:stream("hi") end)
+      if reply then
+        assert.equal("x", (reply:result()))
+      else
+        refused = refused + 1
+        assert.equal("config", err.kind)
+        assert.equal("the bot got another key meanwhile", err.message)
+      end
+    until not more and type(given) == "function"
+    assert.is_true(refused > 1)
+    for _, request in ipairs(here:requests()) do
+      assert.equal("Bearer key-of-here", request.named.authorization)
+    end
+    for _, request in ipairs(there:requests()) do
+      assert.equal("Bearer key-of-there", request.named.authorization)
+    end
+  end)
+
   it("does not send the key for another server", function()
     local here, there = support.serve { sse { "x" } }, support.serve { sse { "x" } }
     local keys = { ("a"):rep(400000), ("b"):rep(400000) } -- a copy is work for the collector

@@ -99,6 +99,31 @@ describe("tools with a function", function()
       "caf\239\191\189" }, results(server:requests()[2]))
   end)
 
+  it("that send the bot elsewhere: the reply goes on where it is, with its key, or ends", function()
+    for _, case in ipairs { { nil, nil, "ok" }, { "sk-here", nil, nil },
+      { function() return "sk-here" end, nil, "ok" },
+      { function() return "sk-here" end, "sk-there", nil }, { nil, "sk-there", "ok" } } do
+      local here = support.serve { asks(call("go", "{}")), sse { "ok" } }
+      local there = support.serve { sse { "there" } }
+      local bot
+      bot = bot_at(here, { api_key = case[1], tools = { tool(function()
+        bot:set_model("m", { base_url = there.url, api_key = case[2] })
+        return "gone"
+      end, "go") } })
+      local answer, err = bot:chat("go")
+      assert.equal(case[3], answer)
+      if not answer then
+        assert.equal("config", err.kind)
+        assert.equal("the bot got another key meanwhile", err.message)
+      end
+      assert.equal(answer and 2 or 1, #here:requests())
+      for _, request in ipairs(here:requests()) do
+        assert.equal(case[1] and "Bearer sk-here", request.named.authorization)
+      end
+      assert.equal(0, #there:requests())
+    end
+  end)
+
   it("that raise tell the model, not the host", function()
     local server = support.serve { asks(call("add", "{}")), sse { "Sorry." } }
     local bot = bot_at(server, { tools = { tool(add) } })

@@ -107,6 +107,28 @@ static int begin(lua_State *L)
     return 1;
 }
 
+/* Pushes where a request goes: by the model at `model`, or if that is nil where
+ * the bot's do. `keyed`: whether the program has at this moment given a key for
+ * there, or a function. False: an error table. [-0, +1, e] */
+static bool push_route(lua_State *L, int bot, int env, int model, bool *keyed)
+{
+    const struct chatbot *b = lua_touserdata(L, bot);
+    lua_getfield(L, env, "route");
+    int own = lua_gettop(L);
+    lua_getfield(L, env, "api_key");
+    bool asks = lua_isfunction(L, -1), has = b->key != NULL;
+    lua_pop(L, 1);
+    if (lua_isnil(L, model)) {
+        lua_pushvalue(L, own);
+    } else if (!settings_push_route(L, env, model)) {
+        lua_remove(L, own);
+        return false;
+    }
+    *keyed = asks || (has && route_same_server(L, own, own + 1));
+    lua_remove(L, own);
+    return true;
+}
+
 /* bot, prompt, opts -> reply, or nil and an error table. Common to stream and
  * _get. With `path` it is a GET of base_url .. path. */
 static int start(lua_State *L, const char *path)
@@ -127,9 +149,8 @@ static int start(lua_State *L, const char *path)
     compat_getenv(L, BOT);
     if (path == NULL && bot_is_busy(L, ENV))
         return bot_return_busy(L, ENV);
-    if (lua_isnil(L, MODEL)) {
-        lua_getfield(L, ENV, "route");
-    } else if (!settings_push_route(L, ENV, MODEL)) {
+    bool keyed;
+    if (!push_route(L, BOT, ENV, MODEL, &keyed)) {
         lua_pushnil(L);
         lua_insert(L, -2);
         return 2;
@@ -142,6 +163,7 @@ static int start(lua_State *L, const char *path)
     }
     struct reply *r = reply_new(L);
     r->fetch = path != NULL;
+    r->keyed = keyed;
     compat_getenv(L, REPLY);
     lua_pushvalue(L, BOT);
     lua_setfield(L, RENV, "bot");
@@ -284,17 +306,19 @@ int asking_relaunch(lua_State *L)
 {
     enum { BOT = 1, REPLY, OPTS, MODEL, NOTE, RENV, ENV };
     bot_check(L);
-    binding_check(L, REPLY, &reply_type);
+    struct reply *r = binding_check(L, REPLY, &reply_type);
     lua_settop(L, NOTE);
     compat_getenv(L, REPLY);
     if (!lua_isnil(L, MODEL)) {
         compat_getenv(L, BOT);
-        if (!settings_push_route(L, ENV, MODEL)) {
+        bool keyed;
+        if (!push_route(L, BOT, ENV, MODEL, &keyed)) {
             lua_pushnil(L);
             lua_insert(L, -2);
             return 2;
         }
         lua_setfield(L, RENV, "route");
+        r->keyed = keyed;
         lua_settop(L, RENV);
     }
     lua_pushvalue(L, OPTS);

@@ -29,16 +29,6 @@ struct stack {
     struct writer writer;
 };
 
-/* Whether the two routes lead to the same server. [-0, +0, m] */
-static bool same_server(lua_State *L, int a, int b)
-{
-    lua_getfield(L, a, "base_url");
-    lua_getfield(L, b, "base_url");
-    bool same = lua_rawequal(L, -1, -2);
-    lua_pop(L, 2);
-    return same;
-}
-
 /* The text of any value, as tostring has it. */
 static int to_text(lua_State *L)
 {
@@ -73,23 +63,33 @@ static bool has_own_key(lua_State *L, const struct stack *s, size_t n)
     const struct chatbot *b = lua_touserdata(L, s->bot);
     lua_getfield(L, s->env, "route");
     bool own = b->key != NULL && strlen(b->key) == n &&
-               same_server(L, s->route, lua_gettop(L));
+               route_same_server(L, s->route, lua_gettop(L));
     lua_pop(L, 1);
     return own;
 }
 
+/* The key that there was for this server has gone, by a finalizer or a tool
+ * that has sent the bot elsewhere: pushes the error. [-0, +1, m] */
+static bool push_key_gone(lua_State *L)
+{
+    failure_push(L, FAULT_CONFIG, "the bot got another key meanwhile");
+    return false;
+}
+
 /* Finds the key and pushes a userdata with a copy of it, or nil: never a Lua
  * string, which would outlive its use. A key that was given goes only to the
- * server it was given for. False: an error table. [-0, +1, m] */
+ * server it was given for, and nothing goes there without it. False: an error
+ * table. [-0, +1, m] */
 static bool push_key(lua_State *L, const struct stack *s)
 {
     const struct chatbot *b = lua_touserdata(L, s->bot);
+    const struct reply *r = lua_touserdata(L, s->reply);
     int top = lua_gettop(L);
     const char *found = NULL;
     size_t n = 0;
     lua_getfield(L, s->env, "api_key");
     lua_getfield(L, s->env, "route");
-    if (b->key != NULL && same_server(L, s->route, top + 2)) {
+    if (b->key != NULL && route_same_server(L, s->route, top + 2)) {
         found = b->key;
     } else if (lua_isfunction(L, top + 1)) {
         lua_settop(L, top + 1);
@@ -105,6 +105,8 @@ static bool push_key(lua_State *L, const struct stack *s)
             return false;
         }
         found = lua_tolstring(L, -1, &n);
+    } else if (r->keyed) {
+        return push_key_gone(L);
     } else {
         found = route_env_key(L, s->route);
     }
@@ -129,10 +131,8 @@ static bool push_key(lua_State *L, const struct stack *s)
     } else {
         bool own = found == b->key;
         char *copy = lua_newuserdata(L, n + 1);
-        if (own && !has_own_key(L, s, n)) {
-            failure_push(L, FAULT_CONFIG, "the bot got another key meanwhile");
-            return false; /* from a finalizer */
-        }
+        if (own && !has_own_key(L, s, n))
+            return push_key_gone(L);
         compat_visible(copy, own ? b->key : found, n);
     }
     lua_replace(L, top + 1);
@@ -237,7 +237,7 @@ static void push_sources(lua_State *L, struct stack *s)
     lua_getfield(L, s->env, "messages");
     lua_getfield(L, s->renv, "note");
     lua_getfield(L, s->env, "route");
-    bool foreign = !same_server(L, s->route, top + 8);
+    bool foreign = !route_same_server(L, s->route, top + 8);
     options_get(L, top + 5, top + 4, "stream");
     bool stream = !fetch && (lua_isnil(L, -1) || lua_toboolean(L, -1));
     options_get(L, top + 5, top + 4, "replace_invalid_utf8");

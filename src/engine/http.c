@@ -43,10 +43,6 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
     poller_watch(&h->poller, fd, events, known != NULL);
     h->curl->multi_assign(h->multi, fd, events == 0 ? NULL : h);
     h->moved = (events == 0 && transfer_moves(easy, h->curl)) || h->moved;
-    struct http_request *r =
-        events == 0 ? NULL : transfer_watched(easy, h->curl);
-    if (r != NULL)
-        clocks_arm(r);
     return 0;
 }
 

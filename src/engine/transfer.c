@@ -163,6 +163,28 @@ static int on_connected(void *arg, char *ip, char *local_ip, int port,
     return PREREQ_OK;
 }
 
+/* Before 7.80.0: curl goes on with the transfer, and may have a connection to
+ * send on since the last time. That it watches the socket for something else
+ * would not tell: of a TLS handshake, too, it awaits the last bytes. */
+static int on_progress(void *arg, curl_off_t total, curl_off_t now,
+                       curl_off_t total_up, curl_off_t now_up)
+{
+    struct transfer *t = arg;
+    const char *ip = NULL;
+    long port = 0;
+    (void)total, (void)now, (void)total_up, (void)now_up;
+    if (t->request == NULL || t->request->connected != 0 ||
+        transfer_connect_time(t) == 0)
+        return 0;
+    t->curl->easy_getinfo(t->easy, CURLINFO_PRIMARY_IP, &ip);
+    t->curl->easy_getinfo(t->easy, CURLINFO_PRIMARY_PORT, &port);
+    take_connection(t, ip == NULL ? "" : ip, port, transfer_port(t));
+    t->stale = false; /* it is too late for that */
+    t->request->connected = timers_now();
+    t->shared->progress(t->request);
+    return 0;
+}
+
 /* A child that the host spawns must not keep the connection alive. */
 static curl_socket_t on_open(void *arg, curlsocktype purpose,
                              struct curl_sockaddr *addr)
@@ -281,6 +303,10 @@ static bool set_options(struct transfer *t, struct http_options *o, bool fresh)
     if (c->version_num >= PREREQ) {
         c->easy_setopt(e, OPT_PREREQFUNCTION, on_connected);
         c->easy_setopt(e, OPT_PREREQDATA, t);
+    } else {
+        SET(XFERINFOFUNCTION, on_progress);
+        SET(XFERINFODATA, t);
+        SET(NOPROGRESS, 0L);
     }
     if (o->body.size > 0) {
         SET(POST, 1L);
@@ -357,25 +383,6 @@ bool transfer_moves(CURL *easy, const struct libcurl *curl)
         return false;
     t->moved = true;
     return true;
-}
-
-struct http_request *transfer_watched(CURL *easy, const struct libcurl *curl)
-{
-    struct transfer *t = NULL;
-    if (curl->version_num >= PREREQ)
-        return NULL;
-    curl->easy_getinfo(easy, CURLINFO_PRIVATE, &t);
-    if (t == NULL || t->request == NULL || t->request->connected != 0 ||
-        transfer_connect_time(t) == 0)
-        return NULL;
-    const char *ip = NULL;
-    long port = 0;
-    curl->easy_getinfo(easy, CURLINFO_PRIMARY_IP, &ip);
-    curl->easy_getinfo(easy, CURLINFO_PRIMARY_PORT, &port);
-    take_connection(t, ip == NULL ? "" : ip, port, transfer_port(t));
-    t->stale = false; /* it is too late for that */
-    t->request->connected = timers_now();
-    return t->request;
 }
 
 bool transfer_nudge(struct transfer *t)

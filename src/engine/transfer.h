@@ -35,10 +35,6 @@ long transfer_port(const struct transfer *t);
  * one, so it needs a transfer_nudge. */
 bool transfer_moves(CURL *easy, const struct libcurl *curl);
 
-/* curl watches a socket for the handle. Before 7.80.0 this is how one learns
- * that there is a connection: returns the request that has it now, or NULL. */
-struct http_request *transfer_watched(CURL *easy, const struct libcurl *curl);
-
 /* Makes curl look after the handle at the next step, by letting it go on after
  * a pause. False when it has no connection. */
 bool transfer_nudge(struct transfer *t);

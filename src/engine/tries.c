@@ -251,10 +251,6 @@ void tries_timer(struct http_request *r, int64_t now)
         tries_end(r, HTTP_FAILED);
         return;
     }
-    if (r->transfer != NULL && r->connected == 0) { /* libcurl before 7.80.0 */
-        int64_t us = transfer_connect_time(r->transfer);
-        r->connected = us > 0 ? r->attempt_started + us : 0;
-    }
     int64_t at = clocks_next(r, &phase);
     if (at < 0 || at > now) {
         if (r->waiting && r->attempt_started <= now)

@@ -327,6 +327,15 @@ bool route_needs_key(lua_State *L, int route)
 
 /* ---- URLs ---- */
 
+bool route_same_server(lua_State *L, int a, int b)
+{
+    lua_getfield(L, a, "base_url");
+    lua_getfield(L, b, "base_url");
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
 void route_name(lua_State *L, int route)
 {
     lua_getfield(L, route, "provider");

@@ -51,6 +51,9 @@ bool route_contains(const char *s, const char *part);
 bool route_fits(lua_State *L, int spec, const char *name, const char *model,
                 bool (*test)(const char *, const char *));
 
+/* Whether both routes lead to the same server. [-0, +0, m] */
+bool route_same_server(lua_State *L, int a, int b);
+
 /* Sets provider and model of the error table on top from the route at
  * `route`. [-0, +0, m] */
 void route_name(lua_State *L, int route);

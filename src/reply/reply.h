@@ -44,6 +44,7 @@ struct reply {
     bool thought;  /* or of any for this reply */
     bool listed;   /* reply_dispatch advances it */
     bool more;     /* events are left for the next time */
+    bool keyed;    /* the program gave a key for where its route leads */
     bool failed;   /* env.err says how, and the bot may ask once more */
     bool busy;     /* C is in the midst of it: nothing of it may change */
     bool closing;  /* reply_close came meanwhile */
