@@ -5,7 +5,8 @@
  * first fragment, env.tool_index maps the `index` of the wire to a place in it,
  * and env.tool_parts[place] collects the pieces of the arguments, with what is
  * known of them in `state`. Which fragment belongs to which call is said at
- * calls_take. Knows the reply's environment, but no choices and no messages.
+ * calls_take. Knows the reply's environment, but no choices and no messages:
+ * calls are run by lua/chatbot/bot/tools.lua, and sent by turns.lua beside it.
  */
 #ifndef CHATBOT_CALLS_H
 #define CHATBOT_CALLS_H

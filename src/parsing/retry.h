@@ -1,7 +1,7 @@
 /*
  * retry.h - which failure is worth another try, when, and at which servers
- * there are none for now. Pure: no clock, no random source, no I/O, no
- * allocation.
+ * there are none for now; engine/tries.c does what it says. Pure: no clock, no
+ * random source, no I/O, no allocation.
  *
  * The policy is that of the providers' own clients (openai-python): at most
  * `max_retries` further tries; connection failures, 408, 409, 429 and >= 500

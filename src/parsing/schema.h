@@ -2,7 +2,8 @@
  * schema.h - what in a JSON schema is a list. An empty Lua table can be either
  * an object or a list, but {required = {}} is never meant to be {}, which the
  * stricter services refuse. Who writes a value goes along: from a field of a
- * request's body to the schemas in it, and from a schema into its parts.
+ * request's body to the schemas in it (dialect/chat_body.c has the fields), and
+ * from a schema into its parts.
  *
  * What stands under a name that a program has chosen (a property called
  * "required") is not mistaken for a keyword, nor is what is data (`default`).

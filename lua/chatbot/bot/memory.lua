@@ -9,7 +9,7 @@ local M = {}
 
 local FORMAT = "chatbot conversation 1"
 
--- What is kept beside the messages: settings that are plain values.
+-- What is kept beside the messages: the settings that say what is asked and how it is answered.
 local kept = { "model", "provider", "base_url", "temperature", "max_context_tokens",
   "keep_partial", "stream" }
 
