@@ -21,7 +21,6 @@ C_SANITIZE ?= address,undefined
 SECONDS    ?= 60
 STEPS      ?= 10000
 DIR        ?=
-STEPS      ?= 10000
 ARGS       ?=
 URL        ?=
 CJSON      ?=
