@@ -293,7 +293,8 @@ describe("the example for", function()
   add("pandoc lets a model write text alone, and neither HTML nor TeX", function()
     local lua = lua_of(where_is "pandoc")
     local answer = "<script>alert(1)</script> \\input{/etc/passwd} $\\input{x}$ `y`{=html} "
-      .. "[z](javascript:z) ![i](/etc/passwd) [c]{onclick=c}\n\n<div>\n</div>\n\n```{=latex}\n\\x\n```"
+      .. "[z](javascript:z) ![i](/etc/passwd) [c]{onclick=c}"
+      .. "\n\n<div>\n</div>\n\n```{=latex}\n\\x\n```"
     local dir = support.tmpdir()
     support.write_file(dir .. "/in.md", "One.\n")
     for format, wrong in pairs { html = { "<script", "<a ", "<img", "<span", "<div" },

@@ -86,8 +86,8 @@ local rows = {
   },
   {
     name = "a whole completion with a NUL and more behind it",
-    serve = http(200, JSON, '{"choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},'
-      .. '"finish_reason":"stop"}]}\0JUNK'),
+    serve = http(200, JSON, '{"choices":[{"index":0,'
+      .. '"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}]}\0JUNK'),
     expect = { kind = "protocol", status = 200, attempts = 1 },
   },
   {
