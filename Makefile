@@ -11,7 +11,7 @@ LDFLAGS    ?=
 WERROR     ?=
 SANITIZE   ?=
 PKG_CONFIG ?= pkg-config
-BUILD      ?= build/$(notdir $(LUA))$(if $(SANITIZE),-sanitized)
+BUILD      ?= build/$(notdir $(lastword $(LUA)))$(if $(SANITIZE),-sanitized)
 # By one name, whoever asks, or what depends on a header would not be known.
 override BUILD := $(patsubst $(CURDIR)/%,%,$(BUILD))
 SPECS      ?= spec
@@ -21,7 +21,6 @@ C_SANITIZE ?= address,undefined
 SECONDS    ?= 60
 STEPS      ?= 10000
 DIR        ?=
-STEPS      ?= 10000
 ARGS       ?=
 URL        ?=
 CJSON      ?=
@@ -34,8 +33,12 @@ V          ?=
 # `make help` and `make setup` work where that program is still missing.
 ask = $(eval $(1) := $(shell $(2) 2>/dev/null))$($(1))
 
+# As the shell reads it: a path may have blanks.
+quoted = '$(subst ','\'',$(1))'
+RUN_LUA = $(call quoted,$(LUA))
+
 # "5.4", and pkg-config's names for this Lua on the common systems.
-LUA_V    ?= $(call ask,LUA_V,$(LUA) -e 'print((_VERSION:match("%d.%d")))')
+LUA_V    ?= $(call ask,LUA_V,$(RUN_LUA) -e 'print((_VERSION:match("%d.%d")))')
 LUA_PCS   = $(if $(findstring luajit,$(LUA)),luajit,\
             lua$(LUA_V) lua-$(LUA_V) lua$(subst .,,$(LUA_V)) lua)
 LUA_PC   ?= $(call ask,LUA_PC,for p in $(LUA_PCS); do \
@@ -43,7 +46,7 @@ LUA_PC   ?= $(call ask,LUA_PC,for p in $(LUA_PCS); do \
             done)
 LUA_RANGE = $(if $(findstring luajit,$(LUA)),, >= $(LUA_V) $$p < $(LUA_V).99)
 # Headers beside a Lua that is named by its path come before pkg-config's.
-LUA_BESIDE = $(if $(findstring /,$(LUA)),$(call ask,LUA_BESIDE,cd $(dir $(LUA)) && \
+LUA_BESIDE = $(if $(findstring /,$(LUA)),$(call ask,LUA_BESIDE,cd "$$(dirname $(RUN_LUA))" && \
             for d in $(if $(findstring luajit,$(LUA)),luajit-2.1,lua$(LUA_V)) .; do \
             echo 'int v[LUA_VERSION_NUM == $(subst .,0,$(LUA_V)) ? 1 : -1];' | \
             $(CC) -I../include/$$d -include lua.h -fsyntax-only -x c - && \
@@ -125,16 +128,16 @@ love:  ## build/love: what a game for LÖVE ships
 	@.ci/love luajit build/luajit/chatbot/core.so $(call quoted,$(CJSON))
 
 chat:  ## set up, build, and talk: make chat ARGS="-m gpt-4.1"
-	@.ci/setup chat $(LUA)
+	@.ci/setup chat $(RUN_LUA)
 	@$(SUBMAKE) core
-	@eval "$$($(SUBMAKE) -s env)"; exec $(LUA) bin/chatbot $(ARGS)
+	@eval "$$($(SUBMAKE) -s env)"; exec $(RUN_LUA) bin/chatbot $(ARGS)
 
 test:  ## set up, build, run every test under LUA; SPECS=spec/sse_spec.lua for one
-	@.ci/setup test $(LUA)
+	@.ci/setup test $(RUN_LUA)
 	@.ci/nginx
 	@$(SUBMAKE) core
 	@MAKE='$(MAKE)' CC='$(CC)' SANITIZE='$(SANITIZE)' WRAP='$(WRAP)' \
-	  .ci/test $(LUA) $(SPECS)
+	  .ci/test $(RUN_LUA) $(SPECS)
 
 ctest: $(C_TESTS)  ## the C tests of the parsing layer, under ASan and UBSan
 	@set -e; for t in $(C_TESTS); do echo "$$t"; $$t; done
@@ -147,10 +150,10 @@ faults: core  ## run the fault scenarios; ARGS="clocks" CURL=libcurl-gnutls.so.4
 	  dir=$$(mktemp -d); trap 'rm -r "$$dir"' EXIT; \
 	  ln -s "$$LIBCURL" "$$dir/libcurl.so.4"; \
 	  export LIBCURL LD_LIBRARY_PATH="$$dir$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}"; \
-	fi; $(LUA) spec/faults/main.lua $(ARGS)
+	fi; $(RUN_LUA) spec/faults/main.lua $(ARGS)
 
 bench: core  ## all clients against the limit; QUICK=1 takes a minute
-	@.ci/setup bench $(LUA)
+	@.ci/setup bench $(RUN_LUA)
 	@$(SUBMAKE) core LUA=luajit
 	@PEERS=1 CC='$(CC)' bench/build.sh build/bench lua5.4 luajit
 	@QUICK='$(QUICK)' lua5.4 bench/run.lua build/bench
@@ -165,7 +168,7 @@ instructions:  ## per event, fails above the record by 5 %; RECORD=1 records
 COUNTED = CC=gcc CFLAGS='-O2 -g' CPPFLAGS= LDFLAGS= SANITIZE=
 
 setup:  ## install what building and testing need, or say what is missing
-	@.ci/setup test $(LUA)
+	@.ci/setup test $(RUN_LUA)
 
 lua-cflags:  ## print how a compiler finds the headers of LUA
 	@echo '$(LUA_CFLAGS)'
@@ -191,14 +194,13 @@ env:  ## print what a shell must eval to use the build tree from anywhere
 	[ -z "$$lua_v" ] || prepend LUA_PATH$$v "$$lua" "$$lua_v"; \
 	[ -z "$$c_v" ] || prepend LUA_CPATH$$v "$$c" "$$c_v"
 
-# Folders as the shell reads them, whatever characters they have.
-quoted = '$(subst ','\'',$(1))'
+# Folders, whatever characters they have.
 FOLDERS = DESTDIR=$(call quoted,$(DESTDIR)) LUADIR=$(call quoted,$(LUADIR)) \
   LIBDIR=$(call quoted,$(LIBDIR)) BINDIR=$(call quoted,$(BINDIR)) \
   DATADIR=$(call quoted,$(DATADIR))
 
 install: $(CORE)  ## into PREFIX (/usr/local), below DESTDIR
-	@$(FOLDERS) .ci/install $(LUA) $(CORE)
+	@$(FOLDERS) .ci/install $(RUN_LUA) $(CORE)
 
 uninstall:  ## take away what install put there
 	@$(FOLDERS) .ci/install --remove

@@ -33,10 +33,22 @@ local function wait()
   while chatbot.poll(1) > 0 do end -- which calls on_text
 end
 
+-- Words, and no Markdown: in that a model could write links, raw HTML and TeX of its own.
+local function text(answer)
+  local inlines = {}
+  for blanks, word in answer:gmatch("([ \t\r\n]*)([^ \t\r\n]+)") do
+    if blanks ~= "" and inlines[1] then
+      inlines[#inlines + 1] = blanks:find("\n") and pandoc.SoftBreak() or pandoc.Space()
+    end
+    inlines[#inlines + 1] = pandoc.Str(word)
+  end
+  return pandoc.Para(inlines)
+end
+
 local function fill(paragraph)
   filled = filled + 1
   local answer, err = replies[filled]:result()
-  if answer then return pandoc.read(answer, "markdown").blocks end
+  if answer then return text(answer) end
   io.stderr:write(("paragraph %d stays as it is: %s\n"):format(filled, tostring(err)))
   return paragraph
 end

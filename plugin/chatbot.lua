@@ -10,7 +10,7 @@ if vim.g.loaded_chatbot then return end
 vim.g.loaded_chatbot = true
 
 local bot, reply, buffer
-local model       -- as the user named it
+local model       -- as the user named it: a name, or a list of them
 local served = {} -- base_url -> names of the models that the server has
 
 local function warn(message)
@@ -31,11 +31,27 @@ local function get_bot()
   return bot
 end
 
+-- Nil when it has been deleted: then it may be valid, but has lost text, options and keys.
+local function get_buffer()
+  return buffer and vim.api.nvim_buf_is_loaded(buffer) and buffer
+end
+
+-- Gives the buffer a name that no other has.
+local function name_buffer()
+  for i = 1, 99 do
+    local name = i == 1 and "Chatbot" or ("Chatbot %d"):format(i)
+    if pcall(vim.api.nvim_buf_set_name, buffer, name) then return end
+  end
+end
+
 -- Shows the buffer in some window, and leaves the cursor where it is.
 local function show()
-  if not (buffer and vim.api.nvim_buf_is_valid(buffer)) then
+  if not get_buffer() then
+    if buffer and vim.api.nvim_buf_is_valid(buffer) then
+      vim.api.nvim_buf_delete(buffer, { force = true }) -- it has the name
+    end
     buffer = vim.api.nvim_create_buf(false, true)
-    vim.api.nvim_buf_set_name(buffer, "Chatbot")
+    name_buffer()
     vim.bo[buffer].filetype = "markdown"
     vim.keymap.set("n", "<C-c>", "<Cmd>ChatbotStop<CR>", { buffer = buffer })
   end
@@ -51,7 +67,7 @@ end
 
 -- Adds text at the end. A window whose cursor is in the last line stays there.
 local function append(text)
-  if not vim.api.nvim_buf_is_valid(buffer) then return end
+  if not get_buffer() then return end
   local last = vim.api.nvim_buf_line_count(buffer)
   local at_end = vim.tbl_filter(function(window)
     return vim.api.nvim_win_get_cursor(window)[1] == last
@@ -98,7 +114,8 @@ end
 -- that does not say where it belongs gets its provider's name before it.
 local function complete(lead)
   if not get_bot() then return {} end
-  local names, provider = { model }, bot:get_provider().name
+  local names = vim.list_extend({}, type(model) == "table" and model or { model })
+  local provider = bot:get_provider().name
   local given = provider == "openai" or (vim.g.chatbot or {}).base_url
   for _, name in ipairs(fetch_models()) do
     names[#names + 1] = given and name or provider .. ":" .. name

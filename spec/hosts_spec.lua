@@ -288,6 +288,24 @@ describe("the example for", function()
       print(("  %s: %s"):format(name:gsub(",$", ""), lua))
     end)
   end
+
+  local add = hosts_too and it or function() end
+  add("pandoc lets a model write text alone, and neither HTML nor TeX", function()
+    local lua = lua_of(where_is "pandoc")
+    local answer = "<script>alert(1)</script> \\input{/etc/passwd} $\\input{x}$ `y`{=html} "
+      .. "[z](javascript:z) ![i](/etc/passwd) [c]{onclick=c}"
+      .. "\n\n<div>\n</div>\n\n```{=latex}\n\\x\n```"
+    local dir = support.tmpdir()
+    support.write_file(dir .. "/in.md", "One.\n")
+    for format, wrong in pairs { html = { "<script", "<a ", "<img", "<span", "<div" },
+      latex = { "\\input", "\\x", "\\href", "\\include" }, native = { "Raw" } } do
+      local server = support.serve { support.sse { answer } }
+      local out = finish(spawn(("pandoc -t %s --lua-filter examples/pandoc.lua %s/in.md"):format(
+        format, dir), env_of(lua, server), builds.root))
+      assert.truthy(out:find("passwd", 1, true), out)
+      for _, text in ipairs(wrong) do assert.falsy(out:find(text, 1, true), out) end
+    end
+  end)
 end)
 
 -- As much of the module as fits into a script, which prints what is said. It stands between

@@ -28,7 +28,8 @@ describe("a JSON text", function()
   end
 
   for _, number in ipairs { "NaN", "nan", "-nan", "Infinity", "-Infinity", "inf", "-INF", "+1",
-    "+", "-", "--1", "-+1", "0x10", "-0X1p3", "01", "-00", "n", "N", "i", "-x", "-.5", ".5" } do
+    "+", "-", "--1", "-+1", "0x10", "-0X1p3", "01", "-00", "n", "N", "i", "-x", "-.5", ".5",
+    "5.", "-5.", "0.", "5.e1", "5.E+1", "1e5." } do
     it("is refused with the number " .. number, function()
       for _, text in ipairs { "[%s]", '{"a":%s}', '[1,"x",%s,2]', "%s", "[%s" } do
         text = text:format(number)
@@ -38,6 +39,15 @@ describe("a JSON text", function()
       end
     end)
   end
+
+  it("is refused with a NUL, wherever it is", function()
+    for text, at in pairs { ['{"a":1}\0'] = 8, ['[1]\0JUNK'] = 4, ["1\0"] = 2, ["\0[]"] = 1,
+      ['[1,\0]'] = 4, ['["a\0b"]'] = 4 } do
+      local value, problem = core.json_decode(text)
+      assert.is_nil(value)
+      assert.equal("a NUL at character " .. at, problem)
+    end
+  end)
 
   it("is refused with the place of what is wrong", function()
     assert.equal("invalid number at character 7", select(2, core.json_decode '["NaN"NaN]'))
@@ -115,4 +125,22 @@ describe("a JSON text", function()
       assert.is_true(support.now() - before < 5)
     end
   end)
+end)
+
+describe("a lua-cjson", function()
+  local NOT_FOUND = "module 'cjson' not found"
+  for what, row in pairs {
+    ["that is not there"] = { ("error(%q)"):format(NOT_FOUND), " is missing" },
+    ["that does not load"] = { "error 'undefined symbol: x'", " is broken: .*undefined symbol: x" },
+    ["that fails with no text"] = { "error {}", " is broken: table: " },
+  } do
+    it(what .. " is called that", function()
+      local result = support.run_lua(([[
+        local core = require "chatbot.core"
+        package.loaded.cjson, package.preload.cjson = nil, function() %s end
+        print(select(2, core.json_decode "[]"))
+      ]]):format(row[1]))
+      assert.matches("^the Lua module cjson %(lua%-cjson%)" .. row[2], result.out)
+    end)
+  end
 end)

@@ -828,7 +828,8 @@ describe("in Neovim", function()
   describe("the plugin", function()
     local function plugin(script, server, opts)
       opts = opts or {}
-      local given = { url = server and server.url }
+      local given = opts.given or {}
+      given.url = server and server.url
       return run([[
         vim.g.chatbot = { base_url = given.url, model = "m", timeout = 15, max_retries = 0 }
         function text()
@@ -903,6 +904,58 @@ describe("in Neovim", function()
       local requests = server:requests()
       assert.equal("explain\n\ntwo\nthree", requests[1].json.messages[1].content)
       assert.equal("one\ntwo", requests[2].json.messages[3].content)
+    end)
+
+    for _, command in ipairs { "bdelete", "bwipeout" } do
+      it("makes a new buffer after :" .. command .. ", during an answer, too", function()
+        local server = support.serve { { support.sse({ "begun", "more", "more", "more" },
+          { every = 0.1, finish_reason = false, done = false, cut = true }), { wait_close = 10 } },
+          support.sse { "whole" } }
+        local result = plugin([[
+          vim.cmd("Chatbot one")
+          wait_for("begun")
+          vim.cmd(given.command .. " " .. vim.fn.bufnr("Chatbot"))
+          vim.wait(600)
+          vim.cmd("ChatbotStop")
+          vim.wait(100)
+          record("messages", vim.fn.execute("messages"))
+          vim.cmd("Chatbot two")
+          record("whole", wait_for("whole"))
+          local buffer = vim.fn.bufnr("Chatbot")
+          record("text", text())
+          record("type", vim.bo[buffer].buftype .. " " .. vim.bo[buffer].filetype)
+          for _, key in ipairs(vim.api.nvim_buf_get_keymap(buffer, "n")) do
+            if key.lhs:lower() == "<c-c>" then record("key", key.rhs) end
+          end
+          record("left", vim.fn.bufnr("Chatbot 2"))
+          finish()
+        ]], server, { given = { command = command } })
+        assert.equal("", result.messages)
+        assert.is_true(result.whole)
+        assert.equal("# You\n\ntwo\n\n# m\n\nwhole", (result.text:gsub("%s+$", "")))
+        assert.equal("nofile markdown", result.type)
+        assert.equal("<Cmd>ChatbotStop<CR>", result.key)
+        assert.equal(-1, result.left)
+      end)
+    end
+
+    it("leaves a buffer that has its name alone, and takes another", function()
+      local server = support.serve { support.sse { "good" } }
+      local result = plugin([[
+        local other = vim.api.nvim_create_buf(true, false)
+        vim.api.nvim_buf_set_name(other, "Chatbot")
+        vim.api.nvim_buf_set_lines(other, 0, -1, true, { "of the user's" })
+        vim.cmd("Chatbot hi")
+        local buffer = vim.fn.bufnr("Chatbot 2")
+        record("good", vim.wait(8000, function()
+          local lines = vim.api.nvim_buf_get_lines(buffer, 0, -1, true)
+          return vim.tbl_contains(lines, "good")
+        end, 5))
+        record("other", vim.api.nvim_buf_get_lines(other, 0, -1, true))
+        finish()
+      ]], server)
+      assert.is_true(result.good)
+      assert.same({ "of the user's" }, result.other)
     end)
 
     it("asks for a prompt when it has none", function()
@@ -988,6 +1041,17 @@ describe("in Neovim", function()
       assert.equal("GET", requests[1].method)
       assert.equal("bigger", requests[2].json.model)
       assert.truthy(result.text:find("# bigger", 1, true))
+    end)
+
+    it("completes the names of a list of models", function()
+      local server = support.serve { support.http(200, { { "Content-Type", "application/json" } },
+        '{"data":[]}') }
+      local result = plugin([[
+        vim.g.chatbot = { base_url = given.url, model = { "m1", "m2" }, max_retries = 0 }
+        record("names", vim.fn.getcompletion("ChatbotModel m", "cmdline"))
+        finish()
+      ]], server)
+      assert.same({ "m1", "m2" }, { result.names[1], result.names[2] })
     end)
   end)
 

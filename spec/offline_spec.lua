@@ -373,4 +373,12 @@ describe("the offline server's process", function()
     assert.matches("lua-http", result.out, 1, true)
     assert.matches("apt install lua-http", result.out, 1, true)
   end)
+
+  it("says why lua-http, which is there, does not load", function()
+    local result = support.run_lua([[
+      package.preload["http.server"] = function() error "undefined symbol: x" end
+      io.write(select(2, require("chatbot.offline").available()))
+    ]])
+    assert.matches("^the offline server cannot load lua%-http: .*undefined symbol: x$", result.out)
+  end)
 end)

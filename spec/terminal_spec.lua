@@ -177,6 +177,33 @@ describe("bin/chatbot", function()
     support.remove_all()
   end)
 
+  it("runs nothing that lies in the folder where it is called", function()
+    local dir = support.tmpdir()
+    assert(os.execute("mkdir -p " .. dir .. "/chatbot " .. dir .. "/http"))
+    for _, name in ipairs { "cjson", "chatbot", "chatbot/init", "chatbot/core", "chatbot/terminal",
+      "chatbot/offline", "cqueues", "http/server", "readline", "linenoise" } do
+      support.write_file(dir .. "/" .. name .. ".lua", "io.stderr:write 'of this folder\\n'")
+    end
+    support.write_file(dir .. "/cjson.so", "of this folder")
+    local env = environment {
+      LUA_PATH = "./?.lua;./?/init.lua;?.lua;" .. package.path,
+      LUA_CPATH = "./?.so;?.so;./lib?.so;" .. package.cpath,
+    }
+    local bin = support.absolute "bin/chatbot"
+    local server = support.serve { support.sse { "Hello" } }
+    for args, answer in pairs { ["-m m -b " .. server.url .. " hi"] = "Hello\n",
+      ["--offline hi"] = "." } do
+      local child = support.spawn(("%s %s %s"):format(support.interpreter(), bin, args),
+        { env = env, cwd = dir })
+      local status = child:wait(20)
+      local out, err = child:output()
+      child:close()
+      assert.equal(0, status, err)
+      assert.matches(answer, out)
+      assert.not_matches("of this folder", err, 1, true)
+    end
+  end)
+
   describe("with a prompt", function()
     it("prints the answer, and nothing else, when the model is named", function()
       local s = support.serve { support.sse { "Hel", "lo" } }

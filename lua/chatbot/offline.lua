@@ -38,16 +38,19 @@ end
 ---@return boolean|nil
 ---@return string? why not, and what to install
 function M.available()
-  if pcall(require, "http.server") then
-    return true
-  end
-  widen_path()
+  local NOT_FOUND = "module '([^']+)' not found"
   local ok, err = pcall(require, "http.server")
+  local missing = not ok and tostring(err):match(NOT_FOUND)
+  if missing then
+    widen_path()
+    ok, err = pcall(require, "http.server")
+    missing = tostring(err):match(NOT_FOUND) or missing
+  end
   if ok then
     return true
+  elseif not missing then
+    return nil, "the offline server cannot load lua-http: " .. tostring(err):match("^[^\n]*")
   end
-  err = tostring(err)
-  local missing = err:match("module '([^']+)' not found") or err:match("^[^\n]*")
   return nil, ("the offline server needs lua-http for %s (Debian: apt install lua-http; LuaRocks: "
     .. "luarocks install http); not found: %s"):format(_VERSION, missing)
 end

@@ -75,6 +75,22 @@ local rows = {
       message = "upstream connect error" },
   },
   {
+    name = "an event with a number that is none of JSON",
+    serve = { stream { event "Hel", (event("lo"):gsub("{", '{"x":5.,', 1)), stop, done, close } },
+    expect = { kind = "protocol", status = 200, partial = "Hel", attempts = 1 },
+  },
+  {
+    name = "an event with a NUL and more behind its JSON",
+    serve = { stream { event "Hel", (event("lo"):gsub("\n", "\0JUNK\n", 1)), stop, done, close } },
+    expect = { kind = "protocol", status = 200, partial = "Hel", attempts = 1 },
+  },
+  {
+    name = "a whole completion with a NUL and more behind it",
+    serve = http(200, JSON, '{"choices":[{"index":0,'
+      .. '"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}]}\0JUNK'),
+    expect = { kind = "protocol", status = 200, attempts = 1 },
+  },
+  {
     name = "the finish_reason error",
     serve = { stream { event "Hel", bytes.event(nil, "error"), done, close } },
     expect = { kind = "api", status = 200, partial = "Hel", attempts = 1 },

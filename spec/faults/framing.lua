@@ -27,6 +27,14 @@ local function chunk(text)
   return ("%x\r\n%s\r\n"):format(#text, text)
 end
 
+local function lengths(...) -- headers, each with the length of the answer for %d
+  local list = { ... }
+  for i, value in ipairs(list) do
+    list[i] = "Content-Length: " .. value:gsub("%%d", #whole) .. "\r\n"
+  end
+  return "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n" .. table.concat(list) .. "\r\n"
+end
+
 local complete = { verdict = "complete", text = "Hello" }
 local protocol = { kind = "protocol", attempts = 1, retryable = false }
 
@@ -77,6 +85,47 @@ return {
     serve = raw(head({ "Content-Length", tostring(#whole) },
       { "content-length", tostring(#whole) }), whole),
     expect = complete,
+  },
+  {
+    name = "a Content-Length that is a list of equal ones",
+    serve = raw(lengths "%d\t,\t%d ", whole),
+    expect = complete,
+  },
+  {
+    name = "a Content-Length that is a list of two",
+    serve = raw(lengths "%d, 7", whole),
+    expect = protocol,
+  },
+  {
+    name = "a Content-Length whose list of two is folded",
+    serve = raw(lengths "%d\r\n ,7", whole),
+    expect = protocol,
+  },
+  {
+    name = "a Content-Length that is a list of two, beside chunks",
+    serve = raw("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+      .. "Transfer-Encoding: chunked\r\nContent-Length: 7, 8\r\n\r\n", chunk(whole), "0\r\n\r\n"),
+    expect = protocol,
+  },
+  {
+    name = "a Content-Length with a plus",
+    serve = raw(lengths "+%d", whole),
+    expect = protocol,
+  },
+  {
+    name = "a Content-Length with a word behind it",
+    serve = raw(lengths "%d x", whole),
+    expect = protocol,
+  },
+  {
+    name = "a Content-Length with a comma behind it",
+    serve = raw(lengths "%d,", whole),
+    expect = protocol,
+  },
+  {
+    name = "a hexadecimal Content-Length",
+    serve = raw(lengths "0x80", whole),
+    expect = protocol,
   },
   {
     name = "Content-Length beside chunks",
@@ -142,6 +191,12 @@ return {
     expect = { kind = "protocol", status = 200, attempts = 1 },
   },
   {
+    name = "a Transfer-Encoding that is folded",
+    serve = raw("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+      .. "Transfer-Encoding: chunked\r\n ,gzip\r\n\r\n", chunk(whole), "0\r\n\r\n"),
+    expect = protocol,
+  },
+  {
     name = "100, 102 and 103 before the answer",
     serve = { { "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
       .. "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nContent-Type: text/html\r\n\r\n",
@@ -173,6 +228,11 @@ return {
   {
     name = "a status line of rubbish",
     serve = raw("HTTP/1.1 banana\r\nContent-Type: text/event-stream\r\n\r\n", whole),
+    expect = protocol,
+  },
+  {
+    name = "a status line with two blanks before the status",
+    serve = raw("HTTP/1.1  200 OK\r\nContent-Type: text/event-stream\r\n\r\n", whole),
     expect = protocol,
   },
   {
@@ -215,6 +275,16 @@ return {
     name = "a NUL in a header",
     serve = raw("HTTP/1.1 200 OK\r\nX-A: b\0c\r\nContent-Type: text/event-stream\r\n\r\n", whole),
     expect = { kind = "protocol", attempts = 1 },
+  },
+  {
+    name = "a carriage return in a header",
+    serve = raw("HTTP/1.1 200 OK\r\nX-A: b\rc\r\nContent-Type: text/event-stream\r\n\r\n", whole),
+    expect = protocol,
+  },
+  {
+    name = "headers that end in a carriage return alone",
+    serve = raw("HTTP/1.1 200 OK\rContent-Type: text/event-stream\r\r", whole),
+    expect = protocol,
   },
   {
     name = "headers that end in LF alone",

@@ -38,13 +38,14 @@ from_debian()
         -o APT::Sandbox::User= -o Acquire::Retries=3 "$@" >log 2>&1
 }
 
-from_debian update || true # whether it was enough is seen next
+: >update.log
+from_debian update || cp log update.log # whether it was enough is seen next
 for package; do
     source=../$package-source
     rm -rf "${package}"_* debian "$source"
     from_debian source --download-only "$package" ||
         ls "${package}"_*.orig.tar.* >/dev/null 2>&1 || {
-        cat log >&2
+        cat update.log log >&2
         exit 1
     }
     mkdir "$source"

@@ -46,7 +46,12 @@ static const char loader[] =
     "if not json then\n"
     "  ok, json = pcall(require, 'cjson')\n"
     "end\n"
-    "if not ok then return nil end\n"
+    "if not ok then\n"
+    /* which Lua 5.1 would call a loop the next time */
+    "  local package = rawget(_G, 'package')\n"
+    "  if package then package.loaded.cjson = nil end\n"
+    "  return tostring(json)\n"
+    "end\n"
     "keep(json)\n"
     "local array, empty = json.array_mt, json.empty_array_mt\n"
     "if json.new then json = json.new() end\n"
@@ -116,6 +121,18 @@ static void watch_end(lua_State *L)
 }
 #endif
 
+/* Replaces what `require` says of the library. [-1, +1, m] */
+static void explain(lua_State *L)
+{
+    const char *problem = lua_tostring(L, -1);
+    if (strstr(problem, "module 'cjson' not found") != NULL)
+        lua_pushliteral(L, "the Lua module cjson (lua-cjson) is missing");
+    else
+        lua_pushfstring(L, "the Lua module cjson (lua-cjson) is broken: %s",
+                        problem);
+    lua_remove(L, -2);
+}
+
 /* Pushes the codec's table; false: a message. [-0, +1, m] */
 static bool push_codec(lua_State *L)
 {
@@ -133,8 +150,7 @@ static bool push_codec(lua_State *L)
         call(L, 0) != 0)
         return false;
     if (!lua_istable(L, -1)) {
-        lua_pop(L, 1);
-        lua_pushliteral(L, "the Lua module cjson (lua-cjson) is missing");
+        explain(L);
         return false;
     }
     lua_pushinteger(L, decimal_point());
@@ -154,15 +170,19 @@ bool json_ready(lua_State *L)
 }
 
 /* Looks for what no decoder may see, as not each can be told to refuse it:
- * numbers that are none, and more depth than the stack may bear. Pushes a
- * message and returns true, or sets *wide. What else is wrong the decoder will
- * say.
+ * numbers that are none, more depth than the stack may bear, and a NUL, which
+ * is the end to them. Pushes a message and returns true, or sets *wide. What
+ * else is wrong the decoder will say.
  * [-0, +(0|1), m] */
 static bool find_fault(lua_State *L, const char *s, size_t n, bool *wide)
 {
     struct words w = {s, s + n, JSON_DEPTH, 0};
-    const char *word;
+    const char *word, *nul = memchr(s, '\0', n);
     *wide = false;
+    if (nul != NULL) {
+        lua_pushfstring(L, "a NUL at character %d", (int)(nul - s) + 1);
+        return true;
+    }
     while ((word = words_next(&w)) != NULL) {
         if (words_is_odd(word, w.p)) {
             lua_pushfstring(L, "invalid number at character %d",

@@ -51,6 +51,7 @@ struct transfer {
     char encoding[128];    /* the content-encoding, */
     char transfer[128];    /* the transfer-encoding, */
     char length[24];       /* and the content-length */
+    bool framing;          /* one of the last two was the last header */
     enum http_fault fault; /* found in a callback */
     const char *ca_source; /* where the CA certificates come from */
     char error[CURL_ERROR_SIZE];

@@ -61,15 +61,51 @@ static void keep_location(struct http_request *r, const char *value, size_t n)
         r->location = strndup(value, n);
 }
 
-/* Two that differ are two answers, of which any may be meant. */
+/* The length of a line without what ends it. */
+static size_t without_end(const char *line, size_t n)
+{
+    if (n > 0 && line[n - 1] == '\n')
+        n--;
+    if (n > 0 && line[n - 1] == '\r')
+        n--;
+    return n;
+}
+
+static const char *skip_blanks(const char *p, const char *end)
+{
+    while (p < end && (*p == ' ' || *p == '\t'))
+        p++;
+    return p;
+}
+
+/* A decimal number, or a list of them, which in all headers are to be the same:
+ * two that differ are two answers, of which any may be meant. */
 static void take_length(struct transfer *t, const char *value, size_t n)
 {
-    char length[sizeof t->length];
-    keep(length, sizeof length, value, n, "(too long)");
-    if (t->length[0] != '\0' && strcmp(t->length, length) != 0)
-        exchange_refuse(t, FAULT_PROTOCOL,
-                        "there are two Content-Lengths that differ");
-    memcpy(t->length, length, sizeof length);
+    const char *p = value, *end = value + without_end(value, n);
+    do {
+        char length[sizeof t->length];
+        const char *digits = skip_blanks(p + (p > value), end);
+        for (p = digits; p < end && *p >= '0' && *p <= '9';)
+            p++;
+        size_t len = (size_t)(p - digits);
+        p = skip_blanks(p, end);
+        if (len == 0 || (p < end && *p != ',')) {
+            exchange_refuse(t, FAULT_PROTOCOL,
+                            "the Content-Length is no number");
+            return;
+        }
+        keep(length, sizeof length, digits, len, "(too long)");
+        if (t->length[0] != '\0' && strcmp(t->length, length) != 0)
+            exchange_refuse(t, FAULT_PROTOCOL,
+                            "there are two Content-Lengths that differ");
+        memcpy(t->length, length, sizeof length);
+    } while (p < end);
+}
+
+static bool is_named(const char *line, size_t len, const char *name)
+{
+    return len == strlen(name) && strncasecmp(line, name, len) == 0;
 }
 
 /* What every libcurl is to judge in the same way is judged here. */
@@ -95,22 +131,26 @@ static void take_header(struct transfer *t, const char *line, size_t n)
 #undef HEADER
     };
     const char *colon = memchr(line, ':', n);
+    bool folded = *line == ' ' || *line == '\t'; /* newer versions unfold */
     if (memchr(line, '\0', n) != NULL)
         exchange_refuse(t, FAULT_PROTOCOL, "there is a NUL in a header");
-    else if (colon == NULL && *line != ' ' && *line != '\t')
+    else if (colon == NULL && !folded)
         exchange_refuse(t, FAULT_PROTOCOL, "there is a header without a colon");
-    if (colon == NULL)
+    else if (folded && t->framing)
+        exchange_refuse(t, FAULT_PROTOCOL,
+                        "a Content-Length or Transfer-Encoding is folded");
+    if (colon == NULL || folded)
         return;
     size_t len = (size_t)(colon - line);
+    t->framing = is_named(line, len, "content-length") ||
+                 is_named(line, len, "transfer-encoding");
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (len == strlen(known[i].name) &&
-            strncasecmp(line, known[i].name, len) == 0 && !known[i].to[0])
+        if (is_named(line, len, known[i].name) && !known[i].to[0])
             keep(known[i].to, known[i].size, colon + 1, n - len - 1,
                  known[i].instead);
-    if (len == 14 && strncasecmp(line, "content-length", 14) == 0)
+    if (is_named(line, len, "content-length"))
         take_length(t, colon + 1, n - len - 1);
-    if (t->request->options.document && len == 8 &&
-        strncasecmp(line, "location", 8) == 0)
+    if (t->request->options.document && is_named(line, len, "location"))
         keep_location(t->request, colon + 1, n - len - 1);
 }
 
@@ -126,8 +166,7 @@ static int status_of(const char *line, size_t n)
         if (n > len && memcmp(line, versions[i], len) == 0 && line[len] == ' ')
             at = len;
     }
-    while (at > 0 && at < n && line[at] == ' ')
-        at++;
+    at += at > 0; /* one blank, no more */
     for (; at < n && line[at] >= '0' && line[at] <= '9'; at++)
         if (digits++ < 3)
             status = status * 10 + (line[at] - '0');
@@ -193,9 +232,13 @@ size_t response_header(char *line, size_t size, size_t count, void *arg)
     t->header_bytes += n;
     if (t->header_bytes > max_header(t)) {
         response_too_large(t);
+    } else if (memchr(line, '\r', without_end(line, n)) != NULL) {
+        exchange_refuse(t, FAULT_PROTOCOL,
+                        "there is a carriage return in a header");
     } else if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* also after 1xx */
         *resp = (struct http_response){0};
         t->encoding[0] = t->transfer[0] = t->length[0] = '\0';
+        t->framing = false;
         take_status(t, line, n);
     } else if (n <= 2 && (line[0] == '\r' || line[0] == '\n')) {
         end_header(t);

@@ -67,6 +67,9 @@ bool words_is_odd(const char *p, const char *end)
         return true;
     if (*p == '-' && (++p == end || !is_digit(*p)))
         return true;
+    const char *point = memchr(p, '.', (size_t)(end - p));
+    if (point != NULL && (point + 1 == end || !is_digit(point[1])))
+        return true;
     return *p == '0' && end - p > 1 &&
            (is_digit(p[1]) || p[1] == 'x' || p[1] == 'X');
 }

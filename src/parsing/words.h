@@ -20,7 +20,8 @@ struct words {
 const char *words_next(struct words *w);
 
 /* Whether the word is a number to strtod and none in JSON: with a plus, leading
- * zeros or hexadecimal digits, infinite, or not a number. */
+ * zeros or hexadecimal digits, no digit behind its point, infinite, or not a
+ * number. */
 bool words_is_odd(const char *p, const char *end);
 
 /* Whether the word is a whole number that is none of 64 bits: lua-cjson since
