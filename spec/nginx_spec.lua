@@ -122,16 +122,20 @@ end
 
 local WORDS, WHOLE = "→1 →2 →3 →4 →5 ", "→1 →2 →3 →4 →5 end\226\128\168."
 
+-- The head of a server's code that plays parts of a script.
+local PLAY = [[
+  local request, conn, wire = ...
+  local function play(part)
+    if type(part) == "string" then return conn:send(part) end
+    if part[1] == nil then return conn:play { part } end
+    for _, item in ipairs(part) do play(item) end
+  end
+]]
+
 -- A server that says nothing to "slow" until the client is gone, calls the tool "look" for
 -- "ask the tool", and else answers.
 local function obeyer()
-  return support.serve { { { lua = [[
-    local request, conn, wire = ...
-    local function play(part)
-      if type(part) == "string" then return conn:send(part) end
-      if part[1] == nil then return conn:play { part } end
-      for _, item in ipairs(part) do play(item) end
-    end
+  return support.serve { { { lua = PLAY .. [[
     if request.body:find "slow" then
       conn:send(wire.head(200, { { "Content-Type", "text/event-stream" } }))
       while not conn.gone() do conn:sleep(0.01) end
@@ -627,13 +631,7 @@ describe("chatbot.nginx", function()
   end)
 
   test("waits in chunks, result, models, all and race, and for pages", function()
-    local server = support.serve { { { lua = [[
-      local request, conn, wire = ...
-      local function play(part)
-        if type(part) == "string" then return conn:send(part) end
-        if part[1] == nil then return conn:play { part } end
-        for _, item in ipairs(part) do play(item) end
-      end
+    local server = support.serve { { { lua = PLAY .. [[
       conn:sleep(0.1)
       if request.body:find("never") then
         play { { stall = true } }
