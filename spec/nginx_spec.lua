@@ -113,14 +113,41 @@ local function speaker()
       if conn.gone() then return end
       conn:sleep(0.01)
     end
-    say({ content = "end" }, "stop")
+    say({ content = "end\226\128\168." }, "stop") -- U+2028: some take it for the end of a line
     conn:send(wire.chunks(wire.event("[DONE]")) .. wire.LAST_CHUNK)
   ]]):format(gate)
   local server = support.serve { { { lua = code } } }
   return server, function() support.write_file(gate, "") end
 end
 
-local WORDS, WHOLE = "→1 →2 →3 →4 →5 ", "→1 →2 →3 →4 →5 end"
+local WORDS, WHOLE = "→1 →2 →3 →4 →5 ", "→1 →2 →3 →4 →5 end\226\128\168."
+
+-- The head of a server's code that plays parts of a script.
+local PLAY = [[
+  local request, conn, wire = ...
+  local function play(part)
+    if type(part) == "string" then return conn:send(part) end
+    if part[1] == nil then return conn:play { part } end
+    for _, item in ipairs(part) do play(item) end
+  end
+]]
+
+-- A server that says nothing to "slow" until the client is gone, calls the tool "look" for
+-- "ask the tool", and else answers.
+local function obeyer()
+  return support.serve { { { lua = PLAY .. [[
+    if request.body:find "slow" then
+      conn:send(wire.head(200, { { "Content-Type", "text/event-stream" } }))
+      while not conn.gone() do conn:sleep(0.01) end
+    elseif request.body:find "ask the tool" then
+      play(wire.sse { { choices = { { index = 0, finish_reason = "tool_calls", delta = {
+        tool_calls = { { index = 0, id = "call", type = "function",
+          ["function"] = { name = "look", arguments = "{}" } } } } } } } })
+    else
+      play(wire.sse { "one" })
+    end
+  ]] } } }
+end
 
 local Client = {}
 Client.__index = Client
@@ -350,6 +377,83 @@ describe("chatbot.nginx", function()
     end)
   end
 
+  for _, way in ipairs { "chat.relay(bot:stream 'slow')", "bot:chat 'slow'" } do
+    test("closes what is asked after a relay when the client goes away, in " .. way, function()
+      local server = obeyer()
+      local nginx = start(server.url, { locations = location("two", ([[
+        chat.relay(bot:stream "quick")
+        local _, err = %s
+        local _, later = bot:chat "slow"
+        note(err.kind .. " " .. later.kind)
+      ]]):format(way)) })
+      local client = nginx:open("/two")
+      assert.is_true(server:wait(2))
+      support.sleep(0.1)
+      local from = support.now()
+      client:close()
+      wait_for("the kinds", function() return nginx:get("/note") == "cancelled cancelled" end)
+      assert.is_true(support.now() - from < 1, "the abort was not heard at once")
+      wait_for("no timer", function() return nginx:get("/timers") == "0" end)
+    end)
+  end
+
+  for what, code in pairs {
+    sleeps = "ngx.sleep(60)",
+    ["hands over later"] = "do return function() end end",
+  } do
+    for order, list in pairs { first = "{ tool, other }", last = "{ other, tool }" } do
+      test(("closes all when the client goes away while the tool of the %s %s"):format(order,
+        what), function()
+        local server = obeyer()
+        local nginx = start(server.url, { locations = location("all", ([[
+          local teller = chat.new { model = "m", base_url = os.getenv("BASE_URL"), tools = { {
+            name = "look", call = function() note "tool" %s end } } }
+          local tool, other = teller:stream "ask the tool", bot:stream "slow"
+          package.loaded.kept = { tool, other } -- so that no collector does it
+          require("chatbot").all(%s)
+        ]]):format(code, list)) })
+        local client = nginx:open("/all")
+        wait_for("the tool", function() return nginx:get("/note") == "tool" end)
+        support.sleep(0.1)
+        client:close()
+        assert.is_true(server:wait(1, 5, "peer closed"))
+        wait_for("no timer", function() return nginx:get("/timers") == "0" end)
+      end)
+    end
+  end
+
+  test("closes a reply whose light thread is killed in a tool", function()
+    local server = obeyer()
+    local nginx = start(server.url, { locations = location("kill", [[
+      local teller = chat.new { model = "m", base_url = os.getenv("BASE_URL"), tools = { {
+        name = "look", call = function() note "tool" ngx.sleep(60) end } } }
+      local reply = teller:stream "ask the tool"
+      local thread = ngx.thread.spawn(function() reply:result() end)
+      while ngx.shared.notes:get("note") ~= "tool" do ngx.sleep(0.01) end
+      assert(ngx.thread.kill(thread))
+      for _ = 1, 300 do
+        if reply.status ~= "streaming" then break end
+        ngx.sleep(0.01)
+      end
+      ngx.print(reply.status)
+    ]]) })
+    assert.equal("cancelled", nginx:get("/kill"))
+    wait_for("no timer", function() return nginx:get("/timers") == "0" end)
+  end)
+
+  test("raises where a C call is between, and does not wait there", function()
+    local server = obeyer()
+    local nginx = start(server.url, { locations = location("gsub", [[
+      local _, err = pcall(string.gsub, "x", "x", function() return (bot:chat "slow") end)
+      ngx.print(err, "\n", (bot:chat "quick"))
+    ]]) })
+    local expected = "nothing can wait across a C call (string.gsub, table.sort, require, ...)\none"
+    for _ = 1, 5 do assert.equal(expected, nginx:get("/gsub")) end
+    support.sleep(1.2) -- longer than a semaphore waits
+    assert.equal(expected, nginx:get("/gsub"))
+    assert.is_nil(nginx:log():find("exited on signal", 1, true))
+  end)
+
   test("closes what cannot be sent any more where nginx does not look", function()
     local text = ("x"):rep(1000)
     local pieces = {}
@@ -451,6 +555,32 @@ describe("chatbot.nginx", function()
     client:close()
   end)
 
+  test("says nothing in silence where the heartbeat is 0", function()
+    local server, finish = speaker()
+    local nginx = start(server.url, { http = [[init_worker_by_lua_block {
+      require("chatbot.nginx").heartbeat = 0
+    }]] })
+    local client = nginx:open("/relay")
+    client:wait_for_text(WORDS)
+    support.sleep(1.2)
+    finish()
+    assert.equal(WHOLE, client:wait_for_end():text())
+    assert.is_nil(client:body():find("\n:", 1, true))
+  end)
+
+  test("refuses a heartbeat that is no number of seconds", function()
+    local nginx = start(obeyer().url, { locations = location("beat", [[
+      for _, value in ipairs { -1, 0/0, "15", false } do
+        chat.heartbeat = value
+        local reply = bot:stream "slow"
+        ngx.say(select(2, pcall(chat.relay, reply)), " ", reply.status)
+      end
+      chat.heartbeat = 15
+    ]]) })
+    assert.equal(("chatbot.nginx.heartbeat must be a number of seconds, 0 or more cancelled\n")
+      :rep(4), nginx:get("/beat"))
+  end)
+
   test("answers a client of HTTP/1.0 all at once", function()
     local server, finish = speaker()
     finish()
@@ -501,13 +631,7 @@ describe("chatbot.nginx", function()
   end)
 
   test("waits in chunks, result, models, all and race, and for pages", function()
-    local server = support.serve { { { lua = [[
-      local request, conn, wire = ...
-      local function play(part)
-        if type(part) == "string" then return conn:send(part) end
-        if part[1] == nil then return conn:play { part } end
-        for _, item in ipairs(part) do play(item) end
-      end
+    local server = support.serve { { { lua = PLAY .. [[
       conn:sleep(0.1)
       if request.body:find("never") then
         play { { stall = true } }

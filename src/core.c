@@ -311,6 +311,14 @@ static int core_write_file(lua_State *L)
     return 2;
 }
 
+/* isyieldable() -> coroutine.isyieldable(), also where a host has put another
+ * table in place of `coroutine`, as ngx_lua does. */
+static int core_isyieldable(lua_State *L)
+{
+    lua_pushboolean(L, compat_isyieldable(L));
+    return 1;
+}
+
 /* array(table) -> the table, which is a JSON array also when it is empty. */
 static int core_array(lua_State *L)
 {
@@ -333,6 +341,7 @@ int luaopen_chatbot_core(lua_State *L)
         {"warmup", core_warmup},
         {"register", provider_register},
         {"providers", provider_list},
+        {"isyieldable", core_isyieldable},
         {"array", core_array},
         {"base64", core_base64},
         {"repair", core_repair},

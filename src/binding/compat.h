@@ -9,6 +9,12 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#ifdef __has_include
+#if LUA_VERSION_NUM == 501 && __has_include(<luajit.h>)
+#include <luajit.h>
+#endif
+#endif
+
 #if LUA_VERSION_NUM < 501
 #error "Lua 5.1 or later is needed"
 #endif
@@ -86,10 +92,11 @@ static inline void compat_visible(char *to, const char *from, size_t n)
     to[n] = '\0';
 }
 
-/* Whether the running function may yield; 5.1 cannot know. */
+/* Whether the running function may yield; 5.1 and 5.2 cannot know. */
 static inline int compat_isyieldable(lua_State *L)
 {
-#if LUA_VERSION_NUM >= 503
+#if LUA_VERSION_NUM >= 503 ||                                                  \
+    (defined LUAJIT_VERSION_NUM && LUAJIT_VERSION_NUM >= 20100)
     return lua_isyieldable(L);
 #else
     int main = lua_pushthread(L);

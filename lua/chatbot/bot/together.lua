@@ -16,7 +16,10 @@ local function advance(replies, enough)
   while true do
     local waiting = {}
     for i, reply in ipairs(replies) do
+      local env = reply:_env()
+      env.beside = replies -- what else is waited for, see nginx.lua
       local text, state = reply:poll()
+      env.beside = nil
       if text or state == "wait" then
         waiting[#waiting + 1] = reply
       elseif enough(i) then
@@ -26,7 +29,7 @@ local function advance(replies, enough)
     local last = waiting[#waiting]
     if not last then return end
     local env = last:_env()
-    env.beside = waiting -- what else is waited for, see nginx.lua
+    env.beside = waiting
     last:_pause()
     env.beside = nil
   end

@@ -71,10 +71,13 @@ local function await(reply, env, start)
   return unpack(result or {}, 1, result and result.n or 0)
 end
 
+---Calls the function of a tool; a host may put its own in place, see nginx.lua.
+function M.call(_, handler, ...) return handler(...) end
+
 -- `env.runner` is the coroutine that is in a tool: it cannot wait for the reply, see methods.c.
 local function handled(reply, env, handler, args, call)
   env.runner = running()
-  local value, reason = handler(args, call)
+  local value, reason = M.call(reply, handler, args, call)
   if type(value) == "function" then return await(reply, env, value) end
   return value, reason
 end
