@@ -93,7 +93,7 @@ describe("the module", function()
       end
       local pid = read("/proc/self/stat"):match("^%d+")
       local function count() -- the descriptors that an engine would have
-        local pipe = io.popen("ls -l /proc/" .. pid .. "/fd")
+        local pipe = io.popen("ls -l /proc/" .. pid .. "/fd 2>&1") -- one may go meanwhile
         local _, n = pipe:read("*a"):gsub("eventpoll", "")
         pipe:close()
         return n
