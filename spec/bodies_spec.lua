@@ -126,7 +126,7 @@ for _, model in ipairs(models) do
     if prompt == nil then prompt = "on" end
     for again = 1, case[1] == "long" and 2 or 1 do -- what is known the second time
       local reply, err = bot:stream(prompt or nil, case[3])
-      if reply then _, err = reply:result() end
+      if reply then err = select(2, reply:result()) end
       assert(type(err) ~= "table" or err.kind == "protocol", tostring(err))
       print(model, case[1] .. (again > 1 and " again" or ""))
     end

@@ -9,12 +9,6 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-#ifdef __has_include
-#if LUA_VERSION_NUM == 501 && __has_include(<luajit.h>)
-#include <luajit.h>
-#endif
-#endif
-
 #if LUA_VERSION_NUM < 501
 #error "Lua 5.1 or later is needed"
 #endif
@@ -92,13 +86,23 @@ static inline void compat_visible(char *to, const char *from, size_t n)
     to[n] = '\0';
 }
 
-/* Whether the running function may yield; 5.1 and 5.2 cannot know. */
+#if LUA_VERSION_NUM == 501
+/* LuaJIT 2.1 has it, and PUC Lua 5.1, which loads the same binary, has not. */
+LUA_API int lua_isyieldable(lua_State *L);
+#pragma weak lua_isyieldable
+#endif
+
+/* Whether the running function may yield; PUC Lua 5.1 and 5.2 know only that it
+ * is in a coroutine. */
 static inline int compat_isyieldable(lua_State *L)
 {
-#if LUA_VERSION_NUM >= 503 ||                                                  \
-    (defined LUAJIT_VERSION_NUM && LUAJIT_VERSION_NUM >= 20100)
+#if LUA_VERSION_NUM >= 503
     return lua_isyieldable(L);
 #else
+#if LUA_VERSION_NUM == 501
+    if (lua_isyieldable != NULL)
+        return lua_isyieldable(L);
+#endif
     int main = lua_pushthread(L);
     lua_pop(L, 1);
     return !main;
