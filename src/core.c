@@ -170,11 +170,8 @@ static int core_curl_version(lua_State *L)
  * starts the engine, so that the first request does not have to. */
 static int core_warmup(lua_State *L)
 {
-    if (binding_http(L) == NULL) {
-        lua_pushnil(L);
-        lua_insert(L, -2);
-        return 2;
-    }
+    if (binding_http(L) == NULL)
+        return binding_fail(L);
     http_warm(binding_http_if(L));
     if (!json_ready(L))
         return failure_return(L, FAULT_CONFIG, "%s", lua_tostring(L, -1));
@@ -221,9 +218,7 @@ static int core_json_encode(lua_State *L)
     luaL_checkany(L, 1);
     if (lua_toboolean(L, 2) ? encoded_push_schema(L, 1) : encoded_push(L, 1))
         return 1;
-    lua_pushnil(L);
-    lua_insert(L, -2);
-    return 2;
+    return binding_fail(L);
 }
 
 static int core_json_decode(lua_State *L)
@@ -232,9 +227,7 @@ static int core_json_decode(lua_State *L)
     const char *s = luaL_checklstring(L, 1, &n);
     if (json_decode(L, s, n))
         return 1;
-    lua_pushnil(L);
-    lua_insert(L, -2);
-    return 2;
+    return binding_fail(L);
 }
 
 /* base64(bytes) -> text (RFC 4648, section 4) */

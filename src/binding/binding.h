@@ -106,4 +106,13 @@ int64_t binding_seconds(lua_State *L, int i, double none);
  * set (Ctrl-C in lua.c) runs now. [-0, +0, e] */
 void binding_hooks(lua_State *L);
 
+/* `return binding_fail(L)`: nil, and what is on top: an error table or a
+ * message. [-0, +1, -] */
+static inline int binding_fail(lua_State *L)
+{
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+}
+
 #endif

@@ -150,16 +150,11 @@ static int start(lua_State *L, const char *path)
     if (path == NULL && bot_is_busy(L, ENV))
         return bot_return_busy(L, ENV);
     bool keyed;
-    if (!push_route(L, BOT, ENV, MODEL, &keyed)) {
-        lua_pushnil(L);
-        lua_insert(L, -2);
-        return 2;
-    }
+    if (!push_route(L, BOT, ENV, MODEL, &keyed))
+        return binding_fail(L);
     if (path == NULL && !make_prompt(L)) {
         route_name(L, ROUTE);
-        lua_pushnil(L);
-        lua_insert(L, -2);
-        return 2;
+        return binding_fail(L);
     }
     struct reply *r = reply_new(L);
     r->fetch = path != NULL;
@@ -185,9 +180,7 @@ static int start(lua_State *L, const char *path)
         guard_close(L, REPLY);
         if (raised)
             return lua_error(L);
-        lua_pushnil(L);
-        lua_insert(L, -2);
-        return 2;
+        return binding_fail(L);
     }
     lua_getfield(L, RENV, "on_event");
     r->eventful = lua_isfunction(L, -1);
@@ -267,9 +260,7 @@ static int chat_loop(lua_State *L, int status, lua_KContext context)
             advance_push_answer(L, REPLY);
             return 2;
         default:
-            lua_pushnil(L);
-            lua_insert(L, -2);
-            return 2;
+            return binding_fail(L);
         }
     }
     guard_close(L, REPLY);
@@ -312,11 +303,8 @@ int asking_relaunch(lua_State *L)
     if (!lua_isnil(L, MODEL)) {
         compat_getenv(L, BOT);
         bool keyed;
-        if (!push_route(L, BOT, ENV, MODEL, &keyed)) {
-            lua_pushnil(L);
-            lua_insert(L, -2);
-            return 2;
-        }
+        if (!push_route(L, BOT, ENV, MODEL, &keyed))
+            return binding_fail(L);
         lua_setfield(L, RENV, "route");
         r->keyed = keyed;
         lua_settop(L, RENV);
@@ -325,11 +313,8 @@ int asking_relaunch(lua_State *L)
     lua_setfield(L, RENV, "call");
     lua_pushvalue(L, NOTE);
     lua_setfield(L, RENV, "note");
-    if (!launch(L, BOT, REPLY)) {
-        lua_pushnil(L);
-        lua_insert(L, -2);
-        return 2;
-    }
+    if (!launch(L, BOT, REPLY))
+        return binding_fail(L);
     lua_pushboolean(L, 1);
     return 1;
 }

@@ -109,9 +109,7 @@ int settings_route(lua_State *L)
     compat_getenv(L, 1);
     if (settings_push_route(L, 3, 2))
         return 1;
-    lua_pushnil(L);
-    lua_insert(L, -2);
-    return 2;
+    return binding_fail(L);
 }
 
 static bool is_set(lua_State *L, int table, const char *name)

@@ -90,9 +90,7 @@ int fetch_start(lua_State *L)
     }
     ok = ok && reply_start(L, REPLY, http, &o);
     if (!ok) { /* an error table is on top */
-        lua_pushnil(L);
-        lua_insert(L, -2);
-        return 2;
+        return binding_fail(L);
     }
     lua_settop(L, REPLY);
     advance_step(L, REPLY, 0); /* under way at once */

@@ -36,9 +36,7 @@ static int reply_poll(lua_State *L)
         lua_pushliteral(L, "done");
         return 2;
     default:
-        lua_pushnil(L);
-        lua_insert(L, -2);
-        return 2;
+        return binding_fail(L);
     }
 }
 
@@ -110,9 +108,7 @@ static int reply_answer(lua_State *L)
     r->given = r->answer.text.bytes.len;
     switch (advance_reply(L, 1, advance_deadline(L))) {
     case REPLY_HAS_FAILED:
-        lua_pushnil(L);
-        lua_insert(L, -2);
-        return 2;
+        return binding_fail(L);
     case REPLY_HAS_ENDED:
         if (r->held)
             return luaL_error(L, "the reply has not ended");
