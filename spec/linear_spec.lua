@@ -56,7 +56,7 @@ local FUNCTIONS = {
   { "text.unfenced", text.unfenced, { "%s", "```json\n%s", "```%s```" } },
   { "ELIZA", ask, { "%s" },
     { " ", "1 ", ".", "a", "\227\129\130", "i am ", "are you a ", "my dog " } },
-  { "the offline server's words", require("chatbot.offline").words, { "%s", "x%sx" } },
+  { "the offline server's words", require("chatbot.offline.words").split, { "%s", "x%sx" } },
   { "summary.estimate", summary.estimate, { "%s" } },
   { "summary.split", function(s) summary.split(s, 1000) end, { "%s", "# head\n\n%s\nx" },
     { " ", "\n", " \n", "#", "# ", ". ", "a", "\227\129\130" } },

@@ -2,6 +2,7 @@ local json = require "cjson"
 local socket = require "socket"
 local offline = require "chatbot.offline"
 local support = require "spec.support"
+local words = require "chatbot.offline.words"
 
 -- Sends a request by hand and reads the answer to the end of the connection.
 -- Returns the status, the headers (lower-case names) and the body, unchunked.
@@ -93,10 +94,10 @@ describe("the offline server", function()
     assert.matches("I am no language model", choice.message.content, 1, true)
     assert.equal("stop", choice.finish_reason)
     assert.equal(json.null, choice.logprobs)
-    local _, words = choice.message.content:gsub("%S+", "")
+    local _, count = choice.message.content:gsub("%S+", "")
     assert.equal(3, answer.usage.prompt_tokens)
-    assert.equal(words, answer.usage.completion_tokens)
-    assert.equal(3 + words, answer.usage.total_tokens)
+    assert.equal(count, answer.usage.completion_tokens)
+    assert.equal(3 + count, answer.usage.total_tokens)
   end)
 
   it("streams word by word what it would answer whole", function()
@@ -110,15 +111,15 @@ describe("the offline server", function()
     local list = events(text)
     assert.equal("[DONE]", list[#list])
     assert.equal("assistant", list[1].choices[1].delta.role)
-    local words = {}
+    local said = {}
     for i = 2, #list - 2 do
       assert.equal("chat.completion.chunk", list[i].object)
       assert.equal(list[1].id, list[i].id)
       assert.equal(json.null, list[i].choices[1].finish_reason)
       assert.is_nil(list[i].usage)
-      words[#words + 1] = list[i].choices[1].delta.content
+      said[#said + 1] = list[i].choices[1].delta.content
     end
-    assert.same(offline.words(content), words)
+    assert.same(words.split(content), said)
     assert.equal("stop", list[#list - 1].choices[1].finish_reason)
   end)
 
@@ -186,7 +187,7 @@ describe("the offline server", function()
     { "a string of messages", "POST", CHAT, '{"messages":"hi"}', 400, "messages" },
     { "a message that is no object", "POST", CHAT, '{"messages":["hi"]}', 400, "messages[0]" },
     { "a message without a role", "POST", CHAT, '{"messages":[{"content":"x"}]}', 400,
-      "messages[0]" },
+      "messages[0].role" },
     { "content that is a number", "POST", CHAT, '{"messages":[{"role":"user","content":1}]}', 400,
       "messages[0].content" },
     { "several answers", "POST", CHAT, '{"n":2,"messages":[{"role":"user","content":"x"}]}', 400,
@@ -264,9 +265,9 @@ describe("words", function()
   }
   for _, case in ipairs(cases) do
     it(("cuts %q"):format(case[1]), function()
-      local words = offline.words(case[1])
-      assert.same(case[2], words)
-      assert.equal(case[1], table.concat(words))
+      local list = words.split(case[1])
+      assert.same(case[2], list)
+      assert.equal(case[1], table.concat(list))
     end)
   end
 end)
