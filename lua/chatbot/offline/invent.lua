@@ -4,6 +4,7 @@
 
 local json = require "chatbot.offline.json"
 local strip = require("chatbot.common.text").strip
+local words = require "chatbot.offline.words"
 
 local M = {}
 
@@ -11,8 +12,11 @@ local null = json.null
 
 -- A schema may refer to itself: deeper than this, what need not be there is left out.
 local DEPTH_MAX = 12
--- How many items an array gets whatever it asks for.
-local ITEMS_MAX = 32
+-- How many items an array gets, and values there are in all, whatever is asked for.
+local ITEMS_MAX, VALUES_MAX = 32, 2000
+-- A longer word is no value; names of an enumeration are looked for in so many bytes of
+-- the remark, and so many of them.
+local WORD_MAX, LOOKED_AT_MAX, NAMES_MAX = 64, 4096, 256
 
 local NUMBERS = { one = 1, two = 2, three = 3, four = 4, five = 5, six = 6, seven = 7,
   eight = 8, nine = 9, ten = 10, eleven = 11, twelve = 12, dozen = 12, twenty = 20,
@@ -57,10 +61,12 @@ function M.facts(remark, skipped)
   local denied = false
   local rest, begins = quoted(remark, texts), true
   for word in rest:gmatch("%S+") do
-    local bare = word:match("^%p*(.-)%p*$")
+    local bare = #word <= WORD_MAX and word:match("^%p*(.-)%p*$") or ""
     local low = bare:lower()
-    local number = tonumber(word:match("^[^%w%-]*(%-?%d+%.?%d*)%p*%a?%p*$") or "") or NUMBERS[low]
+    local digits = low ~= "" and word:match("^[^%w%-]*(%-?%d+%.?%d*)%p*%a?%p*$")
+    local number = tonumber(digits or "") or NUMBERS[low]
     denied = denied or low == "not" or low == "no" or low == "never" or low == "off"
+    if #texts + #named + #others + #numbers > VALUES_MAX then break end
     if number then
       numbers[#numbers + 1] = number
     elseif low ~= "" and not EMPTY[low] and not (skipped and skipped[low]) then
@@ -72,7 +78,8 @@ function M.facts(remark, skipped)
   for _, list in ipairs { named, others } do
     for _, word in ipairs(list) do texts[#texts + 1] = word end
   end
-  return { text = strip(remark), texts = texts, numbers = numbers, denied = denied }
+  return { text = strip(remark), texts = texts, numbers = numbers, denied = denied,
+    left = VALUES_MAX }
 end
 
 -- Schemas --------------------------------------------------------------------
@@ -123,8 +130,9 @@ end
 
 -- One of an enumeration: the one that the remark names, else the first.
 local function chosen(list, facts)
-  local low = facts.text:lower()
-  for _, value in ipairs(list) do
+  local low = facts.text:sub(1, LOOKED_AT_MAX):lower()
+  for i = 1, math.min(#list, NAMES_MAX) do
+    local value = list[i]
     if type(value) == "string" and value ~= "" and low:find(value:lower(), 1, true) then
       return value, true
     end
@@ -137,22 +145,12 @@ local FORMATS = { date = "1966-01-01", time = "12:00:00Z", ["date-time"] = "1966
   ipv4 = "127.0.0.1", ipv6 = "::1", duration = "PT1M",
   uuid = "00000000-0000-4000-8000-000000000000" }
 
--- At most so many characters of a text.
-local function cut(text, count)
-  local at = 1
-  while count > 0 and at <= #text do
-    local _, stop = text:find("^[^\128-\191][\128-\191]*", at)
-    at, count = (stop or at) + 1, count - 1
-  end
-  return text:sub(1, at - 1)
-end
-
 local MAKE = {}
 
 function MAKE.string(schema, facts)
   local offered = table.remove(facts.texts, 1)
   local text = FORMATS[schema.format] or offered or facts.text
-  if type(schema.maxLength) == "number" then text = cut(text, schema.maxLength) end
+  if type(schema.maxLength) == "number" then text = words.cut(text, schema.maxLength) end
   if type(schema.minLength) == "number" then
     text = text .. ("."):rep(math.min(schema.minLength, 1000) - #text)
   end
@@ -216,7 +214,7 @@ function MAKE.object(schema, facts, root, depth)
     return a < b
   end)
   for _, name in ipairs(names) do
-    if required[name] or depth < DEPTH_MAX then
+    if required[name] or depth < DEPTH_MAX and facts.left > 0 then
       local value, any = value_of(properties[name], facts, root, depth + 1)
       if any or required[name] or facts.all then object[name] = value end
       offered = offered or any
@@ -227,7 +225,8 @@ end
 
 -- The value, and whether the remark had anything for it.
 function value_of(schema, facts, root, depth)
-  schema = plain(schema, root)
+  schema, facts.left = plain(schema, root), facts.left - 1
+  if facts.left < 0 then return null end
   if schema.const ~= nil then return schema.const, true end
   if json.is_list(schema.enum) and schema.enum[1] ~= nil then return chosen(schema.enum, facts) end
   if depth > 2 * DEPTH_MAX then return null end

@@ -19,6 +19,9 @@ local json = require "chatbot.offline.json"
 local tools = require "chatbot.offline.tools"
 local words = require "chatbot.offline.words"
 
+-- How much of a remark is thought about.
+local REMARK_MAX = 200
+
 local unpack = table.unpack or rawget(_G, "unpack")
 
 local M = {}
@@ -72,7 +75,7 @@ local function structured(schema, text, remark, results)
 end
 
 local function thoughts(remark, calls, results)
-  local text = ("The last remark is: \"%s\". "):format(remark)
+  local text = ("The last remark is: \"%s\". "):format(words.cut(remark, REMARK_MAX))
   if #results > 0 then
     text = text .. ("%d of my tools have answered it. "):format(#results)
   end

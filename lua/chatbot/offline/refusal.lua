@@ -3,6 +3,9 @@
 -- with a body, and the body of an error; Messages has its own, in messages.lua.
 
 local json = require "chatbot.offline.json"
+local words = require "chatbot.offline.words"
+
+local SHOWN_MAX = 100
 
 local M = {}
 
@@ -30,6 +33,14 @@ function M.kind_of(value)
   if type(value) == "table" then return "an object" end
   if type(value) == "number" then return value % 1 == 0 and "an integer" or "a decimal" end
   return "a " .. type(value)
+end
+
+---What came instead, not all of it when it is long.
+---@param value any
+---@return string
+function M.shown(value)
+  local text = words.cut(tostring(value), SHOWN_MAX)
+  return text == tostring(value) and text or text .. "..."
 end
 
 ---"'a', 'b', and 'c'", as the services join what they allow.
@@ -98,7 +109,7 @@ end
 
 function SAID.value(wrong)
   return ("Invalid value: '%s'. Supported values are: %s."):format(
-    tostring(wrong.value), M.joined(wrong.allowed, "and", ",")), "invalid_value"
+    M.shown(wrong.value), M.joined(wrong.allowed, "and", ",")), "invalid_value"
 end
 
 SAID.tag = SAID.value

@@ -6,6 +6,8 @@ local json = require "chatbot.offline.json"
 
 local M = {}
 
+local CALLS_MAX = 16
+
 -- Verbs that say nothing of what a tool is for.
 local GENERAL = {}
 for word in ("get set fetch find search look up lookup read list make do run call use tool"
@@ -75,7 +77,7 @@ function M.calls(request, remark, fresh)
   end
   local calls = {}
   for i, tool in ipairs(list) do
-    if i > 1 and request.parallel == false then break end
+    if i > (request.parallel == false and 1 or CALLS_MAX) then break end
     local skipped = {}
     for _, word in ipairs(name_words(tool.name)) do skipped[word] = true end
     local arguments = invent.value(tool.schema, invent.facts(remark, skipped))

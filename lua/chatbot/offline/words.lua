@@ -30,4 +30,17 @@ function M.count(text)
   return #M.split(text)
 end
 
+---At most so many characters of a text.
+---@param text string
+---@param count integer
+---@return string
+function M.cut(text, count)
+  local at = 1
+  while count > 0 and at <= #text do
+    local _, stop = text:find("^[^\128-\191][\128-\191]*", at)
+    at, count = (stop or at) + 1, count - 1
+  end
+  return text:sub(1, at - 1)
+end
+
 return M

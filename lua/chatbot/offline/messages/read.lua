@@ -95,7 +95,7 @@ local function roles_fit(said, at)
   if said.role ~= "user" and said.role ~= "assistant" then
     local hint = said.role == "system" and ". The Messages API accepts a top-level `system` "
       .. "parameter, not \"system\" as an input message role." or ""
-    return refused("messages: Unexpected role \"%s\"%s", tostring(said.role),
+    return refused("messages: Unexpected role \"%s\"%s", refusal.shown(said.role),
       hint ~= "" and hint or ". Allowed roles are \"user\" or \"assistant\"")
   end
   for _, block in ipairs(said.blocks) do
@@ -301,7 +301,7 @@ local function tools_of(body)
   local tools, names = {}, {}
   for i, tool in ipairs(given(body.tools) or {}) do
     if tool.type ~= nil and tool.type ~= "custom" then
-      return refused("'%s' does not support tool types: %s.", body.model, tostring(tool.type))
+      return refused("'%s' does not support tool types: %s.", body.model, refusal.shown(tool.type))
     elseif names[tool.name] then
       return refused("tools: Tool names must be unique.")
     end

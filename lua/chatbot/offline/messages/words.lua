@@ -44,7 +44,7 @@ end
 
 function SAID.tag(wrong)
   return ("Input tag '%s' found using '%s' does not match any of the expected tags: %s"):format(
-    tostring(wrong.value), wrong.name, refusal.joined(wrong.allowed, ","):gsub(" , ", ", "))
+    refusal.shown(wrong.value), wrong.name, refusal.joined(wrong.allowed, ","):gsub(" , ", ", "))
 end
 
 function SAID.pattern(wrong)

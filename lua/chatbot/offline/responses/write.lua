@@ -14,9 +14,10 @@ M.encode = json.encoder { "type", "sequence_number", "item_id", "output_index", 
   "content", "call_id", "name", "delta", "text", "part", "item", "response" }
 
 -- What is said of the request again in each response.
-local ECHOED = { background = false, instructions = null, max_output_tokens = null,
-  max_tool_calls = null, parallel_tool_calls = true, previous_response_id = null,
-  prompt_cache_key = null, safety_identifier = null, service_tier = "default", store = true,
+local ECHOED = { background = false, frequency_penalty = 0, instructions = null,
+  max_output_tokens = null, max_tool_calls = null, parallel_tool_calls = true, presence_penalty = 0,
+  previous_response_id = null, prompt_cache_key = null, prompt_cache_retention = null,
+  safety_identifier = null, service_tier = "default", store = true,
   temperature = 1, tool_choice = "auto", top_logprobs = 0, top_p = 1, truncation = "disabled",
   user = null }
 
@@ -48,7 +49,8 @@ local function object(request, made, status)
     completed_at = null, metadata = given(body.metadata) or {}, tools = tools_echoed(body),
     text = format_of(body) }
   for name, default in pairs(ECHOED) do
-    whole[name] = body[name] == nil and default or body[name]
+    whole[name] = default
+    if body[name] ~= nil then whole[name] = body[name] end
   end
   local reasoning = given(body.reasoning) or {}
   whole.reasoning = { effort = reasoning.effort or null, summary = reasoning.summary or null }
