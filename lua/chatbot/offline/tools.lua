@@ -75,11 +75,12 @@ function M.calls(request, remark, fresh)
     list = meant(tools, remark)
     if choice == "required" and not list[1] then list[1] = tools[1] end
   end
-  local calls = {}
+  local calls, skipped = {}, {}
+  for _, tool in ipairs(list) do
+    for _, word in ipairs(name_words(tool.name)) do skipped[word] = true end
+  end
   for i, tool in ipairs(list) do
     if i > (request.parallel == false and 1 or CALLS_MAX) then break end
-    local skipped = {}
-    for _, word in ipairs(name_words(tool.name)) do skipped[word] = true end
     local arguments = invent.value(tool.schema, invent.facts(remark, skipped))
     calls[i] = { name = tool.name,
       arguments = json.encode(json.is_object(arguments) and arguments or {}) }
