@@ -16,39 +16,18 @@ local QUESTION = { role = "user", content = "What is the weather in Oslo?" }
 
 describe("the offline server's Messages", function()
   local server, port
+  local ask = plain.asker(MESSAGES, { model = "claude", max_tokens = 4096 }, VERSION)
+  local post, whole, stream = ask.post, ask.whole, ask.stream
 
   setup(function()
     server = assert(offline.start { interpreter = support.interpreter(), delay = 0 })
     port = tonumber(server.base_url:match(":(%d+)/"))
+    ask.port = port
   end)
 
   teardown(function()
     if server then server.stop() end
   end)
-
-  local function post(body, target, headers)
-    if type(body) == "table" then
-      body.model, body.max_tokens = body.model or "claude", body.max_tokens or 4096
-      body = json.encode(body)
-    end
-    local status, named, text = plain.request(port, "POST", target or MESSAGES, body,
-      headers or VERSION)
-    return status, text, named
-  end
-
-  local function whole(body)
-    local status, text = post(body)
-    assert.equal(200, status, text)
-    return json.decode(text), text
-  end
-
-  local function stream(body)
-    body.stream = true
-    local status, text, headers = post(body)
-    assert.equal(200, status, text)
-    assert.matches("^text/event%-stream", headers["content-type"])
-    return plain.events(text), text
-  end
 
   -- What a client makes of the events of a stream.
   local function joined(list)

@@ -15,38 +15,18 @@ local QUESTION = { role = "user", content = "What is the weather in Oslo?" }
 
 describe("the offline server's Responses", function()
   local server, port
+  local ask = plain.asker(RESPONSES, { model = "eliza" })
+  local post, whole, stream = ask.post, ask.whole, ask.stream
 
   setup(function()
     server = assert(offline.start { interpreter = support.interpreter(), delay = 0 })
     port = tonumber(server.base_url:match(":(%d+)/"))
+    ask.port = port
   end)
 
   teardown(function()
     if server then server.stop() end
   end)
-
-  local function post(body, target)
-    if type(body) == "table" then
-      body.model = body.model or "eliza"
-      body = json.encode(body)
-    end
-    local status, headers, text = plain.request(port, "POST", target or RESPONSES, body)
-    return status, text, headers
-  end
-
-  local function whole(body)
-    local status, text = post(body)
-    assert.equal(200, status, text)
-    return json.decode(text), text
-  end
-
-  local function stream(body)
-    body.stream = true
-    local status, text, headers = post(body)
-    assert.equal(200, status, text)
-    assert.matches("^text/event%-stream", headers["content-type"])
-    return plain.events(text), text
-  end
 
   local function types(list)
     local names, last = {}, nil

@@ -54,4 +54,38 @@ function M.events(text)
   return list
 end
 
+---What asks one dialect: `port` is to be set; `body` a table, completed from `defaults`, or
+---a text.
+---@param target string
+---@param defaults table
+---@param headers? table
+---@return table {post, whole, stream}
+function M.asker(target, defaults, headers)
+  local ask = {}
+  function ask.post(body, other_target, other_headers)
+    if type(body) == "table" then
+      for name, value in pairs(defaults) do
+        if body[name] == nil then body[name] = value end
+      end
+      body = json.encode(body)
+    end
+    local status, named, text = M.request(ask.port, "POST", other_target or target, body,
+      other_headers or headers)
+    return status, text, named
+  end
+  function ask.whole(body)
+    local status, text = ask.post(body)
+    assert(status == 200, text)
+    return json.decode(text), text
+  end
+  function ask.stream(body)
+    body.stream = true
+    local status, text, named = ask.post(body)
+    assert(status == 200, text)
+    assert(named["content-type"]:find("^text/event%-stream"), named["content-type"])
+    return M.events(text), text
+  end
+  return ask
+end
+
 return M
