@@ -97,13 +97,13 @@ describe("the offline server's Messages", function()
 
   for _, way in ipairs { "whole", "as a stream" } do
     it("calls a tool, thinks, and takes its blocks back: " .. way, function()
-      local function ask(messages)
+      local function turn(messages)
         local body = { messages = messages, tools = { WEATHER },
           thinking = { type = "enabled", budget_tokens = 1024 } }
         if way == "whole" then return whole(body) end
         return joined(stream(body))
       end
-      local message = ask { QUESTION }
+      local message = turn { QUESTION }
       assert.equal("tool_use", message.stop_reason)
       assert.equal("thinking", message.content[1].type)
       assert.matches("weather", message.content[1].thinking, 1, true)
@@ -112,7 +112,7 @@ describe("the offline server's Messages", function()
       assert.same({ city = "Oslo" }, use.input)
       local result = { type = "tool_result", tool_use_id = use.id, content = "rain",
         is_error = true }
-      message = ask { QUESTION, { role = "assistant", content = message.content },
+      message = turn { QUESTION, { role = "assistant", content = message.content },
         { role = "user", content = { result } } }
       assert.equal("weather has failed: rain", message.content[2].text)
       assert.equal("end_turn", message.stop_reason)

@@ -96,7 +96,7 @@ describe("the offline server's Responses", function()
 
   for _, way in ipairs { "whole", "as a stream" } do
     it("calls a tool, thinks, and takes its items back: " .. way, function()
-      local function ask(input)
+      local function turn(input)
         local body = { input = input, tools = { WEATHER }, store = false,
           include = { "reasoning.encrypted_content" },
           reasoning = { effort = "low", summary = "auto" } }
@@ -104,7 +104,7 @@ describe("the offline server's Responses", function()
         local list = stream(body)
         return list[#list].response
       end
-      local response = ask { QUESTION }
+      local response = turn { QUESTION }
       local thought, call = response.output[1], response.output[2]
       assert.equal("reasoning", thought.type)
       assert.matches("weather", thought.summary[1].text, 1, true)
@@ -113,7 +113,7 @@ describe("the offline server's Responses", function()
       assert.same({ city = "Oslo" }, json.decode(call.arguments))
       assert.truthy(response.usage.output_tokens_details.reasoning_tokens > 0)
       local result = { type = "function_call_output", call_id = call.call_id, output = "rain" }
-      response = ask { QUESTION, thought, call, result }
+      response = turn { QUESTION, thought, call, result }
       assert.equal("weather says: rain", response.output[2].content[1].text)
     end)
   end
