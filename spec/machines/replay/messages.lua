@@ -31,9 +31,7 @@ local function add_block(r, block)
     r.text = r.text .. (text_of(block, "text") or "")
     for _, note in ipairs(list_of(block, "citations")) do add_citation(r, note) end
   elseif kind == "thinking" then
-    local thought = text_of(block, "thinking")
-    if r.thought and (thought or r.streams) then r.gap = true end
-    if thought then reader.think(r, thought) end
+    r.reasoning = r.reasoning .. (text_of(block, "thinking") or "")
   elseif kind == "tool_use" then
     local input = field(block, "input", "table")
     local call = { name = text_of(block, "name"), id = text_of(block, "id"), arguments = "",
@@ -41,12 +39,6 @@ local function add_block(r, block)
     r.calls[#r.calls + 1] = call
     return call
   end
-end
-
--- Two thoughts that stand apart are two paragraphs.
-function reader.think(r, thought)
-  if r.gap then r.reasoning = r.reasoning .. "\n\n" end
-  r.gap, r.thought, r.reasoning = nil, true, r.reasoning .. thought
 end
 
 
@@ -109,8 +101,7 @@ function take.content_block_delta(r, event, blocks)
   if kind == "text_delta" then
     r.text = r.text .. (text_of(delta, "text") or "")
   elseif kind == "thinking_delta" then
-    local thought = text_of(delta, "thinking")
-    if thought then reader.think(r, thought) end
+    r.reasoning = r.reasoning .. (text_of(delta, "thinking") or "")
   elseif kind == "input_json_delta" then
     if call then call.arguments = call.arguments .. (text_of(delta, "partial_json") or "") end
   elseif kind == "citations_delta" then
@@ -133,8 +124,7 @@ end
 --- Reads an answer; see chat.lua. The verdict "paused" is that of a turn that the service
 -- interrupted.
 function reader.read(bytes, whole, status)
-  local r = { text = "", reasoning = "", refusal = "", calls = {}, citations = {}, images = {},
-    streams = not whole }
+  local r = { text = "", reasoning = "", refusal = "", calls = {}, citations = {}, images = {} }
   if status >= 400 then
     r.words = events.words(decode.json(bytes))
     r.verdict = "http"
