@@ -2,6 +2,8 @@
 
 local chatbot = require "chatbot"
 local decode = require "spec.support.decode"
+local report = require "spec.machines.replay.report"
+local strict = require "spec.support.strict"
 
 local bots = {}
 
@@ -22,10 +24,23 @@ end
 
 --- A decoded value as the module takes it: without nulls, empty lists as lists.
 function bots.plain(value)
-  if value == null or type(value) ~= "table" then return value ~= null and value or nil end
+  if value == null then return nil end
+  if type(value) ~= "table" then return value end
   local out = {}
   for key, item in pairs(value) do out[key] = bots.plain(item) end
   return decode.is_list(value) and chatbot.array(out) or out
+end
+
+--- Says what a service as strict as the one of a recording would refuse of a request. What
+-- the program itself says may have fields of that service.
+function bots.check(request, one)
+  local problem = strict.request(request, bots.provider(one) or "strictest")
+  if problem and problem:find("^no service") then problem = strict.request(request) end
+  if problem and problem:find("is unknown", 1, true) then
+    report.explain()
+  elseif problem then
+    report.differ("a strict service refuses it", "nothing", problem)
+  end
 end
 
 --- A bot that speaks to a scripted server as to the service of a recording.

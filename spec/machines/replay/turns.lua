@@ -13,7 +13,6 @@ local bots = require "spec.machines.replay.bots"
 local decode = require "spec.support.decode"
 local recordings = require "spec.machines.replay.recordings"
 local report = require "spec.machines.replay.report"
-local strict = require "spec.support.strict"
 local support = require "spec.support"
 local units = require "spec.machines.replay.units"
 
@@ -173,16 +172,6 @@ end
 
 -- Conversations --------------------------------------------------------------------------
 
-local function strict_problem(request, provider)
-  local problem = strict.request(request, strict.services[provider] and provider or "strictest")
-  -- the program's own messages and tools may have fields of one service
-  if problem and problem:find("is unknown", 1, true) then
-    report.explain()
-    return nil
-  end
-  return problem
-end
-
 -- Compares the request that the module made for a recorded one.
 local function check_request(walk, request, second, wanted, id)
   if not request then return report.differ("a request", "one", "none") end
@@ -195,8 +184,7 @@ local function check_request(walk, request, second, wanted, id)
   end
   local tools, got = walk.wire.tools(second.request), walk.wire.tools(sent)
   if tools ~= got then report.differ("tools", tools, got) end
-  local problem = strict_problem(request, bots.provider(second))
-  if problem then report.differ("a strict service refuses it", "nothing", problem) end
+  bots.check(request, second)
 end
 
 local function without_native(list)

@@ -145,7 +145,7 @@ local function unit_of(item, seals)
     return units.text(content_key(item.content), phase and " [" .. phase .. "]")
   elseif role == "user" then
     return { kind = "user", key = "user: " .. content_key(item.content) }
-  elseif role then
+  elseif role == "system" or role == "developer" then
     return units.system(content_key(item.content))
   elseif kind == "function_call" then
     return units.call(item.name, units.object(text_of(item, "arguments") or "{}"), item.call_id)
@@ -154,7 +154,7 @@ local function unit_of(item, seals)
   elseif kind == "reasoning" then
     return thought(item, seals)
   end
-  return { kind = "item", type = kind, key = units.json(item), loose = kind }
+  return { kind = "item", type = kind, key = units.json(item), loose = kind or "" }
 end
 
 -- System texts, wherever they stand, are one unit in front.
