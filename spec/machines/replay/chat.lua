@@ -101,6 +101,9 @@ local function usage_of(r, usage)
       field(field(usage, "prompt_tokens_details", "table"), "cached_tokens", "number"),
       at "cached_tokens", at "prompt_cache_hit_tokens", at "num_cached_tokens",
       at "cache_read_input_tokens"),
+    cache_write_tokens = count(
+      field(field(usage, "prompt_tokens_details", "table"), "cache_write_tokens", "number"),
+      at "cache_creation_input_tokens"),
     reasoning_tokens = count(
       field(field(usage, "completion_tokens_details", "table"), "reasoning_tokens", "number"),
       at "reasoning_tokens"),
