@@ -50,6 +50,32 @@ static bool get_count(lua_State *L, const char *outer, const char *inner)
     return true;
 }
 
+/* Gives what is in the table on top the names that chat completions have for
+ * it. [-0, +0, m] */
+static void rename_counts(lua_State *L)
+{
+    static const struct {
+        const char *name, *other;
+    } names[] = {
+        {"prompt_tokens", "input_tokens"},
+        {"completion_tokens", "output_tokens"},
+        {"prompt_tokens_details", "input_tokens_details"},
+        {"completion_tokens_details", "output_tokens_details"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        lua_getfield(L, -1, names[i].name);
+        lua_getfield(L, -2, names[i].other);
+        if (lua_isnil(L, -2) && !lua_isnil(L, -1)) {
+            lua_setfield(L, -3, names[i].name);
+            lua_pushnil(L);
+            lua_setfield(L, -3, names[i].other);
+            lua_pop(L, 1);
+        } else {
+            lua_pop(L, 2);
+        }
+    }
+}
+
 /* env.usage = the table on top, if there is something in it: then true. What
  * services call differently has one name there. [-1, +0, m] */
 static bool take_usage(lua_State *L, int env)
@@ -64,11 +90,14 @@ static bool take_usage(lua_State *L, int env)
         {"cached_tokens", NULL, "prompt_cache_hit_tokens"},
         {"cached_tokens", NULL, "num_cached_tokens"},
         {"cached_tokens", NULL, "cache_read_input_tokens"},
+        {"cache_write_tokens", "prompt_tokens_details", "cache_write_tokens"},
+        {"cache_write_tokens", NULL, "cache_write_tokens"},
         {"reasoning_tokens", "completion_tokens_details", "reasoning_tokens"},
         {"reasoning_tokens", NULL, "reasoning_tokens"},
     };
     push_counts(L);
     lua_remove(L, -2);
+    rename_counts(L);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         lua_getfield(L, -1, counts[i]);
         bool number = lua_type(L, -1) == LUA_TNUMBER;
