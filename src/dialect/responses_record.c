@@ -159,6 +159,24 @@ static int push_call_ids(lua_State *L)
     return n;
 }
 
+/* Takes the value on top out of the set at `set`, if it is there.
+ * [-1, +0, m] */
+static bool take_out(lua_State *L, int set)
+{
+    bool there = false;
+    if (!lua_isnil(L, -1)) {
+        lua_pushvalue(L, -1);
+        lua_rawget(L, set);
+        there = !lua_isnil(L, -1);
+        lua_pop(L, 1);
+        lua_pushvalue(L, -1);
+        lua_pushnil(L);
+        lua_rawset(L, set);
+    }
+    lua_pop(L, 1);
+    return there;
+}
+
 /* Whether the calls in the list at `items` are those of the message on top:
  * what answers them has these ids, which the service has not always chosen
  * well. [-0, +0, m] */
@@ -172,12 +190,7 @@ static bool has_same_calls(lua_State *L, int items)
         if (item->kind != ITEM_CALL && item->kind != ITEM_CUSTOM)
             continue;
         lua_rawgeti(L, top + 2, i);
-        if (lua_isnil(L, -1))
-            calls = 0;
-        else
-            lua_rawget(L, top + 1);
-        calls = lua_isnil(L, -1) ? -1 : calls - 1;
-        lua_pop(L, 1);
+        calls = take_out(L, top + 1) ? calls - 1 : -1;
     }
     lua_settop(L, top);
     return calls == 0;
