@@ -35,11 +35,12 @@ void answer_forget(struct answer *a, bool think_tags, bool several)
         (struct utf8){.len = 0};
     a->think = (struct think){.state = think_tags ? THINK_HEAD : THINK_OFF};
     a->choice = several ? 0 : -1;
+    a->text.came = a->reasoning.came = a->refusal.came = 0;
     a->kept = 0;
     a->part = -1;
     a->whole = a->finished = a->ended = a->named = false;
     a->reasoned = a->called = a->brought = a->thoughts = false;
-    a->doubtful = a->streamed = a->parted = false;
+    a->doubtful = a->streamed = a->parted = a->cut = false;
 }
 
 void answer_no_memory(lua_State *L, struct answer *a)
@@ -89,6 +90,7 @@ static inline enum http_fault add(struct answer *a, struct answer_text *t,
                                   const char *s, size_t n)
 {
     a->brought |= n > 0;
+    t->came += n;
     if (a->parted && n > 0 && t == &a->reasoning) {
         enum http_fault fault = begin_part(a);
         if (fault != FAULT_NONE)
@@ -337,30 +339,6 @@ bool answer_is_error(lua_State *L)
     return error;
 }
 
-bool answer_check(lua_State *L, enum http_fault fault)
-{
-    if (fault == FAULT_NONE)
-        return true;
-    failure_push(L, fault,
-                 fault == FAULT_LIMIT
-                     ? "the answer is larger than max_answer_bytes"
-                     : "not enough memory");
-    return false;
-}
-
-bool answer_none(lua_State *L, const struct answer *a, const char *what)
-{
-    failure_push(L, FAULT_PROTOCOL, "%s", what);
-    lua_insert(L, -2);
-    int err = lua_gettop(L) - 1;
-    if (complaint_describe(L, err, &a->secret)) {
-        lua_pushliteral(L, "api");
-        lua_setfield(L, err, "kind");
-        complaint_judge(L, err);
-    }
-    return false;
-}
-
 /* Lets the finish_reason tell what the error table at `err` does not.
  * [-0, +0, m] */
 static void name_reason(lua_State *L, const struct answer *a, int env, int err)
@@ -388,6 +366,30 @@ bool answer_error(lua_State *L, const struct answer *a, int env)
         name_reason(L, a, env, err);
     lua_pop(L, 1);
     complaint_judge(L, err);
+    return false;
+}
+
+bool answer_none(lua_State *L, const struct answer *a, const char *what)
+{
+    failure_push(L, FAULT_PROTOCOL, "%s", what);
+    lua_insert(L, -2);
+    int err = lua_gettop(L) - 1;
+    if (complaint_describe(L, err, &a->secret)) {
+        lua_pushliteral(L, "api");
+        lua_setfield(L, err, "kind");
+        complaint_judge(L, err);
+    }
+    return false;
+}
+
+bool answer_check(lua_State *L, enum http_fault fault)
+{
+    if (fault == FAULT_NONE)
+        return true;
+    failure_push(L, fault,
+                 fault == FAULT_LIMIT
+                     ? "the answer is larger than max_answer_bytes"
+                     : "not enough memory");
     return false;
 }
 
