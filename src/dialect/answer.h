@@ -126,14 +126,14 @@ void answer_note_end(struct answer *a, bool reason, bool usage);
  * for one inside of an answer. [-0, +0, m] */
 bool answer_is_error(lua_State *L);
 
+/* Replaces the document on top, which is no answer, by the error table for what
+ * it says, or else for `what`. False. [-1, +1, m] */
+bool answer_none(lua_State *L, const struct answer *a, const char *what);
+
 /* Replaces the table on top by the error table for what it says; `env` has the
  * finish_reason when that was one of an error, else it is 0. False.
  * [-1, +1, m] */
 bool answer_error(lua_State *L, const struct answer *a, int env);
-
-/* Replaces the document on top, which is no answer, by the error table for
- * that, or for what it says of an error. False. [-1, +1, m] */
-bool answer_missing(lua_State *L, const struct answer *a, const char *what);
 
 /* Pushes the error table for a fault, unless that is FAULT_NONE: then true.
  * [-0, +(0|1), m] */

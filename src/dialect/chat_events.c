@@ -288,7 +288,7 @@ bool chat_whole(lua_State *L, struct answer *a, int env)
         lua_pop(L, 1);
         return true;
     }
-    return answer_missing(L, a, "the answer has no choices");
+    return answer_none(L, a, "the answer has no choices");
 }
 
 /* ---- the message ---- */

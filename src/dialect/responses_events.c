@@ -389,7 +389,7 @@ bool responses_whole(lua_State *L, struct answer *a, int env)
         lua_pop(L, 1);
         return listed || answer_is_error(L)
                    ? answer_error(L, a, 0)
-                   : answer_missing(L, a, "the answer has no output");
+                   : answer_none(L, a, "the answer has no output");
     }
     answer_keep(L, env, "id");
     answer_keep(L, env, "model");
