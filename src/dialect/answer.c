@@ -339,6 +339,30 @@ bool answer_is_error(lua_State *L)
     return error;
 }
 
+bool answer_check(lua_State *L, enum http_fault fault)
+{
+    if (fault == FAULT_NONE)
+        return true;
+    failure_push(L, fault,
+                 fault == FAULT_LIMIT
+                     ? "the answer is larger than max_answer_bytes"
+                     : "not enough memory");
+    return false;
+}
+
+bool answer_none(lua_State *L, const struct answer *a, const char *what)
+{
+    failure_push(L, FAULT_PROTOCOL, "%s", what);
+    lua_insert(L, -2);
+    int err = lua_gettop(L) - 1;
+    if (complaint_describe(L, err, &a->secret)) {
+        lua_pushliteral(L, "api");
+        lua_setfield(L, err, "kind");
+        complaint_judge(L, err);
+    }
+    return false;
+}
+
 /* Lets the finish_reason tell what the error table at `err` does not.
  * [-0, +0, m] */
 static void name_reason(lua_State *L, const struct answer *a, int env, int err)
@@ -366,30 +390,6 @@ bool answer_error(lua_State *L, const struct answer *a, int env)
         name_reason(L, a, env, err);
     lua_pop(L, 1);
     complaint_judge(L, err);
-    return false;
-}
-
-bool answer_none(lua_State *L, const struct answer *a, const char *what)
-{
-    failure_push(L, FAULT_PROTOCOL, "%s", what);
-    lua_insert(L, -2);
-    int err = lua_gettop(L) - 1;
-    if (complaint_describe(L, err, &a->secret)) {
-        lua_pushliteral(L, "api");
-        lua_setfield(L, err, "kind");
-        complaint_judge(L, err);
-    }
-    return false;
-}
-
-bool answer_check(lua_State *L, enum http_fault fault)
-{
-    if (fault == FAULT_NONE)
-        return true;
-    failure_push(L, fault,
-                 fault == FAULT_LIMIT
-                     ? "the answer is larger than max_answer_bytes"
-                     : "not enough memory");
     return false;
 }
 
