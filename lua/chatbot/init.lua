@@ -129,11 +129,12 @@ end
 -- Whether a call with these options needs chatbot.ask.
 local function concerns_ask(bot, opts)
   local env = core.chatbot._env(bot) -- raises when it is no bot
-  if env.extra or env.adjust then return opts == nil or type(opts) == "table" end
+  if env.extra or env.adjust or env.route.api ~= "chat" then return opts == nil or type(opts) == "table" end
   if type(opts) == "table" then
     for name in pairs(for_ask) do
       if opts[name] ~= nil then return true end
     end
+    return opts.api ~= nil
   end
   return false
 end
@@ -302,13 +303,15 @@ function Chatbot:chat(prompt, opts)
   return answer, reply
 end
 
--- Called by launch.c for a conversation that is more than texts: what is sent for it.
-function Chatbot:_turns(messages, route)
+-- Called by launch.c for a conversation that is more than texts, and for each in a dialect
+-- that has a place apart for the system: what is sent for it, and there; or nil and an error.
+function Chatbot:_turns(messages, route, note, call)
   local env = self:_env()
-  local list, known = require("chatbot.bot.turns").fit(messages, route.spec, route.provider,
-    env.arguments or {})
+  local list, known = require("chatbot.bot.turns").fit(messages, route, env.arguments or {})
   env.arguments = known
-  return list
+  if route.api == "chat" then return list end
+  local items, apart = require("chatbot.dialect." .. route.api).input(list, route, note, call)
+  return items, apart
 end
 
 -- Called by advance.c when a reply fails before its first text: true when it has

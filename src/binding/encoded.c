@@ -31,6 +31,8 @@
     "has numbers for keys, but is no list from 1 on without gaps (names are "  \
     "strings)"
 
+static const char mark_key; /* registry: the metatable of encoded_mark */
+
 /* A table that the walk is in, and where in it. */
 struct level {
     const void *table;
@@ -393,12 +395,53 @@ static bool is_empty(lua_State *L)
     return false;
 }
 
+void encoded_mark(lua_State *L)
+{
+    compat_getkey(L, &mark_key);
+    if (!lua_istable(L, -1)) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        compat_setkey(L, &mark_key);
+    }
+    lua_setmetatable(L, -2);
+}
+
+/* Whether the table on top is marked to be a JSON text. [-0, +0, -] */
+static bool is_marked(lua_State *L)
+{
+    if (!lua_getmetatable(L, -1))
+        return false;
+    compat_getkey(L, &mark_key);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
+/* Adds the JSON text that the table on top stands for. [-0, +?, m] */
+static enum encoded_status add_text(lua_State *L, const struct walk *w)
+{
+    size_t n = 0;
+    lua_rawgeti(L, -1, 1);
+    const char *s = lua_tolstring(L, -1, &n);
+    if (n == 0 || utf8_invalid(s, n) < n)
+        return refuse(L, w, w->depth, "is no JSON text", "");
+    if (is_beyond(w, n))
+        return ENCODED_LIMIT;
+    if (!body_add(w->to->body, s, n))
+        return ENCODED_MEMORY;
+    lua_pop(L, 1);
+    return ENCODED_OK;
+}
+
 /* Adds the table on top. [-0, +?, m] */
 static enum encoded_status add_table(lua_State *L, struct walk *w,
                                      enum schema_place place)
 {
     const void *table = lua_topointer(L, -1);
     luaL_checkstack(L, 6, "JSON"); /* a key, a value, and what looks at them */
+    if (is_marked(L))
+        return add_text(L, w);
     for (int i = 0; i < w->depth; i++)
         if (w->levels[i].table == table)
             return refuse(L, w, w->depth, "contains itself", "");

@@ -38,6 +38,8 @@
     X(route, "table", C, REPLY)   /* where it is not the bot's */              \
     X(path, "string", C, REPLY)   /* a GET of this instead of a chat */        \
     X(asked_model, "string", C, REPLY)                                         \
+    X(server, "string", C, REPLY) /* the base URL */                           \
+    X(api, "string", C, SEEN)     /* the dialect */                            \
     /* options */                                                              \
     X(on_text, "function", C, REPLY)                                           \
     X(on_event, "function", C, REPLY)                                          \
@@ -64,7 +66,11 @@
     X(details, "table", C, REQUEST)                                            \
     X(detail_index, "table", C, REQUEST)                                       \
     X(extra_content, "table", C, REQUEST)                                      \
-    X(events, "table", C, REPLY) /* decoded, for on_event */                   \
+    X(events, "table", C, REPLY)     /* decoded, for on_event */               \
+    X(native, "table", C, REQUEST)   /* items as they came, see native.h */    \
+    X(before, "string", C, REPLY)    /* what went before it, as sent */        \
+    X(citations, "table", C, ANSWER) /* what the answer rests on */            \
+    X(images, "table", C, ANSWER)    /* that were generated */                 \
     /* the end */                                                              \
     X(request_id, "string", C, ANSWER)                                         \
     X(raw, "table", C, REQUEST)   /* a whole document, decoded */              \

@@ -107,10 +107,27 @@ static int begin(lua_State *L)
     return 1;
 }
 
+/* Whether the call says another dialect than that of the route. Pushes what it
+ * says, or nil. [-0, +1, m] */
+static bool speaks_other(lua_State *L, int route, int call)
+{
+    lua_pushnil(L);
+    if (!lua_istable(L, call))
+        return false;
+    lua_pop(L, 1);
+    lua_getfield(L, call, "api");
+    lua_getfield(L, route, "api");
+    bool other = !lua_isnil(L, -2) && !lua_rawequal(L, -1, -2);
+    lua_pop(L, 1);
+    return other;
+}
+
 /* Pushes where a request goes: by the model at `model`, or if that is nil where
- * the bot's do. `keyed`: whether the program has at this moment given a key for
- * there, or a function. False: an error table. [-0, +1, e] */
-static bool push_route(lua_State *L, int bot, int env, int model, bool *keyed)
+ * the bot's do, and in the dialect that the call says, if any. `keyed`: whether
+ * the program has at this moment given a key for there, or a function. False:
+ * an error table. [-0, +1, e] */
+static bool push_route(lua_State *L, int bot, int env, int model, int call,
+                       bool *keyed)
 {
     const struct chatbot *b = lua_touserdata(L, bot);
     lua_getfield(L, env, "route");
@@ -118,15 +135,16 @@ static bool push_route(lua_State *L, int bot, int env, int model, bool *keyed)
     lua_getfield(L, env, "api_key");
     bool asks = lua_isfunction(L, -1), has = b->key != NULL;
     lua_pop(L, 1);
-    if (lua_isnil(L, model)) {
+    bool other = speaks_other(L, own, call), ok = true;
+    if (lua_isnil(L, model) && !other)
         lua_pushvalue(L, own);
-    } else if (!settings_push_route(L, env, model)) {
-        lua_remove(L, own);
-        return false;
-    }
-    *keyed = asks || (has && route_same_server(L, own, own + 1));
-    lua_remove(L, own);
-    return true;
+    else
+        ok = settings_push_route(L, env, model, own + 1);
+    if (ok)
+        *keyed = asks || (has && route_same_server(L, own, own + 2));
+    lua_replace(L, own);
+    lua_settop(L, own);
+    return ok;
 }
 
 /* bot, prompt, opts -> reply, or nil and an error table. Common to stream and
@@ -150,7 +168,7 @@ static int start(lua_State *L, const char *path)
     if (path == NULL && bot_is_busy(L, ENV))
         return bot_return_busy(L, ENV);
     bool keyed;
-    if (!push_route(L, BOT, ENV, MODEL, &keyed))
+    if (!push_route(L, BOT, ENV, MODEL, OPTS, &keyed))
         return binding_fail(L);
     if (path == NULL && !make_prompt(L)) {
         route_name(L, ROUTE);
@@ -300,10 +318,12 @@ int asking_relaunch(lua_State *L)
     struct reply *r = binding_check(L, REPLY, &reply_type);
     lua_settop(L, NOTE);
     compat_getenv(L, REPLY);
-    if (!lua_isnil(L, MODEL)) {
+    lua_getfield(L, RENV, "route");
+    if (!lua_isnil(L, MODEL) || speaks_other(L, ENV, OPTS)) {
+        lua_settop(L, RENV);
         compat_getenv(L, BOT);
         bool keyed;
-        if (!push_route(L, BOT, ENV, MODEL, &keyed))
+        if (!push_route(L, BOT, ENV, MODEL, OPTS, &keyed))
             return binding_fail(L);
         lua_setfield(L, RENV, "route");
         r->keyed = keyed;

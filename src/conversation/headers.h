@@ -8,14 +8,16 @@
 #define CHATBOT_HEADERS_H
 
 #include "binding/compat.h"
+#include "dialect/dialect.h"
 #include "engine/http.h"
 #include "parsing/redact.h"
 
 /* Where everything stands on the Lua stack. */
 struct headers_source {
-    int options;  /* of the bot: a table */
-    int call;     /* of the call: a table or nil */
-    int route;    /* see route.h */
+    int options; /* of the bot: a table */
+    int call;    /* of the call: a table or nil */
+    int route;   /* see route.h */
+    const struct dialect *dialect;
     bool foreign; /* not the server that the headers were given for */
     bool stream;
 };

@@ -189,10 +189,14 @@ static void fill_reply(lua_State *L, const struct stack *s)
     lua_setfield(L, s->renv, "reasoning_back");
     lua_pushboolean(L, route_has(L, s->route, "reasoning_details"));
     lua_setfield(L, s->renv, "details_back");
-    lua_getfield(L, s->route, "provider");
-    lua_setfield(L, s->renv, "provider");
-    lua_getfield(L, s->route, "model");
-    lua_setfield(L, s->renv, "asked_model");
+    static const char *const of_route[] = {"provider", "model", "base_url"};
+    static const char *const as[] = {"provider", "asked_model", "server"};
+    for (size_t i = 0; i < 3; i++) {
+        lua_getfield(L, s->route, of_route[i]);
+        lua_setfield(L, s->renv, as[i]);
+    }
+    lua_pushstring(L, s->dialect->name);
+    lua_setfield(L, s->renv, "api");
 }
 
 /* Pushes a copy of the route with another path behind its base URL. */
@@ -211,8 +215,39 @@ static void push_path_route(lua_State *L, int route, int path)
     lua_pop(L, 1);
 }
 
-/* Pushes what the request is made of, in the order of `struct stack`. */
-static void push_sources(lua_State *L, struct stack *s)
+/* Makes the list at `messages` what is to be sent for it, and if the dialect
+ * has a place apart for the system, where the note belongs as well, sets what
+ * goes there, which is the nil on top. A conversation of texts is sent as it is
+ * where messages are. False: an error table, since the service cannot have
+ * something of it. [-0, +(0|1), e] */
+static bool push_turns(lua_State *L, const struct stack *s, int messages,
+                       int note)
+{
+    int system = lua_gettop(L);
+    if (s->dialect->apart == NULL && history_plain(L, messages))
+        return true;
+    lua_getfield(L, s->bot, "_turns");
+    lua_pushvalue(L, s->bot);
+    lua_pushvalue(L, messages);
+    lua_pushvalue(L, s->route);
+    lua_pushvalue(L, note);
+    lua_pushvalue(L, s->source.call);
+    lua_call(L, 5, 3);
+    lua_setfield(L, s->renv, "before");
+    if (lua_isnil(L, -2))
+        return false;
+    lua_replace(L, system);
+    lua_replace(L, messages);
+    if (s->dialect->apart != NULL) {
+        lua_pushnil(L);
+        lua_replace(L, note);
+    }
+    return true;
+}
+
+/* Pushes what the request is made of, in the order of `struct stack`. False: an
+ * error table is on top. */
+static bool push_sources(lua_State *L, struct stack *s)
 {
     int top = lua_gettop(L);
     compat_getenv(L, s->bot);
@@ -246,6 +281,7 @@ static void push_sources(lua_State *L, struct stack *s)
     s->source = (struct headers_source){.options = top + 4,
                                         .call = top + 5,
                                         .route = s->route,
+                                        .dialect = s->dialect,
                                         .foreign = foreign,
                                         .stream = stream};
     s->writer = (struct writer){
@@ -254,25 +290,22 @@ static void push_sources(lua_State *L, struct stack *s)
         .route = s->route,
         .messages = top + 6,
         .note = top + 7,
+        .system = top + 8,
         .stream = stream,
         .to = {.max = (double)options_bytes(L, top + 5, top + 4,
                                             "max_request_bytes", 64 << 20),
                .invalid =
                    lua_toboolean(L, -1) ? ENCODED_REPLACE : ENCODED_REFUSE,
-               .known = top + 8,
-               .known_now = top + 9,
+               .known = top + 9,
+               .known_now = top + 10,
                .schemas = s->dialect->schemas}};
     lua_settop(L, top + 7);
-    if (!fetch && !history_plain(L, top + 6)) {
-        lua_getfield(L, s->bot, "_turns");
-        lua_pushvalue(L, s->bot);
-        lua_pushvalue(L, top + 6);
-        lua_pushvalue(L, s->route);
-        lua_call(L, 3, 1);
-        lua_replace(L, top + 6);
-    }
+    lua_pushnil(L);
+    if (!fetch && !push_turns(L, s, top + 6, top + 7))
+        return false;
     lua_getfield(L, s->env, "known");
     lua_pushnil(L);
+    return true;
 }
 
 /* Whether it makes sense to send the key, if there is one, and the headers
@@ -348,12 +381,11 @@ bool launch(lua_State *L, int bot, int reply)
     struct stack s = {.bot = lua_absindex(L, bot),
                       .reply = lua_absindex(L, reply)};
     luaL_checkstack(L, 40, NULL);
-    push_sources(L, &s);
+    bool ok = push_sources(L, &s);
     fill_reply(L, &s);
-    bool ok = true;
     if (s.fetch) {
         lua_pushnil(L);
-    } else {
+    } else if (ok) {
         ok = writer_body(L, &s.writer, s.dialect->write);
         lua_pushvalue(L, s.writer.to.known_now);
         lua_setfield(L, s.env, "known");

@@ -226,6 +226,29 @@ void answer_logprobs(lua_State *L, int env, const char *name)
     lua_settop(L, from);
 }
 
+/* Appends the value on top to the list at the index below it. [-2, +0, m] */
+static void append_value(lua_State *L)
+{
+    lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
+    lua_pop(L, 1);
+}
+
+void answer_citation(lua_State *L, struct answer *a, int env)
+{
+    a->kept += a->event_len;
+    own_table(L, env, "citations");
+    lua_insert(L, -2);
+    append_value(L);
+}
+
+void answer_image(lua_State *L, struct answer *a, int env)
+{
+    a->kept += a->event_len;
+    own_table(L, env, "images");
+    lua_insert(L, -2);
+    append_value(L);
+}
+
 /* ---- why it ends ---- */
 
 enum answer_verdict answer_meaning(const char *reason)

@@ -88,6 +88,13 @@ void answer_keep(lua_State *L, int env, const char *name);
 /* Appends the list on top to env.logprobs[name]. [-0, +0, m] */
 void answer_logprobs(lua_State *L, int env, const char *name);
 
+/* Appends the table on top, which is of our making: {url, title, text,
+ * start_index, end_index, ...}, as far as is known. [-1, +0, m] */
+void answer_citation(lua_State *L, struct answer *a, int env);
+
+/* Appends the table on top: {data = bytes, type = "image/png"}. [-1, +0, m] */
+void answer_image(lua_State *L, struct answer *a, int env);
+
 /* What a finish_reason says, in any case of letters. */
 enum answer_verdict answer_meaning(const char *reason);
 

@@ -155,3 +155,23 @@ bool rules_omit(lua_State *L, int route, const char *name)
 {
     return each_rule(L, route, find_omit, (void *)(size_t)name);
 }
+
+static bool find_api(lua_State *L, void *arg)
+{
+    *(const char **)arg = provider_field(L, -1, "api");
+    return *(const char **)arg != NULL;
+}
+
+void rules_push_api(lua_State *L, int route)
+{
+    const char *api = NULL;
+    route = lua_absindex(L, route);
+    if (provider_flag(L, route, "home")) {
+        lua_getfield(L, route, "spec"); /* what is said of all comes first */
+        api = provider_field(L, -1, "api");
+        lua_pop(L, 1);
+        if (api == NULL)
+            each_rule(L, route, find_api, &api);
+    }
+    lua_pushstring(L, api == NULL ? "chat" : api);
+}

@@ -17,7 +17,8 @@ local SHORT = "^" .. ("%w"):rep(9) .. "$" -- Mistral
 local NAME_MAX = 64
 
 -- Fields of messages that are ours or one provider's, and are written anew.
-local OURS = { refusal = true, provider = true, reasoning = true, reasoning_content = true,
+local OURS = { refusal = true, provider = true, native = true,
+  reasoning = true, reasoning_content = true,
   reasoning_details = true, extra_content = true, tool_calls = true }
 
 local len = rawget(_G, "rawlen") or function(list) return #list end
@@ -182,6 +183,19 @@ local function join(self, message)
   self.out[#self.out] = joined
 end
 
+-- What the service that is asked has made of this answer, and wants to have back: a list of
+-- JSON texts, or nil. The message must still say what it said then.
+local function native_of(self, message)
+  local native, route = rawget(message, "native"), self.route
+  if type(native) ~= "table" or rawget(native, "dialect") ~= route.api
+    or rawget(native, "provider") ~= route.provider or rawget(native, "server") ~= route.base_url
+    or rawget(native, "model") ~= route.model or rawget(native, "own") ~= core.hash(
+      rawget(message, "content"), rawget(message, "tool_calls"), rawget(message, "refusal")) then
+    return nil
+  end
+  return rawget(native, "items")
+end
+
 local function add_assistant(self, message, i)
   local provider = rawget(message, "provider")
   local own = provider == nil or provider == self.provider
@@ -210,6 +224,10 @@ local function add_assistant(self, message, i)
     self.gap = true
     return
   end
+  sent.native = native_of(self, message)
+  for k, call in ipairs(calls) do -- in what is given back are the ids of old
+    if call.id ~= rawget(list[k], "id") then sent.native = nil end
+  end
   if calls[1] then
     sent.tool_calls = calls
     if self.spec.reasoning_back then
@@ -228,14 +246,14 @@ local function add_assistant(self, message, i)
 end
 
 ---@param messages chatbot.Message[]
----@param spec table the provider's data
----@param provider string its name
+---@param route table see src/provider/route.h
 ---@param known table<string, boolean> arguments that were looked at, and whether they are good
 ---@return chatbot.Message[] list to send
 ---@return table<string, boolean> known what is to be given the next time
-function M.fit(messages, spec, provider, known)
-  local self = { messages = messages, count = len(messages), spec = spec, provider = provider,
-    short = spec.short_ids, known = known, known_now = {}, ids = {}, used = {}, out = {},
+function M.fit(messages, route, known)
+  local spec = route.api == "chat" and route.spec or {} -- what it says of messages is chat's
+  local self = { messages = messages, count = len(messages), route = route, spec = spec,
+    provider = route.provider, short = spec.short_ids, known = known, known_now = {}, ids = {}, used = {}, out = {},
     gap = false }
   for i = 1, self.count do
     local message = messages[i]

@@ -1,0 +1,27 @@
+/*
+ * native.h - what of an answer only its service understands, and wants to have
+ * back as it was: thoughts that are signed or sealed, what its own tools did.
+ *
+ * While the answer arrives, env.native is a list of JSON texts, in the order of
+ * the wire, among them all that the message says as well: they go back together
+ * or not at all. In a message they are
+ *   native = {dialect, provider, server, model (that was asked), items = the
+ *     list, own = what hash.h says of content, calls and refusal, before = the
+ *     same of all that was sent before, where that matters}
+ * which turns.lua looks at. It goes back to the same model at the same server
+ * and to nobody else, and not when the message says something else by now.
+ */
+#ifndef CHATBOT_NATIVE_H
+#define CHATBOT_NATIVE_H
+
+#include "dialect/answer.h"
+
+/* Adds a JSON text of `n` bytes: FAULT_NONE, or FAULT_LIMIT. [-0, +0, m] */
+enum http_fault native_keep(lua_State *L, struct answer *a, int env,
+                            const char *s, size_t n);
+
+/* Adds to the message on top what was kept, if something was.
+ * [-0, +0, m] */
+void native_finish(lua_State *L, int env);
+
+#endif

@@ -1,0 +1,19 @@
+/*
+ * responses.c - OpenAI's Responses: a list of items in, a list of items out.
+ */
+#include "dialect/responses.h"
+
+#include "dialect/responses_scan.h"
+
+const struct dialect dialect_responses = {
+    .name = "responses",
+    .path = "/responses",
+    .done = "[DONE]",
+    .apart = "instructions",
+    .schemas = responses_schemas,
+    .write = responses_write,
+    .scan = responses_scan,
+    .merge = responses_merge,
+    .whole = responses_whole,
+    .finish = responses_finish,
+};
