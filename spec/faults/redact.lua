@@ -8,7 +8,8 @@ local rows = {}
 -- What every step that answers with the key begins with: `key`, and `forms` of it.
 local HEAD = [[
   local request, conn, wire = ...
-  local key = request.named.authorization:match("^Bearer (.*)$")
+  local named = request.named
+  local key = named["x-api-key"] or named.authorization:match("^Bearer (.*)$")
   local digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
   local function base64(s)
     return ((s:gsub(".?.?.?", function(c)
@@ -55,20 +56,32 @@ local function add(name, code, expect, more)
   rows[#rows + 1] = row
 end
 
-for _, form in ipairs(FORMS) do
-  local echo = ("local echo = forms[%q] "):format(form)
-  add("the key in a JSON error, " .. form, echo .. [[
-    conn:play(wire.http(401, { ["Content-Type"] = "application/json" },
-      '{"error":{"message":"Incorrect API key provided: ' .. echo .. '.","type":"' .. echo
-      .. '","code":"' .. echo .. '","param":"' .. echo .. '"}}'))
-  ]], { kind = "http", status = 401, attempts = 1, message = "Incorrect API key" })
-  add("the key in an error event of the stream, " .. form, echo .. [[
-    conn:play(wire.sse({ "Hel", { raw = 'data: {"error":{"message":"no: ' .. echo .. '"}}\n\n' } }))
-  ]], { kind = "api", status = 200, attempts = 1, partial = "Hel", message = "no: " })
-  add("the key in an event that is not JSON, " .. form, echo .. [[
-    conn:play(wire.sse({ "Hel", { raw = "data: bad key " .. echo .. "\n\n" } }))
-  ]], { kind = "protocol", status = 200, attempts = 1, partial = "Hel" })
-end
+-- Where the words of an error stand in each dialect.
+bytes.each(function(b)
+  local list, error_event = {}, b.failed("no: ECHO")
+  local function plays(name, form, code, expect)
+    list[#list + 1] = { name = name .. form, expect = expect, serve = { { { lua = HEAD
+      .. ("local echo = forms[%q]\n"):format(form) .. code } } } }
+  end
+  for _, form in ipairs(FORMS) do
+    plays("the key in a JSON error, ", form, [[
+      conn:play(wire.http(401, { ["Content-Type"] = "application/json" },
+        '{"type":"error","error":{"message":"Incorrect API key provided: ' .. echo .. '.","type":"'
+        .. echo .. '","code":"' .. echo .. '","param":"' .. echo .. '"}}'))
+    ]], { kind = "http", status = 401, attempts = 1, message = "Incorrect API key" })
+    plays("the key in an error event of the stream, ", form, ([[
+      conn:send(%q .. (%q):gsub("ECHO", function() return echo end))
+      conn:play { { close = true } }
+    ]]):format(b.stream({})[1].send .. b.event "Hel", error_event),
+      { kind = "api", status = 200, attempts = 1, partial = "Hel", message = "no: " })
+    plays("the key in an event that is not JSON, ", form, ([[
+      conn:send(%q .. "data: bad key " .. echo .. "\n\n")
+      conn:play { { close = true } }
+    ]]):format(b.stream({})[1].send .. b.event "Hel"),
+      { kind = "protocol", status = 200, attempts = 1, partial = "Hel" })
+  end
+  return list
+end, rows)
 
 for _, form in ipairs { "plain", "url", "base64" } do
   local echo = ("local echo = forms[%q] "):format(form)
