@@ -56,8 +56,8 @@ local function services()
       } },
     llamaserver = { strict = "llamaserver", private = { "What about storks?" },
       scripts = {
-        chat.answer { { reasoning = "What about storks?" }, looks("yMeFQWLC1pHPm1Y8DjXPxWTpbdtu3pvE",
-          "roof") },
+        chat.answer { { reasoning = "What about storks?" },
+          looks("yMeFQWLC1pHPm1Y8DjXPxWTpbdtu3pvE", "roof") },
         chat.answer { "A stork." },
       } },
   }
@@ -211,20 +211,270 @@ describe("a conversation through all dialects", function()
     for _, text in ipairs(all.openai.private) do assert.is_nil(body:find(text, 1, true), text) end
   end)
 
-  it("keeps to whom it belongs, and what all may see", function()
+  it("keeps for whom each thought is", function()
     local _, bot = talk(6)
-    local list = bot:get_messages()
-    local reasoning, cited, natives = {}, {}, {}
+    local list, natives = bot:get_messages(), {}
     for _, message in ipairs(list) do
-      if message.native then
-        natives[#natives + 1] = message.native.dialect .. " " .. message.native.model
-      end
-      if message.reasoning then reasoning[#reasoning + 1] = message.reasoning end
+      local native = message.native
+      if native then natives[#natives + 1] = native.dialect .. " " .. native.model end
     end
     assert.same({ "responses gpt-5", "responses gpt-5", "messages claude-sonnet-4-5",
       "messages claude-sonnet-4-5", "responses gpt-5" }, natives)
     assert.equal("Good night.", list[#list].content)
-    assert.equal(0, #cited)
-    assert.equal(0, #reasoning)
   end)
 end)
+
+
+-- What is sent -------------------------------------------------------------------------------
+
+local DIALECTS = {
+  responses = { form = answers.responses, service = "openai", model = "gpt-5" },
+  messages = { form = answers.messages, service = "anthropic", model = "claude-sonnet-4-5" },
+}
+
+-- A bot of this dialect, and its server, which answers so.
+local function bot_of(api, scripts, opts)
+  local dialect = DIALECTS[api]
+  local server = support.serve(scripts or { dialect.form.answer { "ok" } },
+    { strict = dialect.service })
+  local all = { model = dialect.model, api = api, api_key = "key" }
+  for name, value in pairs(opts or {}) do all[name] = value end
+  return bots.at(server, all), server
+end
+
+local function call(id, arguments, name)
+  return { id = id, type = "function",
+    ["function"] = { name = name or "look", arguments = arguments or "{}" } }
+end
+
+local function says(text) return { role = "assistant", content = text } end
+local function user(text) return { role = "user", content = text } end
+local function result(id, text) return { role = "tool", tool_call_id = id, content = text } end
+local function calls(...) return { role = "assistant", tool_calls = { ... } } end
+
+local PNG = "data:image/png;base64,iVBORw0KGgo="
+
+-- Conversations that a program may have, and what of them must be said.
+local ODD = {
+  { "a prompt", {}, {} },
+  { "a call without a result", { user "a", calls(call "1") }, { "a", "was not run" } },
+  { "a call that was cut", { user "a", calls(call("1", '{"x": "ind')) }, { "was cut" } },
+  { "results in another order, and behind others", { user "a", calls(call "1", call "2"),
+    result("2", "two"), user "b", result("1", "one"), says "c" }, { "one", "two", "b", "c" } },
+  { "two results of a call", { user "a", calls(call "1"), result("1", "one"),
+    result("1", "another"), says "b" }, { "one", "b" } },
+  { "a result without a call", { user "a", result("9", "nine"), says "b" }, { "a", "b" } },
+  { "results alone", { result("9", "nine") }, {} },
+  { "what is no call", { user "a", calls(call("1", "nonsense"), { id = "3" }), result("1", "one") },
+    { "one" } },
+  { "text beside calls", { user "a", { role = "assistant", content = "hm",
+    tool_calls = { call("1", '{"x":1}') } }, result("1", "") }, { "hm" } },
+  { "arguments that are no object", { user "a", calls(call("1", ""), call("2", "null"),
+    call("3", "[1]"), call("4", { x = 1 })), result("1", "one") }, { "one" } },
+  { "ids that a service refuses", { user "a", calls(call "functions.look:0",
+    call(("long"):rep(20)), call ""), result("functions.look:0", "one"),
+    result(("long"):rep(20), "two"), result("", "three") }, { "one", "two", "three" } },
+  { "an id twice", { user "a", calls(call "1"), result("1", "one"), user "b", calls(call "1"),
+    result("1", "two") }, { "one", "two" } },
+  { "names that are none", { user "a", calls(call("1", "{}", "files.read file"),
+    call("2", "{}", ""), call("3", "{}", ("x"):rep(70))), result("1", "one") }, { "one" } },
+  { "an answer without text", { user "a", says "", user "b", says " \n" }, { "a", "b" } },
+  { "prompts one behind the other", { user "a", user "b" }, { "a", "b" } },
+  { "answers one behind the other", { user "a", says "b", says "c" }, { "b", "c" } },
+  { "an answer at the head", { says "welcome", user "a", says "b" }, { "welcome", "a", "b" } },
+  { "system messages", { { role = "system", content = "s1" }, user "a", says "b",
+    { role = "system", content = "s2" } }, { "s1", "a", "b", "s2" } },
+  { "an empty system message", { { role = "system", content = "" }, user "a", says "b" }, { "a" } },
+  { "system messages alone", { { role = "system", content = "s1" } }, { "s1" } },
+  { "an answer that ends in blanks", { user "a", says "b  \n" }, { "b" } },
+  { "an answer in parts", { user "a", { role = "assistant", content = {
+    { type = "text", text = "b" }, { type = "text", text = "" } } } }, { "b" } },
+  { "a refusal", { user "a", { role = "assistant", content = "", refusal = "never" } }, { "a" } },
+  { "an image", { { role = "user", content = { { type = "text", text = "a" },
+    { type = "image_url", image_url = { url = PNG } } } }, says "b" }, { "a", "iVBORw0KGgo=" } },
+  { "an image by its address", { { role = "user", content = { { type = "image_url",
+    image_url = { url = "https://example.org/a.png" } } } }, says "b" },
+    { "https://example.org/a.png" } },
+  { "a result in parts", { user "a", calls(call "1"), result("1", { { type = "text",
+    text = "one" } }) }, { "one" } },
+  { "fields of ours and of others", { { role = "user", content = "a", name = "n", mine = 1 },
+    { role = "assistant", content = "b", refusal = "r", reasoning = "private",
+      reasoning_content = "private", extra_content = { google = 1 }, provider = "deepseek",
+      native = { dialect = "other", items = { '{"private":1}' } } } }, { "a", "b" },
+    { "private", "google", "mine" } },
+}
+
+-- All texts of a body, wherever they stand.
+local function contains(body, text)
+  return body:gsub("\\/", "/"):find(text, 1, true) ~= nil
+end
+
+for api, dialect in pairs(DIALECTS) do
+  describe("what is sent in " .. api, function()
+    after_each(collect)
+
+    for _, case in ipairs(ODD) do
+      it("is taken: " .. case[1], function()
+        local bot, server = bot_of(api, nil, { messages = case[2] })
+        local answer, err = bot:chat("on")
+        assert.same({}, server:refused())
+        assert.equal("ok", answer, tostring(err))
+        local body = server:requests()[1].body
+        for _, text in ipairs(case[3]) do assert.is_true(contains(body, text), body) end
+        for _, text in ipairs(case[4] or {}) do assert.is_false(contains(body, text), body) end
+        assert.is_true(contains(body, "on"))
+      end)
+    end
+
+    it("is the same for the same conversation", function()
+      for _, case in ipairs(ODD) do
+        local bodies = {}
+        for i = 1, 2 do
+          local bot, server = bot_of(api, nil, { messages = case[2], tools = TOOLS })
+          bot:chat("on")
+          bodies[i] = server:requests()[1].body
+        end
+        assert.equal(bodies[1], bodies[2], case[1])
+      end
+    end)
+
+    it("has several results, and what the tools say", function()
+      local bot, server = bot_of(api, { dialect.form.answer { looks("call_1", "door"),
+        looks("call_2", "window") }, dialect.form.answer { "Both." } }, { tools = TOOLS })
+      assert.equal("Both.", (bot:chat("Look.")))
+      assert.equal("user Look.\ncalls door\ncalls window\ngets a cat\ngets a dog",
+        short(server:requests()[2].json))
+    end)
+
+    it("asks for JSON as the service has it", function()
+      local bot = bot_of(api, { dialect.form.answer { '{"name":"Ann","age":4}' } })
+      local value, err = bot:chat("Who?", { schema = { type = "object", properties = {
+        name = { type = "string", minLength = 1 }, age = { type = "integer", minimum = 0 } },
+        required = { "name" } } })
+      assert.truthy(value, tostring(err))
+    end)
+
+    it("leaves out what the dialect lacks, and says so", function()
+      local bot = bot_of(api)
+      local answer, reply = bot:chat("on", { seed = 1, n = 1, presence_penalty = 0.5 })
+      assert.equal("ok", answer, tostring(reply))
+      assert.truthy(reply.adjusted)
+      bot:reset()
+      local no, err = bot:chat("on", { seed = 1, strict = true })
+      assert.is_nil(no)
+      assert.equal("config", err.kind)
+    end)
+  end)
+end
+
+
+-- Thoughts and what happens to them ----------------------------------------------------------
+
+-- What each service thinks before it calls.
+local THINKS = {
+  responses = { { reasoning = "Hm.", id = "rs_a", secret = "ENC" },
+    looks("call_a", "door", { id = "fc_a" }) },
+  messages = { { reasoning = "Hm.", secret = "SIG" }, looks("toolu_a", "door") },
+}
+local OTHER = { responses = "messages", messages = "responses" }
+local MARK = { responses = "ENC", messages = "SIG" }
+
+for api, dialect in pairs(DIALECTS) do
+  describe("a thought in " .. api, function()
+    after_each(collect)
+
+    local opts = { reasoning = "low", tools = { { name = "look",
+      parameters = TOOLS[1].parameters } } } -- which the program answers
+
+    local function asked()
+      local bot, server = bot_of(api, { dialect.form.answer(THINKS[api]),
+        dialect.form.answer { "A cat." }, dialect.form.answer { "Done." } }, opts)
+      local _, reply = bot:chat("Who rings?")
+      assert.equal("tool_calls", reply.status)
+      assert.equal("Hm.", reply.reasoning)
+      assert.equal(bot, bot:tool_result(reply.tool_calls[1].id, "a cat"))
+      return bot, server
+    end
+
+    local function last(server)
+      local list = server:requests()
+      return short(list[#list].json)
+    end
+
+    it("goes back with its call", function()
+      local bot, server = asked()
+      assert.equal("A cat.", (bot:chat()))
+      assert.equal(("user Who rings?\nthinks %s\ncalls door\ngets a cat"):format(MARK[api]),
+        last(server))
+    end)
+
+    it("goes back from a copy, too", function()
+      local bot, server = asked()
+      local copy = bot:fork()
+      assert.equal("A cat.", (copy:chat()))
+      assert.truthy(last(server):find("thinks " .. MARK[api], 1, true))
+    end)
+
+    it("does not go to another service, which goes on with the call", function()
+      local bot, server = asked()
+      local other, there = bot_of(OTHER[api], { DIALECTS[OTHER[api]].form.answer { "It is." } },
+        opts)
+      bot:set_model(other:get_model(), { base_url = there.url, api = OTHER[api],
+        api_key = "key" })
+      local answer, err = bot:chat()
+      assert.equal("It is.", answer, tostring(err))
+      assert.equal("user Who rings?\ncalls door\ngets a cat", last(there))
+      -- and back again
+      bot:set_model(dialect.model, { base_url = server.url, api = api, api_key = "key" })
+      assert.equal("A cat.", (bot:chat("Sure?")))
+    end)
+
+    it("does not go to another model of the service", function()
+      local bot, server = asked()
+      bot:set_model(api == "responses" and "o4-mini" or "claude-opus-4-6",
+        { base_url = server.url, api = api, api_key = "key" })
+      assert.equal("A cat.", (bot:chat()))
+      assert.is_nil(last(server):find("thinks", 1, true))
+    end)
+
+    it("does not go behind what was edited", function()
+      local bot, server = asked()
+      assert.equal("A cat.", (bot:chat()))
+      bot:get_messages()[2].tool_calls[1]["function"].arguments = '{"at":"roof"}'
+      assert.equal("Done.", (bot:chat("And now?")))
+      assert.is_nil(last(server):find("thinks", 1, true))
+      assert.truthy(last(server):find("calls roof", 1, true))
+    end)
+
+    it("survives that what stands before it is gone", function()
+      local bot, server = asked()
+      assert.equal("A cat.", (bot:chat()))
+      local list = bot:get_messages()
+      list[1].content = "Who is there?"
+      assert.equal("Done.", (bot:chat("And now?")))
+      assert.truthy(last(server):find("user Who is there?", 1, true))
+    end)
+
+    it("survives other tools", function()
+      local bot, server = asked()
+      assert.equal("A cat.", (bot:chat()))
+      assert.equal("Done.", (bot:chat("And now?", { tools = { { name = "smell" } } })))
+      assert.truthy(last(server):find("calls door", 1, true))
+    end)
+
+    it("that was cut is nobody's", function()
+      local events = dialect.form.events(THINKS[api])
+      local head = support.head(200, { ["Content-Type"] = "text/event-stream" })
+      for count = 2, #events - 1 do
+        local bot, server = bot_of(api, { { head .. table.concat(events, "", 1, count),
+          { close = true } }, dialect.form.answer { "ok" } },
+          { reasoning = "low", tools = opts.tools, keep_partial = true })
+        local answer, err = bot:chat("Who rings?")
+        assert.is_nil(answer)
+        assert.equal("truncated", err.kind)
+        assert.equal("ok", (bot:chat("Well?")))
+        assert.is_nil(last(server):find("thinks", 1, true))
+      end
+    end)
+  end)
+end

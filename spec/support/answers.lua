@@ -158,14 +158,25 @@ local USAGE = { input_tokens = 7, input_tokens_details = { cached_tokens = 0 },
   output_tokens = 5, output_tokens_details = { reasoning_tokens = 0 }, total_tokens = 12 }
 local REASONS = { length = "max_output_tokens", filtered = "content_filter" }
 
+-- The service repeats what it was asked.
+local ECHO = {
+  background = false, instructions = "Be brief.", max_output_tokens = null, metadata = {},
+  parallel_tool_calls = true, previous_response_id = null, service_tier = "default",
+  reasoning = { effort = "low", summary = null }, store = false, temperature = 1, top_p = 1,
+  text = { format = { type = "text" }, verbosity = "medium" }, tool_choice = "auto",
+  tools = array { { type = "function", name = "f", description = null, strict = false,
+    parameters = { type = "object", properties = {} } } },
+  top_logprobs = 0, truncation = "disabled", user = null,
+}
+
 local function response(status, output, opts)
   opts = opts or {}
-  return {
+  return copy(ECHO, {
     id = opts.id or "resp_1", object = "response", created_at = 1700000000, status = status,
     model = opts.model or "test-model", output = output, error = null,
     incomplete_details = status == "incomplete" and { reason = REASONS[opts.finish] } or null,
     usage = (status == "in_progress" or opts.usage == false) and null or opts.usage or USAGE,
-  }
+  })
 end
 
 local function ended(output, opts)
@@ -213,7 +224,8 @@ function streamed.reasoning(part, place, add)
     local at = { item_id = id, output_index = place, summary_index = 0 }
     local summary = { type = "summary_text", text = part.reasoning }
     add("reasoning_summary_part.added", copy(at, { part = { type = "summary_text", text = "" } }))
-    add("reasoning_summary_text.delta", copy(at, { delta = part.reasoning }))
+    add("reasoning_summary_text.delta", copy(at, { delta = part.reasoning,
+      obfuscation = "x9y" }))
     add("reasoning_summary_text.done", copy(at, { text = part.reasoning }))
     add("reasoning_summary_part.done", copy(at, { part = summary }))
     item = copy(item, { summary = { summary } })
@@ -227,7 +239,7 @@ function streamed.call(part, place, add)
   local at = { item_id = id, output_index = place }
   add("output_item.added", { output_index = place, item = copy(item, { arguments = "",
     status = "in_progress" }) })
-  add("function_call_arguments.delta", copy(at, { delta = arguments }))
+  add("function_call_arguments.delta", copy(at, { delta = arguments, obfuscation = "x" }))
   add("function_call_arguments.done", copy(at, { arguments = arguments }))
   return copy(item, { arguments = arguments, status = "completed" })
 end

@@ -200,30 +200,51 @@ end
 
 local NOT_CONTENT = { cache_control = true, citations = true }
 
--- The conversation as a flat list of blocks, without thinking and marks: what a block is
--- bound to. Stops before block `last` of message `upto`.
-local function flat(list, upto, last)
-  local out = {}
-  for m = 1, upto or #list do
-    local content = list[m].content
-    if type(content) == "string" then content = { { type = "text", text = content } } end
-    for b, block in ipairs(content) do
-      if m == upto and b >= last then break end
-      if not is_thinking(block) then
-        local copy = { role = list[m].role }
-        for name, value in pairs(block) do
-          if not NOT_CONTENT[name] then copy[name] = value end
-        end
-        out[#out + 1] = copy
-      end
+local function as_blocks(content)
+  return type(content) == "string" and { { type = "text", text = content } } or content
+end
+
+local add_flat
+
+-- A block without its marks, its content as blocks.
+local function plain(block, role)
+  local copy = { role = role }
+  for name, value in pairs(block) do
+    if not NOT_CONTENT[name] then copy[name] = value end
+  end
+  if block.type == "tool_result" then
+    copy.content = {}
+    add_flat(copy.content, given(block.content) or "", role)
+  end
+  return copy
+end
+
+-- Adds the blocks of a content to a list, without thinking, texts one behind the other as one.
+function add_flat(out, content, role, upto)
+  for b, block in ipairs(as_blocks(content)) do
+    if b == upto then return end
+    local last = out[#out]
+    if block.type == "text" and last and last.type == "text" and last.role == role then
+      last.text = last.text .. block.text
+    elseif not is_thinking(block) then
+      out[#out + 1] = plain(block, role)
     end
+  end
+end
+
+-- The conversation as a flat list of blocks: what a block is bound to. Stops before block
+-- `upto` of the last message.
+local function flat(list, count, upto)
+  local out = {}
+  for m = 1, count do
+    add_flat(out, list[m].content, list[m].role, m == count and upto or nil)
   end
   return out
 end
 
 local function unmarked(list)
   local out = {}
-  for i, item in ipairs(is_list(list) and list or {}) do
+  for i, item in ipairs(type(list) == "table" and list or {}) do
     local copy = {}
     for name, value in pairs(item) do
       if name ~= "cache_control" then copy[name] = value end
@@ -231,11 +252,6 @@ local function unmarked(list)
     out[i] = copy
   end
   return out
-end
-
-local function as_blocks(system)
-  if type(system) == "string" then return { { type = "text", text = system } } end
-  return unmarked(system)
 end
 
 -- The answer that has this block, and which of its thinking blocks it is.
@@ -262,13 +278,13 @@ end
 -- Documentation, "Preserved thinking": a block is bound to all that stands before it
 local function check_prefix(answer, m, first, where, state)
   local old = answer.request
-  if not rules.same(as_blocks(old.system), as_blocks(state.body.system)) then
+  if not rules.same(unmarked(as_blocks(old.system)), unmarked(as_blocks(state.body.system))) then
     refuse(where, "thinking behind another system text")
   end
   if not rules.same(unmarked(old.tools), unmarked(state.body.tools)) then
     refuse(where, "thinking behind other tools")
   end
-  if not rules.same(flat(old.messages), flat(state.body.messages, m, first)) then
+  if not rules.same(flat(old.messages, #old.messages), flat(state.body.messages, m, first)) then
     refuse(where, "thinking behind an edited conversation")
   end
 end
