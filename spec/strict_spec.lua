@@ -1,6 +1,7 @@
 -- The strict checks of Responses and Messages (spec/support/strict): each rule refuses one
 -- body and takes its neighbour. Those of chat completions are in support_spec.lua.
 
+local spoken = require "spec.support.answers"
 local strict = require "spec.support.strict"
 local support = require "spec.support"
 
@@ -547,37 +548,32 @@ describe("the strict server", function()
   end)
 
   it("knows what it has issued, however it was sent", function()
-    local events = {}
-    for i, event in ipairs {
-      { type = "message_start", message = { id = "msg_1", content = EMPTY } },
-      { type = "content_block_start", index = 0, content_block = { type = "thinking",
-        thinking = "", signature = "" } },
-      { type = "content_block_delta", index = 0, delta = { type = "thinking_delta",
-        thinking = "Hm" } },
-      { type = "content_block_delta", index = 0, delta = { type = "thinking_delta",
-        thinking = "." } },
-      { type = "content_block_delta", index = 0, delta = { type = "signature_delta",
-        signature = "sig" } },
-      { type = "content_block_stop", index = 0 },
-      { type = "message_stop" },
-    } do
-      events[i] = "event: " .. event.type .. "\n" .. support.event(encode(event))
-    end
-    local bytes = table.concat(events)
-    local question = { model = "m", max_tokens = 1, messages = { user() } }
-    for _, script in ipairs {
-      support.http(200, {}, bytes, { framing = "chunked", chunk_size = 7 }),
-      support.http(200, {}, bytes:gsub("\n", "\r\n"), { chunk = 11, every = 0 }),
-    } do
-      local s = support.serve { script, support.http(200, {}, "fine") }
-      ask(s, "/messages", question, VERSION)
-      local function back(thought)
-        return ask(s, "/messages", { model = "m", max_tokens = 1, messages = { user(),
-          answers(thinking { thinking = thought }, text "y"), user() } }, VERSION)
+    local parts = { { reasoning = "Hm.", secret = "sig" }, { call = "a", name = "f" } }
+    local requests = {
+      messages = { { model = "m", max_tokens = 1, messages = array { user() } },
+        function(thought)
+          return talk(answers(thinking { thinking = thought }, use "a"), asked(result "a"))
+        end, "that this server has not issued so" },
+      responses = { { model = "m", input = "x" }, function(thought)
+        return input(reasoning { id = "rs_0", encrypted_content = "sig", summary = {
+          { type = "summary_text", text = thought } } }, call "a", output "a")
+      end, "not as it was issued" },
+    }
+    for api, request in pairs(requests) do
+      local events = table.concat(spoken[api].events(parts))
+      for _, script in ipairs {
+        support.http(200, {}, events, { framing = "chunked", chunk_size = 7 }),
+        support.http(200, {}, events:gsub("\n", "\r\n"), { chunk = 111, every = 0 }),
+      } do
+        local s = support.serve { script, support.http(200, {}, "fine") }
+        ask(s, spoken[api].path, request[1], VERSION)
+        local function back(thought)
+          return ask(s, spoken[api].path, with(request[1], request[2](thought)), VERSION)
+        end
+        assert.equal("fine", back "Hm.")
+        assert.truthy(back("Hm"):find(request[3], 1, true))
+        s:refused()
       end
-      assert.equal("fine", back "Hm.")
-      assert.truthy(back("Hm"):find("has not issued so", 1, true))
-      s:refused()
     end
     support.remove_all()
   end)
