@@ -279,7 +279,7 @@ local ODD = {
   { "names that are none", { user "a", calls(call("1", "{}", "files.read file"),
     call("2", "{}", ""), call("3", "{}", ("x"):rep(70))), result("1", "one") }, { "one" } },
   { "an answer without text", { user "a", says "", user "b", says " \n" }, { "a", "b" } },
-  { "prompts one behind the other", { user "a", user "b" }, { "a", "b" } },
+  { "prompts one behind the other", { user "a", user "b", says "c" }, { "a", "b" } },
   { "answers one behind the other", { user "a", says "b", says "c" }, { "b", "c" } },
   { "an answer at the head", { says "welcome", user "a", says "b" }, { "welcome", "a", "b" } },
   { "system messages", { { role = "system", content = "s1" }, user "a", says "b",
@@ -297,11 +297,11 @@ local ODD = {
     { "https://example.org/a.png" } },
   { "a result in parts", { user "a", calls(call "1"), result("1", { { type = "text",
     text = "one" } }) }, { "one" } },
-  { "fields of ours and of others", { { role = "user", content = "a", name = "n", mine = 1 },
+  { "fields of ours and of others", { { role = "user", content = "a", name = "n" },
     { role = "assistant", content = "b", refusal = "r", reasoning = "private",
       reasoning_content = "private", extra_content = { google = 1 }, provider = "deepseek",
       native = { dialect = "other", items = { '{"private":1}' } } } }, { "a", "b" },
-    { "private", "google", "mine" } },
+    { "private", "google" } },
 }
 
 -- All texts of a body, wherever they stand.
