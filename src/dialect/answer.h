@@ -28,7 +28,14 @@ struct answer {
     struct bytes scratch; /* an unescaped piece */
     struct redact secret; /* of the request: the server may echo it */
     size_t kept;          /* bytes that went into Lua tables */
-    size_t event_len;     /* of the event that is being merged */
+    const char *event;    /* what is being merged, as it came: of a stream or
+                             the document */
+    size_t event_size;
+    size_t event_len; /* what counts as kept, when something of it is */
+    const char *name; /* of the event, as the stream has it */
+    size_t name_len;
+    double part;   /* of several that thoughts come in, the last, see
+                      answer_part */
     double choice; /* the index of that which is read of several answers; -1:
                       not known */
     bool whole;    /* it comes as one document, not as a stream */
@@ -43,6 +50,7 @@ struct answer {
     bool details;  /* reasoning_details are given back */
     bool named;    /* id and model are known */
     bool torn;     /* memory ran out in the midst of reading */
+    bool parted;   /* the next thoughts are set off from those before */
 };
 
 /* How an answer has ended. */
@@ -73,6 +81,10 @@ enum http_fault answer_plain(lua_State *L, struct answer *a, int env,
 /* Adds the string on top to `t`, one of the texts. [-1, +0, -] */
 enum http_fault answer_take(lua_State *L, struct answer *a,
                             struct answer_text *t);
+
+/* The thoughts that follow are of this part. Parts are set off by an empty
+ * line. */
+void answer_part(struct answer *a, double part);
 
 /* Whether the answer with this index, of several, is ours. That is the one with
  * the index 0, or, as long as none has come, the first that did; nothing of
@@ -107,10 +119,22 @@ bool answer_reason(lua_State *L, int env);
  * with a finish_reason in every chunk begin with these. */
 void answer_note_end(struct answer *a, bool reason, bool usage);
 
+/* Whether the table on top is an error, in one of the forms that services have
+ * for one inside of an answer. [-0, +0, m] */
+bool answer_is_error(lua_State *L);
+
+/* Replaces the document on top, which is no answer, by the error table for what
+ * it says, or else for `what`. False. [-1, +1, m] */
+bool answer_none(lua_State *L, const struct answer *a, const char *what);
+
 /* Replaces the table on top by the error table for what it says; `env` has the
  * finish_reason when that was one of an error, else it is 0. False.
  * [-1, +1, m] */
 bool answer_error(lua_State *L, const struct answer *a, int env);
+
+/* Pushes the error table for a fault, unless that is FAULT_NONE: then true.
+ * [-0, +(0|1), m] */
+bool answer_check(lua_State *L, enum http_fault fault);
 
 /* Adds to the texts what was held back of them, as far as there is room. */
 void answer_flush(struct answer *a);

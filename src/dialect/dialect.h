@@ -22,6 +22,7 @@ struct dialect {
     const char *name;
     const char *path;           /* of a request, behind the base URL */
     const char *done;           /* data that is the end of a stream */
+    bool done_ends;             /* and makes an answer whole that is not yet */
     const char *key_header;     /* for the key alone; NULL: as a Bearer */
     const char *const *headers; /* name, value, .., NULL; or NULL */
     const char *apart; /* the field where the text of the system has a place of

@@ -11,6 +11,7 @@ const struct dialect dialect_messages = {
     .name = "messages",
     .path = "/messages",
     .done = "[DONE]",
+    .done_ends = true,
     .key_header = "x-api-key",
     .headers = headers,
     .apart = "system",
