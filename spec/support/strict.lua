@@ -18,6 +18,9 @@ local DIALECTS = {
 local dialects = {}
 for _, row in ipairs(DIALECTS) do dialects[row[2]] = require(root .. "strict." .. row[2]) end
 
+--- The services of chat completions that have wishes of their own.
+strict.services = dialects.chat.services
+
 --- What a server that is about to be used has issued: nothing yet.
 strict.issued = issued.new
 
