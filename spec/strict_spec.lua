@@ -74,6 +74,11 @@ local function fn(more)
   for name, value in pairs(more or {}) do tool[name] = value end
   return tool
 end
+local function many(count)
+  local list = {}
+  for i = 1, count do list[i] = fn { name = "f" .. i } end
+  return (table.unpack or unpack)(list)
+end
 local function format(fields) return { text = { format = fields } } end
 local function schema(of, more)
   local out = { type = "json_schema", name = "n", schema = of }
@@ -215,6 +220,7 @@ describe("the strict server, of Responses,", function()
       input { type = "web_search_call", id = "ws_1" }, "llamaserver", "openai" },
     -- tools
     { "tools: must be a list", { tools = {} }, { tools = EMPTY } },
+    { "tools: more than 128", tools(many(129)), tools(many(128)) },
     { "the name nil does not match", tools { type = "function", ["function"] = { name = "f" } },
       tools(fn()) },
     { "'function' is unknown", tools(fn { ["function"] = { name = "f" } }) },

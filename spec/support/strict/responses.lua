@@ -416,6 +416,8 @@ local HOSTED_TOOLS = set [[web_search web_search_2025_08_26 web_search_preview
 
 local function check_tools(tools, names)
   rules.list(tools, "tools")
+  -- its answer "array too long. Expected an array with maximum length 128"
+  if #tools > 128 then refuse("tools", "more than 128") end
   for i, tool in ipairs(tools) do
     local where = ("tools[%d]"):format(i)
     rules.object(tool, where)
