@@ -67,6 +67,7 @@
     X(detail_index, "table", C, REQUEST)                                       \
     X(extra_content, "table", C, REQUEST)                                      \
     X(events, "table", C, REPLY)     /* decoded, for on_event */               \
+    X(items, "table", C, REQUEST)    /* see responses_items.h */               \
     X(native, "table", C, REQUEST)   /* items as they came, see native.h */    \
     X(before, "string", C, REPLY)    /* what went before it, as sent */        \
     X(citations, "table", C, ANSWER) /* what the answer rests on */            \
