@@ -419,7 +419,9 @@ local function check_turn(list, state)
     for _, block in ipairs(message.content) do
       local answer = wants and state.issued and block.type == "tool_use"
         and issued_call(state.issued, block.id)
-      if answer and not has and count_thinking(answer.blocks) > 0 then
+      -- another model reads no thinking of this one
+      if answer and answer.request.model == state.body.model and not has
+        and count_thinking(answer.blocks) > 0 then
         refuse(where, "a tool turn without the thinking that was issued with it")
       end
     end
