@@ -211,6 +211,18 @@ describe("a conversation through all dialects", function()
     for _, text in ipairs(all.openai.private) do assert.is_nil(body:find(text, 1, true), text) end
   end)
 
+  it("asks for thoughts where there are some", function()
+    local all = talk(6)
+    local function sent(name, number) return all[name].server:requests()[number].json end
+    for _, number in ipairs { 1, 2, 4 } do
+      assert.equal("low", sent("openai", number).reasoning.effort)
+      assert.same({ "reasoning.encrypted_content" }, sent("openai", number).include)
+    end
+    assert.is_nil(sent("openai", 3).reasoning_effort)
+    assert.equal("enabled", sent("claude", 1).thinking.type)
+    assert.equal("low", sent("gemini", 1).reasoning_effort)
+  end)
+
   it("keeps for whom each thought is", function()
     local _, bot = talk(6)
     local list, natives = bot:get_messages(), {}
@@ -364,6 +376,64 @@ for api, dialect in pairs(DIALECTS) do
       assert.is_nil(no)
       assert.equal("config", err.kind)
     end)
+  end)
+end
+
+
+-- Models ------------------------------------------------------------------------------------
+
+local MODELS = {
+  responses = { "gpt-5", "gpt-5.1", "gpt-5.6", "o4-mini", "gpt-4.1", "gpt-5-chat-latest" },
+  messages = { "claude-3-haiku-20240307", "claude-3-7-sonnet-20250219", "claude-sonnet-4-0",
+    "claude-opus-4-1-20250805", "claude-haiku-4-5", "claude-opus-4-5", "claude-sonnet-4-6",
+    "claude-opus-4-7", "claude-sonnet-5", "claude-opus-5", "claude-fable-5" },
+}
+
+-- What a program may ask of any model; `nil` stands for nothing of the kind.
+local NONE = {}
+local WISHES = {
+  { "reasoning", { NONE, false, "minimal", "low", "max", 3000 } },
+  { "schema", { NONE, { type = "object", required = { "name" }, properties = {
+    name = { type = "string", minLength = 1, maxLength = 9, pattern = "^A" },
+    age = { type = "integer", minimum = 0, maximum = 150 },
+    list = { type = "array", minItems = 2, maxItems = 3, uniqueItems = true,
+      items = { type = "object", properties = { a = { type = "number", multipleOf = 2 } } } },
+  } } } },
+  { "tools", { NONE, { { name = "look", parameters = { type = "object", properties = {
+    at = { type = "string", minLength = 1 } } } } } } },
+  { "cache", { NONE, true } },
+}
+
+-- All choices of one value for each wish.
+local function each_choice(found, place, chosen)
+  local wish = WISHES[place]
+  if not wish then return found(chosen) end
+  for _, value in ipairs(wish[2]) do
+    local opts = {}
+    for name, other in pairs(chosen) do opts[name] = other end
+    if value ~= NONE then opts[wish[1]] = value end
+    each_choice(found, place + 1, opts)
+  end
+end
+
+for api, models in pairs(MODELS) do
+  describe("what is asked in " .. api, function()
+    after_each(collect)
+
+    for _, model in ipairs(models) do
+      it("is taken by " .. model, function()
+        local _, server = bot_of(api, { DIALECTS[api].form.answer { '{"name":"Ann"}' } })
+        each_choice(function(opts)
+          local bot = bots.at(server, { model = model, api = api, api_key = "key", system = "s" })
+          bot:chat("on", opts)
+          local names = {}
+          for name, value in pairs(opts) do
+            names[#names + 1] = name == "reasoning" and "reasoning = " .. tostring(value) or name
+          end
+          assert.same({}, server:refused(), table.concat(names, ", "))
+        end, 1, {})
+      end)
+    end
   end)
 end
 
