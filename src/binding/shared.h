@@ -68,6 +68,8 @@
     X(extra_content, "table", C, REQUEST)                                      \
     X(events, "table", C, REPLY)     /* decoded, for on_event */               \
     X(native, "table", C, REQUEST)   /* items as they came, see native.h */    \
+    X(blocks, "table", C, REQUEST)   /* see messages_blocks.h */               \
+    X(paused, "boolean", C, REQUEST) /* it goes on where it is sent back */    \
     X(before, "string", C, REPLY)    /* what went before it, as sent */        \
     X(citations, "table", C, ANSWER) /* what the answer rests on */            \
     X(images, "table", C, ANSWER)    /* that were generated */                 \
