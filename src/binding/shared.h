@@ -67,6 +67,7 @@
     X(detail_index, "table", C, REQUEST)                                       \
     X(extra_content, "table", C, REQUEST)                                      \
     X(events, "table", C, REPLY)     /* decoded, for on_event */               \
+    X(items, "table", C, REQUEST)    /* see responses_items.h */               \
     X(native, "table", C, REQUEST)   /* items as they came, see native.h */    \
     X(blocks, "table", C, REQUEST)   /* see messages_blocks.h */               \
     X(paused, "boolean", C, REQUEST) /* it goes on where it is sent back */    \

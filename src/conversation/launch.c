@@ -322,6 +322,17 @@ static bool may_go(lua_State *L, const struct stack *s,
     return wrong == NULL;
 }
 
+/* How many tokens the answer may have, as the call says; 0: it does not, or it
+ * does not matter. [-0, +0, m] */
+static double limit_of(lua_State *L, const struct stack *s)
+{
+    const char *const *name = s->dialect->limits;
+    double limit = 0;
+    for (; name != NULL && *name != NULL && limit == 0; name++)
+        limit = options_number(L, s->source.call, s->source.options, *name, 0);
+    return limit;
+}
+
 /* Takes the body over and starts. From here on nothing that throws comes before
  * the request has it. False: an error table is pushed. */
 static bool start(lua_State *L, const struct stack *s, int body,
@@ -329,6 +340,7 @@ static bool start(lua_State *L, const struct stack *s, int body,
 {
     struct reply *r = lua_touserdata(L, s->reply);
     r->dialect = s->dialect;
+    r->answer.limit = limit_of(L, s);
     if (r->status != REPLY_STREAMING) { /* by what ran meanwhile */
         failure_push(L, FAULT_CANCELLED, "the reply was closed");
         return false;

@@ -35,11 +35,12 @@ void answer_forget(struct answer *a, bool think_tags, bool several)
         (struct utf8){.len = 0};
     a->think = (struct think){.state = think_tags ? THINK_HEAD : THINK_OFF};
     a->choice = several ? 0 : -1;
+    a->text.came = a->reasoning.came = a->refusal.came = 0;
     a->kept = 0;
     a->part = -1;
     a->whole = a->finished = a->ended = a->named = false;
     a->reasoned = a->called = a->brought = a->thoughts = false;
-    a->doubtful = a->streamed = a->parted = false;
+    a->doubtful = a->streamed = a->parted = a->cut = false;
 }
 
 void answer_no_memory(lua_State *L, struct answer *a)
@@ -89,6 +90,7 @@ static inline enum http_fault add(struct answer *a, struct answer_text *t,
                                   const char *s, size_t n)
 {
     a->brought |= n > 0;
+    t->came += n;
     if (a->parted && n > 0 && t == &a->reasoning) {
         enum http_fault fault = begin_part(a);
         if (fault != FAULT_NONE)

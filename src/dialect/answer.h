@@ -20,6 +20,7 @@
 struct answer_text {
     struct bytes bytes;
     struct utf8 utf8;
+    size_t came; /* bytes that came for it, of thoughts at its head, too */
 };
 
 struct answer {
@@ -34,6 +35,7 @@ struct answer {
     size_t event_len; /* what counts as kept, when something of it is */
     const char *name; /* of the event, as the stream has it */
     size_t name_len;
+    double limit;  /* tokens that were asked for at most; 0: not said */
     double part;   /* of several that thoughts come in, the last, see
                       answer_part */
     double choice; /* the index of that which is read of several answers; -1:
@@ -51,6 +53,7 @@ struct answer {
     bool named;    /* id and model are known */
     bool torn;     /* memory ran out in the midst of reading */
     bool parted;   /* the next thoughts are set off from those before */
+    bool cut;      /* it ends before its end, whatever the reason says */
 };
 
 /* How an answer has ended. */

@@ -5,11 +5,16 @@
 
 #include "dialect/responses_scan.h"
 
+/* llama-server and Ollama say `completed` whatever happened. */
+static const char *const limits[] = {"max_output_tokens", "max_tokens",
+                                     "max_completion_tokens", NULL};
+
 const struct dialect dialect_responses = {
     .name = "responses",
     .path = "/responses",
     .done = "[DONE]",
     .apart = "instructions",
+    .limits = limits,
     .schemas = responses_schemas,
     .write = responses_write,
     .scan = responses_scan,

@@ -183,9 +183,9 @@ local function join(self, message)
   self.out[#self.out] = joined
 end
 
--- What the service that is asked has made of this answer, and wants to have back: a list of
--- JSON texts, or nil. The message must still say what it said then.
-local function native_of(self, message)
+-- The record of what the service that is asked has made of this answer, and wants to have
+-- back, see src/dialect/native.h; or nil. The message must still say what it said then.
+local function record_of(self, message)
   local native, route = rawget(message, "native"), self.route
   if type(native) ~= "table" or rawget(native, "dialect") ~= route.api
     or rawget(native, "provider") ~= route.provider or rawget(native, "server") ~= route.base_url
@@ -193,7 +193,7 @@ local function native_of(self, message)
       rawget(message, "content"), rawget(message, "tool_calls"), rawget(message, "refusal")) then
     return nil
   end
-  return rawget(native, "items")
+  return native
 end
 
 local function add_assistant(self, message, i)
@@ -224,9 +224,12 @@ local function add_assistant(self, message, i)
     self.gap = true
     return
   end
-  sent.native = native_of(self, message)
+  local record = record_of(self, message)
   for k, call in ipairs(calls) do -- in what is given back are the ids of old
-    if call.id ~= rawget(list[k], "id") then sent.native = nil end
+    if call.id ~= rawget(list[k], "id") then record = nil end
+  end
+  if record then
+    sent.native, sent.before, sent.stored = record.items, record.before, record.id
   end
   if calls[1] then
     sent.tool_calls = calls
@@ -253,8 +256,8 @@ end
 function M.fit(messages, route, known)
   local spec = route.api == "chat" and route.spec or {} -- what it says of messages is chat's
   local self = { messages = messages, count = len(messages), route = route, spec = spec,
-    provider = route.provider, short = spec.short_ids, known = known, known_now = {}, ids = {}, used = {}, out = {},
-    gap = false }
+    provider = route.provider, short = spec.short_ids, known = known, known_now = {}, ids = {},
+    used = {}, out = {}, gap = false }
   for i = 1, self.count do
     local message = messages[i]
     local role = type(message) == "table" and rawget(message, "role")
