@@ -290,8 +290,8 @@ describe("what the service's own tools do", function()
         '{"type":"server_tool_use","id":"s1","name":"web_search","input":{"query": "x"}}', RESULT,
         '{"type":"text","text":"a","citations":[' .. CITATION .. "," .. PAGE .. "]}",
         '{"type":"text","text":"b"}' },
-        citations = { { url = "https://a.example/", title = "A", text = "Word." },
-          { title = "D", text = "P", document_index = 0, start_page_number = 1,
+        citations = { { type = "web_search_result_location", url = "https://a.example/",
+          title = "A", text = "Word." }, { type = "page_location", title = "D", text = "P", document_index = 0, start_page_number = 1,
             end_page_number = 2 } } } },
     { "may be no tool at all", answer("end_turn", block(0, '{"type":"compaction","content":null}',
       delta(0, '{"type":"compaction_delta","content":"s\\"um"}')), block(1, '{"type":"fallback",'
@@ -310,7 +310,8 @@ describe("what the service's own tools do", function()
         '{"type":"text","text":"a\239\191\189"}' } } },
     { "may stand in the citations that a text begins with", answer("end_turn", block(0,
       '{"type":"text","text":"","citations":[' .. CITATION .. "]}", text(0, "a"))), { text = "a",
-      citations = { { url = "https://a.example/", title = "A", text = "Word." } },
+      citations = { { type = "web_search_result_location", url = "https://a.example/",
+        title = "A", text = "Word." } },
       native = { '{"type":"text","text":"a","citations":[' .. CITATION .. "]}" } } },
   }
 end)
@@ -438,8 +439,8 @@ describe("a whole answer of Messages", function()
     { "has citations", whole('[{"type":"text","text":"a"},{"type":"text","text":" "},'
       .. '{"type":"text","text":"b","citations":[{"type":"char_location","cited_text":"w",'
       .. '"document_index":1,"document_title":null,"start_char_index":0,"end_char_index":4}]}]'),
-      { text = "a b", citations = { { text = "w", document_index = 1, start_char_index = 0,
-        end_char_index = 4 } }, native = { '{"type":"text","text":"a"}',
+      { text = "a b", citations = { { type = "char_location", text = "w", document_index = 1,
+        start_index = 0, end_index = 4 } }, native = { '{"type":"text","text":"a"}',
         '{"type":"text","text":"b","citations":[{"type":"char_location","cited_text":"w",'
           .. '"document_index":1,"document_title":null,"start_char_index":0,"end_char_index":4}]}' } } },
     { "is a text alone", whole '"a"', { text = "a" } },

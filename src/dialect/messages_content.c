@@ -60,17 +60,58 @@ static void begin_call(lua_State *L, struct answer *a, int env, struct block *b,
     lua_settop(L, block);
 }
 
+/* What a citation has under other names than ours. */
+static const char *const renamed[][2] = {
+    {"source", "url"},
+    {"document_title", "title"},
+    {"cited_text", "text"},
+    {"start_char_index", "start_index"},
+    {"end_char_index", "end_index"},
+    {"encrypted_index", NULL}, /* for the service alone */
+};
+
+/* The name of ours for the key of the citation at `from`; NULL: there is none,
+ * or the citation has that as well. [-0, +0, m] */
+static const char *our_name(lua_State *L, int from, const char *key)
+{
+    for (size_t k = 0; k < sizeof renamed / sizeof *renamed; k++) {
+        const char *name = renamed[k][1];
+        if (strcmp(key, renamed[k][0]) != 0)
+            continue;
+        if (name == NULL)
+            return NULL;
+        lua_getfield(L, from, name);
+        bool there = !lua_isnil(L, -1);
+        lua_pop(L, 1);
+        return there ? NULL : name;
+    }
+    return key;
+}
+
+/* Pushes the citation on top under our names: whatever is a text or a number.
+ * [-0, +1, m] */
+static void push_citation(lua_State *L)
+{
+    int from = lua_gettop(L);
+    lua_newtable(L);
+    lua_pushnil(L);
+    while (lua_next(L, from)) { /* from, to, key, value */
+        const char *name = lua_type(L, -2) == LUA_TSTRING
+                               ? our_name(L, from, lua_tostring(L, -2))
+                               : NULL;
+        bool some = lua_type(L, -1) == LUA_TNUMBER ||
+                    (lua_type(L, -1) == LUA_TSTRING && lua_rawlen(L, -1) > 0);
+        if (name != NULL && some)
+            lua_setfield(L, from + 1, name);
+        else
+            lua_pop(L, 1);
+    }
+}
+
 void content_cite(lua_State *L, struct answer *a, int env, struct block *b,
                   struct slice raw)
 {
-    static const char *const names[][2] = {{"url", "url"},
-                                           {"source", "url"},
-                                           {"title", "title"},
-                                           {"document_title", "title"},
-                                           {"cited_text", "text"}};
-    static const char *const left[] = {"type", "encrypted_index", "cited_text",
-                                       "source", "document_title"};
-    int from = lua_gettop(L);
+    int top = lua_gettop(L);
     if (raw.s != NULL && *raw.s != '{')
         return;
     luaL_checkstack(L, 8, NULL);
@@ -79,37 +120,13 @@ void content_cite(lua_State *L, struct answer *a, int env, struct block *b,
         lua_pushlstring(L, raw.s, raw.n);
         blocks_add(L, env, b, true);
     }
-    lua_newtable(L);
+    push_citation(L);
     lua_pushnil(L);
-    while (lua_next(L, from)) { /* from, to, key, value */
-        bool ours =
-            lua_type(L, -2) == LUA_TSTRING &&
-            (lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER);
-        for (size_t i = 0; ours && i < sizeof left / sizeof *left; i++)
-            ours = strcmp(lua_tostring(L, -2), left[i]) != 0;
-        if (ours) {
-            lua_pushvalue(L, -2);
-            lua_insert(L, -2);
-            lua_rawset(L, from + 1);
-        } else {
-            lua_pop(L, 1);
-        }
-    }
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        lua_getfield(L, from + 1, names[i][1]);
-        bool there = !lua_isnil(L, -1);
-        lua_pop(L, 1);
-        lua_pushvalue(L, from);
-        if (!there && binding_text(L, names[i][0]))
-            lua_setfield(L, from + 1, names[i][1]);
-        lua_settop(L, from + 1);
-    }
-    lua_pushnil(L);
-    if (lua_next(L, from + 1)) {
-        lua_settop(L, from + 1);
+    if (lua_next(L, top + 1)) {
+        lua_settop(L, top + 1);
         answer_citation(L, a, env);
     }
-    lua_settop(L, from);
+    lua_settop(L, top);
 }
 
 /* The list of citations on top. [-1, +0, m] */

@@ -292,7 +292,7 @@ bool messages_whole(lua_State *L, struct answer *a, int env)
 
 void messages_finish(lua_State *L, struct answer *a, int env)
 {
-    enum answer_verdict verdict = message_verdict(L, env);
+    enum answer_verdict verdict = message_verdict(L, a, env);
     /* What was cut is no turn that a service takes back as it was. */
     if (verdict == ANSWER_COMPLETE || verdict == ANSWER_TOOL_CALLS)
         messages_give_back(L, a, env);
