@@ -53,17 +53,6 @@ void native_add(lua_State *L, struct answer *a, int env)
     lua_pop(L, 1);
 }
 
-enum http_fault native_keep(lua_State *L, struct answer *a, int env,
-                            const char *s, size_t n)
-{
-    a->kept += n;
-    if (a->kept > a->text.bytes.max)
-        return FAULT_LIMIT;
-    lua_pushlstring(L, s, n);
-    native_add(L, a, env);
-    return FAULT_NONE;
-}
-
 /* Pushes what tells whether the message at `i` has been changed. [-0, +1, e] */
 static void push_own(lua_State *L, int i)
 {
