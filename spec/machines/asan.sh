@@ -44,7 +44,7 @@ run()
 everything()
 {
     run 0 "$lua" spec/machines/walk.lua 500
-    for spec in replay framing payload history verdict conversation reply wire \
+    for spec in replay framing payload responses history verdict conversation reply wire \
         tools heal fallback structured images provider module together queue \
         save page; do
         [ ! -e "spec/${spec}_spec.lua" ] ||

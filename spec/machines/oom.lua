@@ -62,7 +62,45 @@ local scripts = {
   models = support.http(200, {}, { data = array { { id = "b" }, { id = "a" } } }),
 }
 
-local stages = { "plain", "rich", "tools", "whole", "big", "read", "calls", "document",
+local thoughts = { type = "reasoning", id = "r1", encrypted_content = "x\195\164",
+  summary = array { { type = "summary_text", text = "Hm." } } }
+local note = { type = "url_citation", url = "https://a.example/", title = "A" }
+local message = { type = "message", id = "m1", content = array { { type = "output_text",
+  text = "It is sunny.", annotations = array { note }, logprobs = array { { token = "It" } } } } }
+local weather = { type = "function_call", id = "f1", call_id = "c1", name = "weather",
+  arguments = '{"city":"\195\132sk"}' }
+local image = { type = "image_generation_call", id = "i1", result = "YWJjZA==" }
+
+local function items(...)
+  local out = { "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" }
+  for _, fields in ipairs { ... } do
+    fields.type, fields[1] = "response." .. fields[1], nil
+    out[#out + 1] = "data: " .. support.encode(fields) .. "\n\n"
+  end
+  return support.raw(table.concat(out))
+end
+
+local function response(...)
+  return { id = "x1", model = "m1", status = "completed", output = array { ... },
+    usage = { input_tokens = 5, output_tokens = 7, total_tokens = 12 } }
+end
+
+scripts.items = items({ "output_item.added", output_index = 0, item = { type = "reasoning" } },
+  { "reasoning_summary_part.added", output_index = 0, summary_index = 0 },
+  { "reasoning_summary_text.delta", output_index = 0, summary_index = 0, delta = "Hm." },
+  { "output_item.done", output_index = 0, item = thoughts },
+  { "output_text.delta", output_index = 1, delta = "It is sunny.",
+    logprobs = array { { token = "It" } } },
+  { "output_text.annotation.added", output_index = 1, annotation = note },
+  { "output_item.added", output_index = 2, item = { type = "function_call", id = "f1",
+    name = "weather" } },
+  { "function_call_arguments.delta", output_index = 2, delta = '{"city":' },
+  { "function_call_arguments.delta", output_index = 2, delta = '"\195\132sk"}' },
+  { "output_item.done", output_index = 3, item = image },
+  { "completed", response = response(thoughts, message, weather, image) })
+scripts.response = support.http(200, {}, response(thoughts, message, weather, image))
+
+local stages = { "plain", "rich", "tools", "whole", "big", "items", "response", "read", "calls", "document",
   "partial", "refused", "busy", "html", "event", "redirect", "callback", "coroutine",
   "close", "key", "models", "messages", "history" }
 

@@ -28,6 +28,8 @@ local truth = {
   slow = ("word "):rep(12),
   big = ("0123456789abcdef"):rep(2000),
   cut = "half an ans",
+  items = "It is sunny.",
+  response = "It is sunny.",
 }
 local unstripped = { whole = "  The whole answer.\n" } -- until the answer is complete
 
@@ -81,9 +83,20 @@ local function check_calls(reply)
   end
 end
 
+-- Of an answer in items: what there is must be right, and all that goes back, or nothing.
+local function check_items(reply)
+  check_calls(reply)
+  if reply.reasoning ~= "Hm." then wrong("false reasoning") end
+  if #reply.citations ~= 1 or #reply.logprobs.content ~= 1 then wrong("false notes") end
+  if reply.images[1].data ~= "abcd" then wrong("a false image") end
+  local native = reply.message.native
+  if native and #native.items ~= 4 then wrong("half a record") end
+end
+
 local function check_answer(name, answer, reply)
   if answer ~= truth[name] then wrong("a false answer: " .. tostring(answer)) end
   if name == "tools" then check_calls(reply) end
+  if name == "items" or name == "response" then check_items(reply) end
   if name == "rich" then
     if reply.usage and reply.usage.total_tokens ~= 12 then wrong("false usage") end
     if reply.reasoning and reply.reasoning ~= "Hm\195\164." then wrong("false reasoning") end
@@ -162,6 +175,8 @@ function stages.rich() chat("rich", nil, { logprobs = true, top_logprobs = 2, se
 function stages.tools() chat("tools", nil, { tools = { { type = "function",
   ["function"] = { name = "weather", parameters = {} } } }, stop = {} }) end
 function stages.whole() chat("whole", { stream = false, max_context_tokens = 5 }) end
+function stages.items() chat("items", { api = "responses" }) end
+function stages.response() chat("response", { api = "responses", stream = false }) end
 function stages.big() poll("big") end
 function stages.read() poll("rich") end
 function stages.calls() poll("tools") end
