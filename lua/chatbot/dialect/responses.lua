@@ -145,8 +145,9 @@ function PARTS.image_url(part)
 end
 
 function PARTS.file(part)
-  local out = { type = "input_file" }
-  for name, value in pairs(type(part.file) == "table" and part.file or {}) do out[name] = value end
+  local out = fields.copy(type(part.file) == "table" and part.file or nil)
+  out.type = "input_file"
+  if out.file_url then out.filename = nil end -- it has the name of the URL
   return out
 end
 
