@@ -85,7 +85,8 @@
     /* what goes beyond one request: ask.lua and its parts */                  \
     X(hold, "boolean", LUA, REPLY) /* Lua goes on where it ended well */       \
     X(plan, "table", LUA, REPLY)                                               \
-    X(said, "string", LUA, REPLY) /* the text of earlier rounds */             \
+    X(first_part, "table", LUA, REPLY) /* the message of one that goes on */   \
+    X(said, "string", LUA, REPLY)      /* the text of earlier rounds */        \
     X(parsed, "table", LUA, SEEN)                                              \
     X(adjusted, "table", LUA, SEEN)                                            \
     X(attempts, "table", LUA, SEEN)                                            \

@@ -307,15 +307,16 @@ int asking_chat(lua_State *L)
 
 #endif
 
-/* bot:_relaunch(reply, opts [, model [, note]]): a reply that has ended, or
- * failed before its first text, asks again, with other settings. -> true, or
- * nil, err
+/* bot:_relaunch(reply, opts [, model [, note [, resumed]]]): a reply that has
+ * ended, or failed before its first text, asks again, with other settings; or
+ * for the rest of its answer. -> true, or nil, err
  */
 int asking_relaunch(lua_State *L)
 {
     enum { BOT = 1, REPLY, OPTS, MODEL, NOTE, RENV, ENV };
     bot_check(L);
     struct reply *r = binding_check(L, REPLY, &reply_type);
+    r->resumed = lua_toboolean(L, NOTE + 1);
     lua_settop(L, NOTE);
     compat_getenv(L, REPLY);
     lua_getfield(L, RENV, "route");

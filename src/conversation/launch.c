@@ -233,7 +233,11 @@ static bool push_turns(lua_State *L, const struct stack *s, int messages,
     lua_pushvalue(L, note);
     lua_pushvalue(L, s->source.call);
     lua_call(L, 5, 3);
-    lua_setfield(L, s->renv, "before");
+    const struct reply *r = lua_touserdata(L, s->reply);
+    if (r->resumed)
+        lua_pop(L, 1); /* that of the first part counts */
+    else
+        lua_setfield(L, s->renv, "before");
     if (lua_isnil(L, -2))
         return false;
     lua_replace(L, system);
