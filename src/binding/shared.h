@@ -51,6 +51,7 @@
     X(max_context_tokens, "number", C, REPLY)                                  \
     X(think_tags, "boolean", C, REPLY)                                         \
     X(several, "boolean", C, REPLY) /* more than one answer was asked for */   \
+    X(answer_tool, "string", C, REPLY) /* whose arguments are the answer */    \
     X(reasoning_back, "boolean", C, REPLY) /* the service wants them back */   \
     X(details_back, "boolean", C, REPLY)                                       \
     X(totals, "table", C, REPLY) /* the bot's */                               \

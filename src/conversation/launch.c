@@ -164,8 +164,9 @@ static void fill_options(lua_State *L, const struct headers_source *s,
 static void fill_reply(lua_State *L, const struct stack *s)
 {
     static const char *const names[] = {
-        "on_text",      "on_event",           "wait",         "verbose",
-        "keep_partial", "max_context_tokens", "on_reasoning", "on_trim"};
+        "on_text",      "on_event",     "wait",
+        "verbose",      "keep_partial", "max_context_tokens",
+        "on_reasoning", "on_trim",      "answer_tool"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         options_get(L, s->source.call, s->source.options, names[i]);
         lua_setfield(L, s->renv, names[i]);
