@@ -100,8 +100,8 @@ scripts.items = items({ "output_item.added", output_index = 0, item = { type = "
   { "completed", response = response(thoughts, message, weather, image) })
 scripts.response = support.http(200, {}, response(thoughts, message, weather, image))
 
-local stages = { "plain", "rich", "tools", "whole", "big", "items", "response", "read", "calls", "document",
-  "partial", "refused", "busy", "html", "event", "redirect", "callback", "coroutine",
+local stages = { "plain", "rich", "tools", "whole", "big", "items", "response", "read", "calls",
+  "document", "partial", "refused", "busy", "html", "event", "redirect", "callback", "coroutine",
   "close", "key", "models", "messages", "history" }
 
 local urls = {}
