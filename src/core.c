@@ -24,6 +24,7 @@
 #include "parsing/utf8.h"
 #include "parsing/version.h"
 #include "provider/provider.h"
+#include "provider/rules.h"
 #include "reply/advance.h"
 #include "reply/methods.h"
 #include "reply/reply.h"
@@ -313,6 +314,14 @@ static int core_isyieldable(lua_State *L)
     return 1;
 }
 
+/* rule(route, name) -> what the provider's data have for the route's model. */
+static int core_rule(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    rules_push(L, 1, luaL_checkstring(L, 2));
+    return 1;
+}
+
 /* array(table) -> the table, which is a JSON array also when it is empty. */
 static int core_array(lua_State *L)
 {
@@ -360,6 +369,7 @@ int luaopen_chatbot_core(lua_State *L)
         {"providers", provider_list},
         {"isyieldable", core_isyieldable},
         {"array", core_array},
+        {"rule", core_rule},
         {"raw", core_raw},
         {"hash", core_hash},
         {"base64", core_base64},

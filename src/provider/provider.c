@@ -76,7 +76,7 @@ const char *provider_env(const char *name)
 
 /* ---- register and providers ---- */
 
-enum field_kind { TEXT, FLAG, API, TEXTS, MAP, MODELS };
+enum field_kind { TEXT, FLAG, API, COUNT, TEXTS, MAP, MODELS };
 
 struct field_rule {
     const char *name;
@@ -90,6 +90,10 @@ static const struct field_rule fields[] = {
     {"base_url_suffix", TEXT},
     {"api_version_env", TEXT},
     {"api", API},
+    {"reasoning", TEXT},
+    {"efforts", TEXTS},
+    {"search", TEXT},
+    {"images", FLAG},
     {"responses_url", TEXT},
     {"messages_url", TEXT},
     {"api_key_env", TEXTS},
@@ -114,8 +118,11 @@ static const struct field_rule fields[] = {
 };
 
 static const struct field_rule model_fields[] = {
-    {"prefix", TEXTS}, {"match", TEXTS}, {"since", MAP}, {"own", FLAG},
-    {"rename", MAP},   {"omit", TEXTS},  {"api", API},   {NULL, TEXT},
+    {"prefix", TEXTS},     {"match", TEXTS},    {"since", MAP},
+    {"own", FLAG},         {"rename", MAP},     {"omit", TEXTS},
+    {"api", API},          {"reasoning", TEXT}, {"efforts", TEXTS},
+    {"max_output", COUNT}, {"schema", FLAG},    {"thinking", TEXT},
+    {NULL, TEXT},
 };
 
 static const char *check_field(lua_State *L, const struct field_rule *rule);
@@ -140,6 +147,8 @@ static bool is_kind(lua_State *L, enum field_kind kind)
         return lua_type(L, -1) == LUA_TSTRING;
     case FLAG:
         return lua_isboolean(L, -1);
+    case COUNT:
+        return lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) > 0;
     case API:
         return lua_type(L, -1) == LUA_TSTRING &&
                options_is_api(lua_tostring(L, -1));

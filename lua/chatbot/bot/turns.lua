@@ -9,10 +9,10 @@
 -- Tables of the user's are read raw: no metamethod runs while a request is made.
 
 local core = require "chatbot.core"
+local dialects = require "chatbot.dialect.dialects"
 
 local M = {}
 
-local ID_MAX = 40 -- characters; OpenAI
 local SHORT = "^" .. ("%w"):rep(9) .. "$" -- Mistral
 local NAME_MAX = 64
 
@@ -57,7 +57,7 @@ end
 -- a service has cached of it still fits.
 local function new_id(self, id, place)
   id = type(id) == "string" and id or ""
-  local good = id ~= "" and (self.short and id:find(SHORT) or not self.short and #id <= ID_MAX)
+  local good = id ~= "" and #id <= self.rule.most and id:find(self.rule.form) ~= nil
   local to, tries = good and id or hash(id ~= "" and id or "call " .. place), 0
   while self.ids[to] do
     tries = tries + 1
@@ -183,9 +183,9 @@ local function join(self, message)
   self.out[#self.out] = joined
 end
 
--- What the service that is asked has made of this answer, and wants to have back: a list of
--- JSON texts, or nil. The message must still say what it said then.
-local function native_of(self, message)
+-- The record of what the service that is asked has made of this answer, and wants to have
+-- back, see src/dialect/native.h; or nil. The message must still say what it said then.
+local function record_of(self, message)
   local native, route = rawget(message, "native"), self.route
   if type(native) ~= "table" or rawget(native, "dialect") ~= route.api
     or rawget(native, "provider") ~= route.provider or rawget(native, "server") ~= route.base_url
@@ -193,7 +193,7 @@ local function native_of(self, message)
       rawget(message, "content"), rawget(message, "tool_calls"), rawget(message, "refusal")) then
     return nil
   end
-  return rawget(native, "items")
+  return native
 end
 
 local function add_assistant(self, message, i)
@@ -224,9 +224,12 @@ local function add_assistant(self, message, i)
     self.gap = true
     return
   end
-  sent.native = native_of(self, message)
+  local record = record_of(self, message)
   for k, call in ipairs(calls) do -- in what is given back are the ids of old
-    if call.id ~= rawget(list[k], "id") then sent.native = nil end
+    if call.id ~= rawget(list[k], "id") then record = nil end
+  end
+  if record then
+    sent.native, sent.before, sent.stored = record.items, record.before, record.id
   end
   if calls[1] then
     sent.tool_calls = calls
@@ -252,9 +255,10 @@ end
 ---@return table<string, boolean> known what is to be given the next time
 function M.fit(messages, route, known)
   local spec = route.api == "chat" and route.spec or {} -- what it says of messages is chat's
-  local self = { messages = messages, count = len(messages), route = route, spec = spec,
-    provider = route.provider, short = spec.short_ids, known = known, known_now = {}, ids = {}, used = {}, out = {},
-    gap = false }
+  local rule = spec.short_ids and { most = 9, form = SHORT } or dialects.of(route).ids
+  local self = { rule = rule, messages = messages, count = len(messages), route = route, spec = spec,
+    provider = route.provider, known = known, known_now = {}, ids = {},
+    used = {}, out = {}, gap = false }
   for i = 1, self.count do
     local message = messages[i]
     local role = type(message) == "table" and rawget(message, "role")
