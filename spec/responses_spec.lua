@@ -575,6 +575,12 @@ describe("the verdict on an answer of Responses", function()
       { kind = "protocol", partial = "Hi" } },
   }
 
+  it("tells that an answer was cut where its JSON is not whole", function()
+    check({ kind = "protocol", partial = '{"a"', message = "was cut before its JSON" },
+      ask(stream { text(0, '{"a"'), incomplete "max_output_tokens" },
+        { call = { schema = { type = "object" } } }))
+  end)
+
   it("is a failure by an event of that name", function()
     check({ kind = "api", partial = "Hi", code = "server_error", message = "It broke.",
       retryable = true }, ask(stream { hi } .. 'event: error\ndata: {"type":"error","code":'
