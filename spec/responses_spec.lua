@@ -380,6 +380,48 @@ describe("calls of Responses", function()
   end)
 end)
 
+describe("a tool of Responses that takes any text", function()
+  after_each(bots.collect)
+
+  local item = { type = "custom_tool_call", id = "ctc_1", call_id = "call_1", name = "run",
+    input = "print 1" }
+  local function script(...)
+    return support.raw("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+      .. stream { ... })
+  end
+
+  it("is run with it, and answered in its own way", function()
+    local server = support.serve { script(done(0, item), completed { item }),
+      script(text(0, "One."), completed()) }
+    local given
+    local bot = bots.at(server, { api = "responses" })
+    local answer = assert(bot:chat("hello", { tools = { { type = "custom", name = "run",
+      call = function(args)
+        given = args
+        return "1"
+      end } } }))
+    assert.equal("One.", answer)
+    assert.same({ input = "print 1" }, given)
+    local input = server:requests()[2].json.input
+    assert.same(item, input[2])
+    assert.same({ type = "custom_tool_call_output", call_id = "call_1", output = "1" }, input[3])
+  end)
+
+  it("is one like the others to other models", function()
+    local server = support.serve { script(done(0, item), completed { item }),
+      script(text(0, "One."), completed()) }
+    local bot = bots.at(server, { api = "responses" })
+    assert(bot:chat("hello", { tools = { { type = "custom", name = "run" } } }))
+    bot:tool_result("call_1", "1")
+    bot:set_model("other")
+    assert(bot:chat(nil))
+    local input = server:requests()[2].json.input
+    assert.same({ type = "function_call", call_id = "call_1", name = "run",
+      arguments = '{"input":"print 1"}' }, input[2])
+    assert.same({ type = "function_call_output", call_id = "call_1", output = "1" }, input[3])
+  end)
+end)
+
 describe("citations of Responses", function()
   after_each(bots.collect)
 

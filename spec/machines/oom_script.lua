@@ -30,6 +30,8 @@ local truth = {
   cut = "half an ans",
   items = "It is sunny.",
   response = "It is sunny.",
+  blocks = "It is sunny.",
+  message = "It is sunny.",
 }
 local unstripped = { whole = "  The whole answer.\n" } -- until the answer is complete
 
@@ -93,10 +95,21 @@ local function check_items(reply)
   if native and #native.items ~= 4 then wrong("half a record") end
 end
 
+-- The same of one in blocks.
+local function check_blocks(reply)
+  check_calls(reply)
+  if reply.reasoning ~= "Hm." then wrong("false reasoning") end
+  if #reply.citations ~= 1 then wrong("false citations") end
+  if reply.usage.total_tokens ~= 12 then wrong("false usage") end
+  local native = reply.message.native
+  if not native or #native.items ~= 4 then wrong("half a record") end
+end
+
 local function check_answer(name, answer, reply)
   if answer ~= truth[name] then wrong("a false answer: " .. tostring(answer)) end
   if name == "tools" then check_calls(reply) end
   if name == "items" or name == "response" then check_items(reply) end
+  if name == "blocks" or name == "message" then check_blocks(reply) end
   if name == "rich" then
     if reply.usage and reply.usage.total_tokens ~= 12 then wrong("false usage") end
     if reply.reasoning and reply.reasoning ~= "Hm\195\164." then wrong("false reasoning") end
@@ -177,6 +190,8 @@ function stages.tools() chat("tools", nil, { tools = { { type = "function",
 function stages.whole() chat("whole", { stream = false, max_context_tokens = 5 }) end
 function stages.items() chat("items", { api = "responses" }) end
 function stages.response() chat("response", { api = "responses", stream = false }) end
+function stages.blocks() chat("blocks", { api = "messages" }) end
+function stages.message() chat("message", { api = "messages", stream = false }) end
 function stages.big() poll("big") end
 function stages.read() poll("rich") end
 function stages.calls() poll("tools") end

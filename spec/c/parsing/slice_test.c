@@ -60,6 +60,24 @@ static void finds_members(void)
     test_case = "";
 }
 
+static void goes_through_objects(void)
+{
+    struct slice of = text_of("{\"a\":1 , \"b\\n\" : [2],\"\":{} }");
+    static const char *const wanted[][2] = {
+        {"a", "1"}, {"b\\n", "[2]"}, {"", "{}"}};
+    struct slice one = {NULL, 0, NULL}, key;
+    for (size_t i = 0; i < 3; i++) {
+        one = slice_next_member(of, one, &key);
+        CHECK(is(one, wanted[i][1]));
+        CHECK(is(key, wanted[i][0]));
+    }
+    CHECK(slice_next_member(of, one, &key).s == NULL);
+    one.s = NULL;
+    CHECK(slice_next_member(text_of("{ }"), one, &key).s == NULL);
+    CHECK(slice_next_member(text_of("{\"a\":[1,]}"), one, &key).s == NULL);
+    CHECK(slice_next_member(one, one, &key).s == NULL);
+}
+
 static void goes_through_lists(void)
 {
     struct slice list =
@@ -91,8 +109,11 @@ static void stays_inside(void)
         struct slice text = slice_text(guard_copy(cut, n + 1), n + 1);
         struct slice list = slice_member(slice_member(text, "a"), "b");
         struct slice one = {NULL, 0, NULL};
+        struct slice next = one, key;
         while ((one = slice_next(list, one)).s != NULL)
             CHECK(one.s + one.n <= text.s + text.n);
+        while ((next = slice_next_member(text, next, &key)).s != NULL)
+            CHECK(next.s + next.n <= text.s + text.n);
     }
 }
 
@@ -114,6 +135,7 @@ int main(void)
 {
     test_begin();
     RUN(finds_members);
+    RUN(goes_through_objects);
     RUN(goes_through_lists);
     RUN(stays_inside);
     RUN(refuses_depth);
