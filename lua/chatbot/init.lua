@@ -322,14 +322,14 @@ function Chatbot:chat(prompt, opts)
 end
 
 -- Called by launch.c for a conversation that is more than texts, and for each in a dialect
--- that has a place apart for the system: what is sent for it, and there; or nil and an error.
+-- that has a place apart for the system: what is sent for it, and there, and a hash of both;
+-- or nil and an error.
 function Chatbot:_turns(messages, route, note, call)
   local env = self:_env()
   local list, known = require("chatbot.bot.turns").fit(messages, route, env.arguments or {})
   env.arguments = known
   if route.api == "chat" then return list end
-  local items, apart = require("chatbot.dialect." .. route.api).input(list, route, note, call)
-  return items, apart
+  return require("chatbot.dialect." .. route.api).input(list, route, note, call)
 end
 
 -- Called by advance.c when a reply fails before its first text: true when it has

@@ -102,7 +102,7 @@ end
 ---@param jobs table[]
 ---@return table[]
 function batch.run(jobs)
-  local server = support.serve { { { lua = ANSWER } } }
+  local server = support.serve({ { { lua = ANSWER } } }, { beside = "wire" })
   local results, active, started = {}, {}, 0
   while true do
     while #active < WIDTH and started < #jobs do
