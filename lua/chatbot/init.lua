@@ -322,14 +322,15 @@ function Chatbot:chat(prompt, opts)
 end
 
 -- Called by launch.c for a conversation that is more than texts, and for each in a dialect
--- that has a place apart for the system: what is sent for it, and there, and a hash of both;
--- or nil and an error.
+-- that has a place apart for the system: what is sent for it, and there; or nil and an error.
 function Chatbot:_turns(messages, route, note, call)
   local env = self:_env()
   local list, known = require("chatbot.bot.turns").fit(messages, route, env.arguments or {})
   env.arguments = known
   if route.api == "chat" then return list end
-  return require("chatbot.dialect." .. route.api).input(list, route, note, call)
+  local items, apart, before = require("chatbot.dialect.dialects").of(route)
+    .input(list, route, note, call)
+  return items, apart, before
 end
 
 -- Called by advance.c when a reply fails before its first text: true when it has
@@ -419,6 +420,7 @@ function M.warmup()
 end
 
 M.image = later("parts", "image")
+M.document = later("parts", "document")
 M.save = later("memory", "save")
 M.load = later("memory", "load")
 M.all = later("together", "all")

@@ -21,13 +21,11 @@ local NO_ARGUMENTS = { type = "object", properties = {} }
 
 local function wire_tool(tool)
   if not fields.is_function(tool) then return tool end
-  local fn, out = tool["function"], {}
-  for name, value in pairs(tool) do
-    if name ~= "function" and name ~= "type" then out[name] = value end
-  end
-  out.name, out.description, out.input_schema = fn.name, fn.description, fn.parameters
-  out.input_schema = out.input_schema or NO_ARGUMENTS
-  if fn.strict then out.strict = true end
+  local fn, out = tool["function"], fields.copy(tool)
+  out["function"], out.type = nil, nil
+  for name, value in pairs(fn) do out[name] = value end
+  out.input_schema, out.parameters = fn.parameters or NO_ARGUMENTS, nil
+  out.strict = fn.strict or nil
   return out
 end
 
@@ -90,14 +88,22 @@ local function adaptive(self, value)
   self.call.output_config.effort = effort
 end
 
--- Thinking goes neither with a tool that must be called nor with what steers the choice of
--- tokens.
-local function make_room(self)
+-- What steers the choice of tokens: not where the model thinks, not at all in later ones, and
+-- either of two. Our own default goes without a word.
+local function add_steering(self)
   local call = self.call
-  if call.temperature == nil then call.temperature = false end
-  if call.temperature then self.lack("temperature", "cannot be set where the model thinks") end
-  self.lack("top_k", "cannot be set where the model thinks")
-  if call.temperature == nil then call.temperature = false end
+  local thinks = call.thinking and call.thinking.type ~= "disabled"
+  local fixed = core.rule(self.route, "fixed")
+  if thinks or fixed then
+    local why = fixed and "cannot be set for this model" or "cannot be set where the model thinks"
+    self.lack("temperature", why)
+    self.lack("top_k", why)
+    if fixed or type(call.top_p) == "number" and call.top_p < 0.95 then self.lack("top_p", why) end
+    call.temperature = false
+  elseif call.top_p ~= nil then
+    self.lack("temperature", "does not go with top_p")
+    call.temperature = false
+  end
 end
 
 local function add_reasoning(self)
@@ -123,7 +129,6 @@ local function add_reasoning(self)
     end
   end
   call.reasoning = nil
-  if call.thinking and call.thinking.type ~= "disabled" then make_room(self) end
 end
 
 local function add_search(self)
@@ -173,7 +178,7 @@ function M.fields(self)
   add_format(self)
   add_search(self)
   add_reasoning(self)
-  if call.top_p ~= nil and call.temperature == nil then call.temperature = false end
+  add_steering(self)
   if call.cache and call.tools and call.tools[1] then
     call.tools[#call.tools] = marked(call.tools[#call.tools])
   end
