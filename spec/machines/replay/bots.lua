@@ -31,6 +31,19 @@ function bots.plain(value)
   return decode.is_list(value) and chatbot.array(out) or out
 end
 
+--- A recorded tool as the module takes it: a function has its name, description and schema
+-- together, all else beside them.
+---@param schema? string where its schema stands; nil: no function
+function bots.tool(tool, schema)
+  local out = bots.plain(tool)
+  if not schema then return out end
+  local fn = { name = out.name, description = out.description, parameters = out[schema],
+    strict = out.strict }
+  out.name, out.description, out[schema], out.strict = nil, nil, nil, nil
+  out.type, out["function"] = "function", fn
+  return out
+end
+
 --- Says what a service as strict as the one of a recording would refuse of a request. What
 -- the program itself says may have fields of that service.
 function bots.check(request, one)

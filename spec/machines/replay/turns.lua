@@ -21,6 +21,8 @@ local turns = {}
 local wires = { responses = require "spec.machines.replay.wire_responses",
   messages = require "spec.machines.replay.wire_messages" }
 
+local ID_MAX = 40
+
 local function client_of(list)
   local out = {}
   for _, unit in ipairs(list) do
@@ -88,7 +90,7 @@ local function mark_first(list)
   local seen = {}
   for _, unit in ipairs(list) do
     if unit.kind == "call" then
-      unit.first = not seen[unit.id]
+      unit.first = not seen[unit.id] and not unit.foreign
       seen[unit.id] = true
     end
   end
@@ -187,12 +189,24 @@ local function check_request(walk, request, second, wanted, id)
   bots.check(request, second)
 end
 
+-- What our conversation can hold of what is said before the first answer: texts without
+-- phase and citations, and ids that every service takes.
 local function without_native(list)
   local out = {}
   for _, unit in ipairs(list) do
-    if units.NATIVE[unit.kind] then report.explain() else out[#out + 1] = unit end
+    if units.NATIVE[unit.kind] then
+      report.explain()
+    else
+      if unit.kind == "text" then
+        local whole = unit.whole
+        unit = units.text(unit.text)
+        unit.whole = whole
+      end
+      unit.foreign = #(unit.id or "") > ID_MAX
+      out[#out + 1] = unit
+    end
   end
-  return out
+  return units.join_texts(out)
 end
 
 -- The id of the answer with which the next recorded request goes on at the service, false
@@ -285,6 +299,22 @@ local function play_from(list, i)
     if not right or id then return left(k + 1) end
   end
   return left(#list)
+end
+
+--- Plays a request alone: the conversation that it shows is sent as the recorded client
+-- sent it, but for what only the service understands.
+function turns.request(one)
+  for _, name in ipairs { "conversation", "previous_response_id" } do
+    if one.request[name] and one.request[name] ~= decode.null then
+      return report.skip(one.name .. ", its request", "the service keeps the conversation")
+    end
+  end
+  report.case(one.name .. ", its request", function()
+    local walk = begin({ one }, 1)
+    ask(walk, one)
+    check_request(walk, walk.server:requests()[1], one, walk.so_far)
+    walk.server:close()
+  end)
 end
 
 --- Plays a conversation.

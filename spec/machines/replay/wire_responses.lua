@@ -88,10 +88,7 @@ function wire.fields(request)
   local tools = list_of(request, "tools")
   if #tools > 0 then fields.tools = {} end
   for i, tool in ipairs(tools) do
-    local plain = bots.plain(tool)
-    fields.tools[i] = plain.type ~= "function" and plain or { type = "function", ["function"] = {
-      name = plain.name, description = plain.description, parameters = plain.parameters,
-      strict = plain.strict } }
+    fields.tools[i] = bots.tool(tool, tool.type == "function" and "parameters")
   end
   return fields
 end
@@ -217,7 +214,7 @@ function wire.answer_id(one)
   return found or not one.stream_bytes and text_of(decode.json(one.bytes), "id") or nil
 end
 
-local LOOSE = { strict = true, defer_loading = true }
+local LOOSE = { strict = true }
 
 --- The tools of a request, one a line; function tools without `strict`, which we choose.
 function wire.tools(request)
