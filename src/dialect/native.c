@@ -33,6 +33,20 @@ static void push_own(lua_State *L, int i)
     hash_push(L, hash);
 }
 
+/* Whether the service keeps the answer: so the call has it. [-0, +0, m] */
+static bool is_stored(lua_State *L, int env)
+{
+    int top = lua_gettop(L);
+    lua_getfield(L, env, "call");
+    bool stored = false;
+    if (lua_istable(L, -1)) {
+        lua_getfield(L, -1, "store");
+        stored = lua_toboolean(L, -1);
+    }
+    lua_settop(L, top);
+    return stored;
+}
+
 void native_finish(lua_State *L, int env)
 {
     static const char *const from[] = {"api",         "provider", "server",
@@ -41,12 +55,17 @@ void native_finish(lua_State *L, int env)
                                      "model",   "items",    "before"};
     int message = lua_gettop(L);
     luaL_checkstack(L, 6, NULL);
+    bool stored = is_stored(L, env);
     lua_getfield(L, env, "native");
-    if (lua_istable(L, -1)) {
+    if (lua_istable(L, -1) || stored) {
         lua_createtable(L, 0, 7);
         for (size_t i = 0; i < sizeof from / sizeof *from; i++) {
             lua_getfield(L, env, from[i]);
             lua_setfield(L, -2, to[i]);
+        }
+        if (stored) {
+            lua_getfield(L, env, "id");
+            lua_setfield(L, -2, "id");
         }
         push_own(L, message);
         lua_setfield(L, -2, "own");

@@ -7,7 +7,8 @@
  * or not at all. In a message they are
  *   native = {dialect, provider, server, model (that was asked), items = the
  *     list, own = what hash.h says of content, calls and refusal, before = the
- *     same of all that was sent before, where that matters}
+ *     same of all that was sent before, where that matters, id = under which
+ *     the service keeps all of it, if it does}
  * which turns.lua looks at. It goes back to the same model at the same server
  * and to nobody else, and not when the message says something else by now.
  */

@@ -9,10 +9,10 @@
 -- Tables of the user's are read raw: no metamethod runs while a request is made.
 
 local core = require "chatbot.core"
+local dialects = require "chatbot.dialect.dialects"
 
 local M = {}
 
-local ID_MAX = 40 -- characters; OpenAI
 local SHORT = "^" .. ("%w"):rep(9) .. "$" -- Mistral
 local NAME_MAX = 64
 
@@ -57,7 +57,7 @@ end
 -- a service has cached of it still fits.
 local function new_id(self, id, place)
   id = type(id) == "string" and id or ""
-  local good = id ~= "" and (self.short and id:find(SHORT) or not self.short and #id <= ID_MAX)
+  local good = id ~= "" and #id <= self.rule.most and id:find(self.rule.form) ~= nil
   local to, tries = good and id or hash(id ~= "" and id or "call " .. place), 0
   while self.ids[to] do
     tries = tries + 1
@@ -255,8 +255,9 @@ end
 ---@return table<string, boolean> known what is to be given the next time
 function M.fit(messages, route, known)
   local spec = route.api == "chat" and route.spec or {} -- what it says of messages is chat's
-  local self = { messages = messages, count = len(messages), route = route, spec = spec,
-    provider = route.provider, short = spec.short_ids, known = known, known_now = {}, ids = {},
+  local rule = spec.short_ids and { most = 9, form = SHORT } or dialects.of(route).ids
+  local self = { rule = rule, messages = messages, count = len(messages), route = route, spec = spec,
+    provider = route.provider, known = known, known_now = {}, ids = {},
     used = {}, out = {}, gap = false }
   for i = 1, self.count do
     local message = messages[i]

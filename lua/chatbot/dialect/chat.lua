@@ -179,6 +179,9 @@ function M.fields(self)
   self.call.cache = nil
 end
 
+-- The ids of calls: at most so many characters, of a form.
+M.ids = { most = 40, form = "" }
+
 -- The names of a body for fields of a call that have another name there.
 M.names = {}
 

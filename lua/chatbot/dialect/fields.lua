@@ -86,6 +86,11 @@ function M.text_of(content)
   return table.concat(texts)
 end
 
+---What a message adds to the hash of all that was sent before it.
+function M.chain(before, message)
+  return core.hash(before, message.role, message.content, message.tool_calls)
+end
+
 ---The texts of the system at the head of a conversation with the note behind them, or nil.
 ---@return string? text
 ---@return integer first the message behind them

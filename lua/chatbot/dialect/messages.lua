@@ -313,7 +313,7 @@ function M.input(messages, _, note, call)
       return nil, core.failure("config", ("message %d cannot be sent: Messages takes no %s")
         :format(i, problem))
     end
-    before = core.hash(before, role, message.content, message.tool_calls)
+    before = fields.chain(before, message)
   end
   if items[1] and items[1].role == "assistant" then
     table.insert(items, 1, { role = "user", content = "Begin." })
@@ -342,6 +342,8 @@ function M.weaker() return false end
 
 
 -- What else is to be known -----------------------------------------------------
+
+M.ids = { most = 64, form = "^[%w_-]+$" }
 
 M.defaults = { temperature = true }
 

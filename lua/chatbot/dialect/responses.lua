@@ -193,12 +193,16 @@ local function add_other(items, message)
     or { role = message.role, content = content_of(message.content) }
 end
 
--- The place behind the last answer that the service keeps, and its id.
-local function stored(messages)
-  for i = #messages, 1, -1 do
-    if messages[i].stored then return i + 1, messages[i].stored end
+-- The message behind the last answer that the service keeps with all that went before it, and
+-- the id of that; and the hash of all.
+local function stored(messages, first)
+  local place, id, before = first, nil, core.hash()
+  for i = first, #messages do
+    local message = messages[i]
+    if message.stored and message.before == before then place, id = i + 1, message.stored end
+    before = fields.chain(before, message)
   end
-  return 1
+  return place, id, before
 end
 
 ---@param messages chatbot.Message[] as turns.lua has fitted them
@@ -206,24 +210,26 @@ end
 ---@param call table of the request
 ---@return table items
 ---@return string? instructions
+---@return string? before what is sent, as a hash, where the service keeps it
 function M.input(messages, _, note, call)
-  local items = core.array {}
+  local items, id, before = core.array {}, nil, nil
   local instructions, first = fields.head(messages, note)
-  if call.store == true and call.previous_response_id == nil then
-    local from, id = stored(messages)
+  if call.store == true and call.previous_response_id == nil and call.conversation == nil then
+    first, id, before = stored(messages, first)
     call.previous_response_id = id
-    first = math.max(first, from)
   end
   for i = first, #messages do
     local message = messages[i]
     local add = ITEMS[message.role] or add_other
     add(items, message)
   end
-  return items, instructions
+  return items, instructions, before
 end
 
 
 -- What else is to be known -----------------------------------------------------
+
+M.ids = { most = 64, form = "" }
 
 M.defaults = { temperature = true }
 
