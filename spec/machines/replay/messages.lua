@@ -79,7 +79,7 @@ end
 local function finish_of(r, value)
   r.finish = text_of(value, "stop_reason") or r.finish
   local details = field(value, "stop_details", "table")
-  r.explanation = text_of(details, "explanation") or r.explanation
+  r.refusal = text_of(details, "explanation") or r.refusal
 end
 
 

@@ -309,6 +309,10 @@ function turns.request(one)
       return report.skip(one.name .. ", its request", "the service keeps the conversation")
     end
   end
+  local recorded = wires[one.dialect].units(one.request, {})
+  if #recorded > 0 and not units.CLIENT[recorded[#recorded].kind] then
+    return report.skip(one.name .. ", its request", "it ends with what the model said")
+  end
   report.case(one.name .. ", its request", function()
     local walk = begin({ one }, 1)
     ask(walk, one)
