@@ -50,8 +50,10 @@ local function refused(request, one)
   return problem
 end
 
--- Rules that are OpenAI's own: others make ids of another form, and want them back.
-local OWN_IDS = { openai = true, azure = true }
+-- Rules that are OpenAI's own: others make ids of another form and think in clear, and take
+-- both back.
+local OPENAI = { openai = true, azure = true }
+local OWN_RULES = { "%.id: ", "no encrypted_content", "OpenAI's reasoning" }
 
 -- Whether what a strict service refuses is right here: the program's own messages and tools
 -- may have fields of one service, and what the recorded client sent was taken.
@@ -59,7 +61,11 @@ local function is_right(problem, request, one)
   if problem:find("is unknown", 1, true) or problem:find("is not allowed", 1, true) then
     return true
   end
-  if problem:find("%.id: ") and not OWN_IDS[one.provider] then return true end
+  for _, rule in ipairs(OWN_RULES) do
+    if problem:find(rule) and one.dialect == "responses" and not OPENAI[one.provider] then
+      return true
+    end
+  end
   local recorded = refused({ method = "POST", target = request.target, body = one.request_bytes,
     body_length = #one.request_bytes, named = request.named }, one)
   return recorded ~= nil and recorded:gsub("%d", "") == problem:gsub("%d", "")
