@@ -244,11 +244,13 @@ end
 -- Goes from the answer of the turn `k` to the next request, and compares that.
 local function step(walk, list, k, answer, recorded, id)
   local one, second = list[k], list[k + 1]
+  local paused = answers.reading(one).verdict == "paused"
   if k == walk.first then
-    local text, problem = ask(walk, one, id)
-    if not text then return report.differ("the answer", "an answer", tostring(problem)) end
+    local text, reply = ask(walk, one, id)
+    if not text then return report.differ("the answer", "an answer", tostring(reply)) end
+    if paused then answers.compare_joined(one, second, text, reply) end
   end
-  if answers.reading(one).verdict ~= "paused" then -- else it has gone on by itself
+  if not paused then -- else it has gone on by itself
     local messages = walk.bot:get_messages()
     local more = added(walk.wire, second.request, id and 0 or walk.said, recorded, messages)
     for _, message in ipairs(more) do messages[#messages + 1] = message end
