@@ -79,7 +79,7 @@ describe("a recorded answer", function()
   for _, row in ipairs(rows) do
     if row.request ~= "models" then
       for _, cut in ipairs(cuts) do
-        it(("%s%s, %s"):format(row.file, row.max_tokens and ", limited" or "", cut.name), function()
+        it(("%s, %s"):format(row.file, cut.name), function()
           local server = support.serve { { cut.steps(read(row.file)), { close = true } } }
           local bot = chatbot.new { base_url = server.url, model = "m", max_retries = 0,
             timeout = 20, stream = row.stream, api = row.api }

@@ -328,8 +328,9 @@ function Chatbot:_turns(messages, route, note, call)
   local list, known = require("chatbot.bot.turns").fit(messages, route, env.arguments or {})
   env.arguments = known
   if route.api == "chat" then return list end
-  local items, apart = require("chatbot.dialect." .. route.api).input(list, route, note, call)
-  return items, apart
+  local items, apart, before = require("chatbot.dialect.dialects").of(route)
+    .input(list, route, note, call)
+  return items, apart, before
 end
 
 -- Called by advance.c when a reply fails before its first text: true when it has

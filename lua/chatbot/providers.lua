@@ -52,17 +52,19 @@
 --                    effort) or "none" (the model does not think)
 --   omit             fields with a default of ours which these models refuse
 --   max_output       the most tokens of an answer; Messages wants to be told a maximum
+--   fixed            true: Messages takes neither temperature, top_p nor top_k
 --   schema           true: Messages takes the schema of an answer
 
 -- What OpenAI's models that think have in common, from the newest on: what they have of
 -- efforts is in the pages of each model.
 local function thinks(rule)
   rule.rename, rule.omit = { max_tokens = "max_completion_tokens" }, { "temperature" }
-  rule.api = "responses"
+  rule.api, rule.reasoning = "responses", "effort"
   return rule
 end
 
 local openai_models = {
+  { match = { "-chat" }, since = { gpt = "5" }, api = "responses", reasoning = "none" },
   thinks { match = { "gpt-5" }, since = { gpt = "5.2" },
     efforts = { "none", "low", "medium", "high", "xhigh" } },
   thinks { match = { "gpt-5.1-codex-max" }, efforts = { "low", "medium", "high", "xhigh" } },
@@ -71,10 +73,15 @@ local openai_models = {
   thinks { match = { "gpt-5-pro" }, efforts = { "high" } },
   thinks { since = { gpt = "5" }, efforts = { "minimal", "low", "medium", "high" } },
   thinks { prefix = { "o1", "o3", "o4" }, efforts = { "low", "medium", "high" } },
+  { match = { "" }, own = true, reasoning = "none" },
 }
 
 -- What Messages wants to know of Claude; see "Models" and "Extended thinking" in its manual.
 local claude_models = {
+  { match = { "opus" }, since = { claude = "4.7" }, max_output = 128000, thinking = "adaptive",
+    schema = true, fixed = true },
+  { since = { claude = "5" }, max_output = 128000, thinking = "adaptive", schema = true,
+    fixed = true },
   { match = { "haiku" }, since = { claude = "4.5" }, max_output = 64000, thinking = "budget",
     schema = true },
   { since = { claude = "4.6" }, max_output = 128000, thinking = "adaptive", schema = true },

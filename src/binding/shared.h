@@ -69,6 +69,8 @@
     X(events, "table", C, REPLY)     /* decoded, for on_event */               \
     X(items, "table", C, REQUEST)    /* see responses_items.h */               \
     X(native, "table", C, REQUEST)   /* items as they came, see native.h */    \
+    X(blocks, "table", C, REQUEST)   /* see messages_blocks.h */               \
+    X(paused, "boolean", C, REQUEST) /* it goes on where it is sent back */    \
     X(before, "string", C, REPLY)    /* what went before it, as sent */        \
     X(citations, "table", C, ANSWER) /* what the answer rests on */            \
     X(images, "table", C, ANSWER)    /* that were generated */                 \

@@ -3,20 +3,54 @@
  */
 #include "dialect/native.h"
 
-#include "binding/hash.h"
+#include <string.h>
 
-enum http_fault native_keep(lua_State *L, struct answer *a, int env,
-                            const char *s, size_t n)
+#include "binding/encoded.h"
+#include "binding/hash.h"
+#include "parsing/escape.h"
+
+/* Whether the JSON text can be sent as it is. */
+static bool is_sendable(const char *s, size_t n)
 {
-    a->kept += n;
-    if (a->kept > a->text.bytes.max)
-        return FAULT_LIMIT;
-    luaL_checkstack(L, 4, NULL);
+    const char *end = s + n;
+    for (const char *p = s; (p = memchr(p, '\\', (size_t)(end - p))) != NULL;) {
+        if (end - p < 2 || p[1] == 'u')
+            return false; /* half of a pair, perhaps */
+        p += 2;
+    }
+    return utf8_invalid(s, n) == n;
+}
+
+/* Replaces the JSON text on top by one that can be sent. [-0, +0, m] */
+static void make_sendable(lua_State *L, struct answer *a)
+{
+    struct utf8 utf8 = {.len = 0};
+    size_t n;
+    bool changed;
+    const char *s = lua_tolstring(L, -1, &n);
+    if (is_sendable(s, n))
+        return;
+    struct body *repaired = encoded_body(L), *out = encoded_body(L);
+    if (escape_repair(s, n, &repaired->text, &changed) != BYTES_OK ||
+        utf8_feed(&utf8, repaired->text.data, repaired->text.len, &out->text) !=
+            BYTES_OK ||
+        utf8_finish(&utf8, &out->text) != BYTES_OK)
+        answer_no_memory(L, a);
+    lua_pushlstring(L, out->text.data, out->text.len);
+    body_free(repaired);
+    body_free(out);
+    lua_replace(L, -4);
+    lua_pop(L, 2);
+}
+
+void native_add(lua_State *L, struct answer *a, int env)
+{
+    luaL_checkstack(L, 8, NULL);
+    make_sendable(L, a);
     binding_own_table(L, env, "native");
-    lua_pushlstring(L, s, n);
+    lua_insert(L, -2);
     lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
     lua_pop(L, 1);
-    return FAULT_NONE;
 }
 
 /* Pushes what tells whether the message at `i` has been changed. [-0, +1, e] */

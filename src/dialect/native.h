@@ -17,9 +17,11 @@
 
 #include "dialect/answer.h"
 
-/* Adds a JSON text of `n` bytes: FAULT_NONE, or FAULT_LIMIT. [-0, +0, m] */
-enum http_fault native_keep(lua_State *L, struct answer *a, int env,
-                            const char *s, size_t n);
+/* Adds the JSON text on top, which is counted already (`kept`). What no service
+ * takes becomes U+FFFD: bytes that are not UTF-8, lone halves of surrogate
+ * pairs.
+ * [-1, +0, m] */
+void native_add(lua_State *L, struct answer *a, int env);
 
 /* Adds to the message on top what was kept, if something was.
  * [-0, +0, m] */

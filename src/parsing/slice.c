@@ -95,6 +95,23 @@ struct slice slice_member(struct slice of, const char *name)
     return none;
 }
 
+struct slice slice_next_member(struct slice of, struct slice before,
+                               struct slice *key)
+{
+    struct escape_text name;
+    if (of.s == NULL || *of.s != '{')
+        return none;
+    const char *p = before.s == NULL ? of.s : before.s + before.n;
+    p = scan_skip_space(p);
+    if (*p != (before.s == NULL ? '{' : ','))
+        return none;
+    p = skip_key(scan_skip_space(p + 1), of.last, &name);
+    if (p == NULL)
+        return none;
+    *key = (struct slice){name.s, name.n, of.last};
+    return value_at(p, of.last);
+}
+
 struct slice slice_next(struct slice of, struct slice before)
 {
     if (of.s == NULL || *of.s != '[')

@@ -26,6 +26,12 @@ struct slice slice_text(const char *s, size_t n);
  * none when it is no valid object, or has no such member. */
 struct slice slice_member(struct slice of, const char *name);
 
+/* The value of the member of the object `of` that is behind the one with the
+ * value `before`, for none the first; *key becomes its key, still escaped. None
+ * at the end, and where it is no valid object any more. */
+struct slice slice_next_member(struct slice of, struct slice before,
+                               struct slice *key);
+
 /* The element of the list `of` behind the one `before`, for none the first.
  * None at the end, and where it is no valid list any more. */
 struct slice slice_next(struct slice of, struct slice before);

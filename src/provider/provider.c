@@ -121,8 +121,8 @@ static const struct field_rule model_fields[] = {
     {"prefix", TEXTS},     {"match", TEXTS},    {"since", MAP},
     {"own", FLAG},         {"rename", MAP},     {"omit", TEXTS},
     {"api", API},          {"reasoning", TEXT}, {"efforts", TEXTS},
-    {"max_output", COUNT}, {"schema", FLAG},    {"thinking", TEXT},
-    {NULL, TEXT},
+    {"max_output", COUNT}, {"fixed", FLAG},     {"schema", FLAG},
+    {"thinking", TEXT},    {NULL, TEXT},
 };
 
 static const char *check_field(lua_State *L, const struct field_rule *rule);

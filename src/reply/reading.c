@@ -229,6 +229,7 @@ static bool take_document(lua_State *L, struct reply *r, int env)
     }
     r->answer.event = s;
     r->answer.event_size = n;
+    r->answer.name_len = 0;
     lua_pushvalue(L, -1);
     if (!r->fetch && !r->dialect->whole(L, &r->answer, env)) {
         lua_remove(L, -2);

@@ -67,7 +67,8 @@ local function fit(bot, plan, route)
     if refused ~= nil then tell(format, refused or "dropped") end
   end
   plan.sent = fields.copy(call)
-  local ok, problem = pcall(dialect.fields, fields.context(call, route, plan, tell))
+  local ok, problem = pcall(dialect.fields, fields.context(call, route, plan, tell,
+    bot:_env().options.temperature))
   if not ok then
     if type(problem) ~= "table" or not problem.config then error(problem, 0) end
     local err = core.failure("config", problem.config)

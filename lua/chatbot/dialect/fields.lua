@@ -15,14 +15,17 @@ end
 ---What a dialect's `fields` works on: `call`, which it changes, `route`, and what it says of
 ---that: refuse(text) ends it with an error of the kind `config`, tell(name, what) is for
 ---reply.adjusted, and lack(name) leaves out a field that the dialect does not have.
----@param strict boolean? nothing is left out
-function M.context(call, route, plan, tell)
-  local self = { call = call, route = route, plan = plan, tell = tell }
+---`temperature` is that of the bot, which is sent where the call has none.
+---@param plan table `strict`: nothing is left out
+function M.context(call, route, plan, tell, temperature)
+  local self = { call = call, route = route, plan = plan, tell = tell, temperature = temperature }
   function self.refuse(text)
     error({ config = text }, 0)
   end
   function self.lack(name, why)
-    if call[name] == nil then return end
+    local own = call[name]
+    if own == nil and name == "temperature" then own = temperature end
+    if own == nil or own == false and name ~= "reasoning" then return end
     if plan.strict then
       self.refuse(("'%s' %s (api = \"%s\")"):format(name, why or "is no field there", route.api))
     end
@@ -97,7 +100,8 @@ end
 function M.head(messages, note)
   local texts, first = {}, 1
   while messages[first] and messages[first].role == "system" do
-    texts[first] = M.text_of(messages[first].content)
+    local text = M.text_of(messages[first].content)
+    if type(text) == "string" and text:find("%S") then texts[#texts + 1] = text end
     first = first + 1
   end
   texts[#texts + 1] = note

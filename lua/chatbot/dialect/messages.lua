@@ -90,14 +90,22 @@ local function adaptive(self, value)
   self.call.output_config.effort = effort
 end
 
--- Thinking goes neither with a tool that must be called nor with what steers the choice of
--- tokens.
-local function make_room(self)
+-- What steers the choice of tokens: not where the model thinks, not at all in later ones, and
+-- either of two. Our own default goes without a word.
+local function add_steering(self)
   local call = self.call
-  if call.temperature == nil then call.temperature = false end
-  if call.temperature then self.lack("temperature", "cannot be set where the model thinks") end
-  self.lack("top_k", "cannot be set where the model thinks")
-  if call.temperature == nil then call.temperature = false end
+  local thinks = call.thinking and call.thinking.type ~= "disabled"
+  local fixed = core.rule(self.route, "fixed")
+  if thinks or fixed then
+    local why = fixed and "cannot be set for this model" or "cannot be set where the model thinks"
+    self.lack("temperature", why)
+    self.lack("top_k", why)
+    if fixed or type(call.top_p) == "number" and call.top_p < 0.95 then self.lack("top_p", why) end
+    call.temperature = false
+  elseif call.top_p ~= nil then
+    self.lack("temperature", "does not go with top_p")
+    call.temperature = false
+  end
 end
 
 local function add_reasoning(self)
@@ -123,7 +131,6 @@ local function add_reasoning(self)
     end
   end
   call.reasoning = nil
-  if call.thinking and call.thinking.type ~= "disabled" then make_room(self) end
 end
 
 local function add_search(self)
@@ -173,7 +180,7 @@ function M.fields(self)
   add_format(self)
   add_search(self)
   add_reasoning(self)
-  if call.top_p ~= nil and call.temperature == nil then call.temperature = false end
+  add_steering(self)
   if call.cache and call.tools and call.tools[1] then
     call.tools[#call.tools] = marked(call.tools[#call.tools])
   end

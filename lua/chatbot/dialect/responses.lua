@@ -65,6 +65,9 @@ local function add_reasoning(self)
   local call, value = self.call, self.call.reasoning
   if type(value) == "table" or value == nil and call.reasoning_effort == nil then
     call.reasoning = value
+  elseif core.rule(self.route, "reasoning") == "none" then
+    self.lack("reasoning", "is nothing that this model does")
+    call.reasoning = nil
   else
     call.reasoning = nil
     local effort, rounded = call.reasoning_effort, false
@@ -125,7 +128,8 @@ function M.fields(self)
     if next(call.stream_options) == nil then call.stream_options = nil end
   end
   if call.store == nil then call.store = false end
-  if not call.store then include(call, "reasoning.encrypted_content") end
+  local thinks = core.rule(self.route, "efforts") or self.route.provider ~= "openai"
+  if not call.store and thinks then include(call, "reasoning.encrypted_content") end
 end
 
 
