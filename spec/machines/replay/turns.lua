@@ -179,7 +179,7 @@ local function check_request(walk, request, second, wanted, id)
   if not request then return report.differ("a request", "one", "none") end
   local sent = decode.json(request.body)
   compare_units(mark_first(wanted), units.number(walk.wire.units(sent, walk.seals)))
-  local what, wants, has = walk.wire.problem(sent, id and true or false)
+  local what, wants, has = walk.wire.problem(sent, second.request, id and true or false)
   if what then report.differ(what, wants, has) end
   if id and sent.previous_response_id ~= id then
     report.differ("previous_response_id", id, sent.previous_response_id)

@@ -225,17 +225,28 @@ function wire.tools(request)
   return table.concat(out, "\n")
 end
 
+local SEALED = "reasoning.encrypted_content"
+
+local function asks_for_seals(request)
+  for _, name in ipairs(list_of(request, "include")) do
+    if name == SEALED then return true end
+  end
+  return false
+end
+
+-- Models whose thoughts are sealed; others refuse to be asked for seals.
+local function seals(model)
+  return model:find("^gpt%-5") or model:find("^o%d") or model:find("grok", 1, true)
+end
+
 --- What is wrong with the other fields of what we sent: which, what it should be, what it is.
 ---@param stored boolean whether the service keeps the conversation
-function wire.problem(sent, stored)
-  if sent.store ~= (stored) then
-    return "store", stored, sent.store
+function wire.problem(sent, recorded, stored)
+  if sent.store ~= stored then return "store", stored, sent.store end
+  if not stored and asks_for_seals(recorded) and seals(tostring(recorded.model))
+    and not asks_for_seals(sent) then
+    return "include", SEALED, sent.include == null and "null" or sent.include
   end
-  if stored then return nil end
-  for _, name in ipairs(list_of(sent, "include")) do
-    if name == "reasoning.encrypted_content" then return nil end
-  end
-  return "include", "reasoning.encrypted_content", sent.include == null and "null" or sent.include
 end
 
 return wire
