@@ -128,6 +128,7 @@ local function compare(one, wanted, got)
   for _, field in ipairs { "reasoning", "refusal", "finish" } do
     if wanted[field] ~= got[field] then report.differ(field, wanted[field], got[field]) end
   end
+  if got.api ~= one.dialect then report.differ("api", one.dialect, got.api) end
   compare_calls(wanted.calls, got.calls)
   if not wanted.parts then compare_usage(wanted.usage, got.usage) end
   compare_citations(wanted.citations, got.citations)
