@@ -75,7 +75,7 @@ end
 function bots.check(request, one)
   local problem = refused(request, one)
   if problem and is_right(problem, request, one) then
-    report.explain()
+    report.explain("a strict service refuses what the recorded one took")
   elseif problem then
     report.differ("a strict service refuses it", "nothing", problem)
   end

@@ -60,7 +60,7 @@ local function count_own(recorded, so_far)
     if own and unit.kind == "call" then
       report.differ("a call of the recorded client that no answer has", "nothing", unit.key)
     elseif own then
-      report.explain()
+      report.explain("what the recorded client made of an answer in its own way")
     end
   end
 end
@@ -79,7 +79,8 @@ local function compare_units(wanted, sent)
       return report.differ(("item %d of the request"):format(at), unit.numbered,
         got and got.numbered or "nothing")
     else
-      report.explain()
+      report.explain(unit.useless and "thoughts without a seal: the service finds what it has stored"
+        or "what only the service understands, and the recorded client left out")
     end
   end
   if sent[at] then report.differ("one item too much", "nothing", sent[at].numbered) end
@@ -195,7 +196,7 @@ local function without_native(list)
   local out = {}
   for _, unit in ipairs(list) do
     if units.NATIVE[unit.kind] then
-      report.explain()
+      report.explain("what only the service understands, said before the first answer played")
     else
       if unit.kind == "text" then
         local whole = unit.whole
