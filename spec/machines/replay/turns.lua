@@ -79,7 +79,7 @@ local function compare_units(wanted, sent)
       return report.differ(("item %d of the request"):format(at), unit.numbered,
         got and got.numbered or "nothing")
     else
-      report.explain(unit.useless and "thoughts without a seal: the service finds what it has stored"
+      report.explain(unit.useless and "thoughts without a seal: only what is stored has none"
         or "what only the service understands, and the recorded client left out")
     end
   end
