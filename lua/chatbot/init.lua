@@ -420,6 +420,7 @@ function M.warmup()
 end
 
 M.image = later("parts", "image")
+M.document = later("parts", "document")
 M.save = later("memory", "save")
 M.load = later("memory", "load")
 M.all = later("together", "all")

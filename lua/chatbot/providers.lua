@@ -73,6 +73,7 @@ local openai_models = {
   thinks { match = { "gpt-5-pro" }, efforts = { "high" } },
   thinks { since = { gpt = "5" }, efforts = { "minimal", "low", "medium", "high" } },
   thinks { prefix = { "o1", "o3", "o4" }, efforts = { "low", "medium", "high" } },
+  { prefix = { "gpt-4", "gpt-3", "chatgpt" }, reasoning = "none" },
   { match = { "" }, own = true, reasoning = "none" },
 }
 

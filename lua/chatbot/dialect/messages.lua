@@ -21,13 +21,11 @@ local NO_ARGUMENTS = { type = "object", properties = {} }
 
 local function wire_tool(tool)
   if not fields.is_function(tool) then return tool end
-  local fn, out = tool["function"], {}
-  for name, value in pairs(tool) do
-    if name ~= "function" and name ~= "type" then out[name] = value end
-  end
-  out.name, out.description, out.input_schema = fn.name, fn.description, fn.parameters
-  out.input_schema = out.input_schema or NO_ARGUMENTS
-  if fn.strict then out.strict = true end
+  local fn, out = tool["function"], fields.copy(tool)
+  out["function"], out.type = nil, nil
+  for name, value in pairs(fn) do out[name] = value end
+  out.input_schema, out.parameters = fn.parameters or NO_ARGUMENTS, nil
+  out.strict = fn.strict or nil
   return out
 end
 

@@ -23,11 +23,9 @@ M.chat_only = { "stop", "seed", "n", "logit_bias", "presence_penalty", "frequenc
 -- argument a required one.
 local function flat(tool)
   if not fields.is_function(tool) then return tool end
-  local fn, out = tool["function"], {}
-  for name, value in pairs(tool) do
-    if name ~= "function" then out[name] = value end
-  end
-  out.name, out.description, out.parameters = fn.name, fn.description, fn.parameters
+  local fn, out = tool["function"], fields.copy(tool)
+  out["function"] = nil
+  for name, value in pairs(fn) do out[name] = value end
   out.strict = fn.strict or false
   return out
 end
@@ -128,7 +126,7 @@ function M.fields(self)
     if next(call.stream_options) == nil then call.stream_options = nil end
   end
   if call.store == nil then call.store = false end
-  local thinks = core.rule(self.route, "efforts") or self.route.provider ~= "openai"
+  local thinks = core.rule(self.route, "reasoning") ~= "none"
   if not call.store and thinks then include(call, "reasoning.encrypted_content") end
 end
 
@@ -147,8 +145,9 @@ function PARTS.image_url(part)
 end
 
 function PARTS.file(part)
-  local out = { type = "input_file" }
-  for name, value in pairs(type(part.file) == "table" and part.file or {}) do out[name] = value end
+  local out = fields.copy(type(part.file) == "table" and part.file or nil)
+  out.type = "input_file"
+  if out.file_url then out.filename = nil end -- it has the name of the URL
   return out
 end
 
