@@ -22,6 +22,10 @@ struct headers_source {
 
 #define HEADERS_MAX 64 /* lines at most */
 
+/* Of all lines. Newer versions of libcurl (8.14) leave out a line of 300 KiB
+ * without a word, and the request would go without its key. */
+#define HEADERS_BYTES (256 << 10)
+
 /* Fills o->headers, which has room for HEADERS_MAX, with lines that live in
  * what is pushed onto the stack: a few values, so the caller resets the top.
  * `key` may be NULL. False: an error table is on top. */
