@@ -226,12 +226,9 @@ bool headers_fill(lua_State *L, const struct headers_source *s, const char *key,
     /* the user's own come first, and so replace ours */
     static const char *const tables[] = {"headers", "header_env"};
     for (int i = 0; i < 2; i++) {
-        lua_pushvalue(L, i == 0 ? s->call : s->options);
-        if (lua_istable(L, -1) && !s->foreign) {
-            lua_getfield(L, -1, "headers");
-            if (!add_table(L, &h, false))
-                return false;
-        }
+        lua_pushvalue(L, s->given[i]);
+        if (!add_table(L, &h, false))
+            return false;
     }
     if (!add_key(L, s, &h, key) ||
         !add_option(L, s, &h, "organization", "OpenAI-Organization") ||

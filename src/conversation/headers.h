@@ -16,7 +16,7 @@ struct headers_source {
     int options;  /* of the bot: a table */
     int call;     /* of the call: a table or nil */
     int route;    /* see route.h */
-    bool foreign; /* not the server that the headers were given for */
+    int given[2]; /* of the call, of the bot: headers for this server, or nil */
     bool stream;
 };
 
