@@ -434,7 +434,7 @@ describe("Lua that runs while a request is made", function()
   it("sends the bot elsewhere: headers go where they were given for, and are not lost", function()
     for _, mine in ipairs { "of-there", false } do
       local here, there = support.serve { sse { "x" } }, support.serve { sse { "x" } }
-      local n, more = 0, nil
+      local n, more = 0
       repeat
         local bot, reply = bot_at(here, { headers = { ["X-Mine"] = "of-here" } }), nil
         n = n + 1

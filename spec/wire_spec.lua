@@ -242,8 +242,9 @@ describe("a request", function()
   it("has every header, however long, or is not sent", function()
     local server = support.serve { support.sse { "ok" } }
     local function ask(a, b, key)
-      return bot_at(server, { api_key = ("k"):rep(key), headers = { ["X-A"] = ("a"):rep(a) } }):chat(
-        "x", { headers = { ["X-B"] = ("b"):rep(b) } })
+      local bot = bot_at(server, { api_key = ("k"):rep(key),
+        headers = { ["X-A"] = ("a"):rep(a) } })
+      return bot:chat("x", { headers = { ["X-B"] = ("b"):rep(b) } })
     end
     for _, n in ipairs { { 1, 1, 250000 }, { 250000, 1, 1 }, { 80000, 80000, 80000 } } do
       assert.equal("ok", (ask(n[1], n[2], n[3])))
