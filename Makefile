@@ -87,7 +87,7 @@ else
 endif
 
 # What needs neither Lua nor curl: C tests and fuzzers are made of it.
-PURE    = $(wildcard src/parsing/*.c) src/dialect/chat_scan.c \
+PURE    = $(wildcard src/parsing/*.c) $(wildcard src/dialect/*_scan.c) \
   src/engine/address.c src/engine/os_posix.c
 SRC     = $(wildcard src/*.c src/*/*.c)
 OBJ     = $(SRC:src/%.c=$(BUILD)/obj/%.o)

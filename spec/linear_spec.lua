@@ -56,7 +56,15 @@ local FUNCTIONS = {
   { "text.unfenced", text.unfenced, { "%s", "```json\n%s", "```%s```" } },
   { "ELIZA", ask, { "%s" },
     { " ", "1 ", ".", "a", "\227\129\130", "i am ", "are you a ", "my dog " } },
-  { "the offline server's words", require("chatbot.offline").words, { "%s", "x%sx" } },
+  { "the offline server's words", require("chatbot.offline.words").split, { "%s", "x%sx" } },
+  { "the offline server's JSON", require("chatbot.offline.json").decode,
+    { "%s", '"%s"', '{"a":%s}', '["%s', "[%s]", '[""%s' } },
+  { "what the offline server takes from a remark", require("chatbot.offline.invent").facts,
+    { "%s", "x%sx" } },
+  { "the offline server's seals", function(s)
+    local seal = require "chatbot.offline.seal"
+    seal.open(seal.close(s, s), s)
+  end, { "%s" }, { "a", "\255" } },
   { "summary.estimate", summary.estimate, { "%s" } },
   { "summary.split", function(s) summary.split(s, 1000) end, { "%s", "# head\n\n%s\nx" },
     { " ", "\n", " \n", "#", "# ", ". ", "a", "\227\129\130" } },

@@ -2,39 +2,8 @@ local json = require "cjson"
 local socket = require "socket"
 local offline = require "chatbot.offline"
 local support = require "spec.support"
-
--- Sends a request by hand and reads the answer to the end of the connection.
--- Returns the status, the headers (lower-case names) and the body, unchunked.
-local function request(port, method, target, body, headers)
-  local client = assert(socket.connect("127.0.0.1", port))
-  client:settimeout(10)
-  local lines = { ("%s %s HTTP/1.1"):format(method, target), "Host: 127.0.0.1",
-    "Connection: close" }
-  if body and not (headers and headers["Transfer-Encoding"]) then
-    lines[#lines + 1] = "Content-Length: " .. #body
-  end
-  for name, value in pairs(headers or {}) do lines[#lines + 1] = name .. ": " .. value end
-  assert(client:send(table.concat(lines, "\r\n") .. "\r\n\r\n" .. (body or "")))
-  local answer, problem, partial = client:receive("*a")
-  client:close()
-  answer = answer or partial
-  assert(answer and answer ~= "", problem)
-  local head, rest = answer:match("^(.-\r\n)\r\n(.*)$")
-  local named = {}
-  for name, value in head:gmatch("([^\r\n:]+): *([^\r\n]*)") do named[name:lower()] = value end
-  if named["transfer-encoding"] == "chunked" then
-    local parts, position = {}, 1
-    while true do
-      local _, stop, size = rest:find("^(%x+)[^\r\n]*\r\n", position)
-      size = assert(tonumber(size, 16), "bad chunk")
-      if size == 0 then break end
-      parts[#parts + 1] = rest:sub(stop + 1, stop + size)
-      position = stop + size + 3
-    end
-    rest = table.concat(parts)
-  end
-  return tonumber(head:match("^HTTP/1%.1 (%d+)")), named, rest
-end
+local request = require("spec.support.plain").request
+local words = require "chatbot.offline.words"
 
 local CHAT = "/v1/chat/completions"
 
@@ -93,10 +62,10 @@ describe("the offline server", function()
     assert.matches("I am no language model", choice.message.content, 1, true)
     assert.equal("stop", choice.finish_reason)
     assert.equal(json.null, choice.logprobs)
-    local _, words = choice.message.content:gsub("%S+", "")
+    local _, count = choice.message.content:gsub("%S+", "")
     assert.equal(3, answer.usage.prompt_tokens)
-    assert.equal(words, answer.usage.completion_tokens)
-    assert.equal(3 + words, answer.usage.total_tokens)
+    assert.equal(count, answer.usage.completion_tokens)
+    assert.equal(3 + count, answer.usage.total_tokens)
   end)
 
   it("streams word by word what it would answer whole", function()
@@ -110,15 +79,15 @@ describe("the offline server", function()
     local list = events(text)
     assert.equal("[DONE]", list[#list])
     assert.equal("assistant", list[1].choices[1].delta.role)
-    local words = {}
+    local said = {}
     for i = 2, #list - 2 do
       assert.equal("chat.completion.chunk", list[i].object)
       assert.equal(list[1].id, list[i].id)
       assert.equal(json.null, list[i].choices[1].finish_reason)
       assert.is_nil(list[i].usage)
-      words[#words + 1] = list[i].choices[1].delta.content
+      said[#said + 1] = list[i].choices[1].delta.content
     end
-    assert.same(offline.words(content), words)
+    assert.same(words.split(content), said)
     assert.equal("stop", list[#list - 1].choices[1].finish_reason)
   end)
 
@@ -146,6 +115,56 @@ describe("the offline server", function()
       assert.equal(4, answer.usage.completion_tokens)
     end)
   end
+
+  it("stops before a text that is named", function()
+    local body = user("Hello")
+    body.stop = "language"
+    local _, _, text = chat(body)
+    assert.equal("I am no ", json.decode(text).choices[1].message.content)
+    assert.equal("stop", json.decode(text).choices[1].finish_reason)
+  end)
+
+  local WEATHER = { type = "function", ["function"] = { name = "weather", strict = true,
+    parameters = { type = "object", properties = { city = { type = "string" } },
+      required = { "city" }, additionalProperties = false } } }
+
+  it("calls a tool, whole and streamed, and tells what it says", function()
+    local body = user("What is the weather in Oslo?")
+    body.tools = { WEATHER }
+    local _, _, text = chat(body)
+    local choice = json.decode(text).choices[1]
+    assert.equal("tool_calls", choice.finish_reason)
+    assert.equal(json.null, choice.message.content)
+    local call = choice.message.tool_calls[1]
+    assert.same({ city = "Oslo" }, json.decode(call["function"].arguments))
+    body.stream = true
+    _, _, text = chat(body)
+    local list, arguments = events(text), {}
+    for i = 2, #list - 2 do
+      local piece = list[i].choices[1].delta.tool_calls[1]
+      assert.equal(0, piece.index)
+      arguments[i - 1] = piece["function"].arguments
+    end
+    assert.equal(call["function"].arguments, table.concat(arguments))
+    assert.equal("tool_calls", list[#list - 1].choices[1].finish_reason)
+    body.stream = nil
+    body.messages[2] = choice.message
+    body.messages[3] = { role = "tool", tool_call_id = call.id, content = "rain" }
+    _, _, text = chat(body)
+    assert.equal("weather says: rain", json.decode(text).choices[1].message.content)
+  end)
+
+  it("answers by a schema, and thinks when it is asked to", function()
+    local body = user("Are they 7 or 8?")
+    body.response_format = { type = "json_schema", json_schema = { name = "x", schema = {
+      type = "object", properties = { people = { type = "integer" } } } } }
+    body.reasoning_effort = "low"
+    local _, _, text = chat(body)
+    local answer = json.decode(text)
+    assert.same({ people = 7 }, json.decode(answer.choices[1].message.content))
+    assert.matches("7 or 8", answer.choices[1].message.reasoning_content, 1, true)
+    assert.truthy(answer.usage.completion_tokens_details.reasoning_tokens > 0)
+  end)
 
   it("answers several connections at once", function()
     local body = json.encode { messages = user("Hello").messages, stream = true }
@@ -186,13 +205,26 @@ describe("the offline server", function()
     { "a string of messages", "POST", CHAT, '{"messages":"hi"}', 400, "messages" },
     { "a message that is no object", "POST", CHAT, '{"messages":["hi"]}', 400, "messages[0]" },
     { "a message without a role", "POST", CHAT, '{"messages":[{"content":"x"}]}', 400,
-      "messages[0]" },
+      "messages[0].role" },
     { "content that is a number", "POST", CHAT, '{"messages":[{"role":"user","content":1}]}', 400,
       "messages[0].content" },
     { "several answers", "POST", CHAT, '{"n":2,"messages":[{"role":"user","content":"x"}]}', 400,
       "n" },
     { "a limit that is no number", "POST", CHAT,
       '{"max_tokens":"x","messages":[{"role":"user","content":"x"}]}', 400, "max_tokens" },
+    { "an unknown role", "POST", CHAT, '{"messages":[{"role":"bot","content":"x"}]}', 400,
+      "messages[0]" },
+    { "an unknown part", "POST", CHAT, '{"messages":[{"role":"user","content":[{"type":'
+      .. '"input_text","text":"x"}]}]}', 400, "messages[0].content[0]" },
+    { "a call without a result", "POST", CHAT, '{"messages":[{"role":"assistant","tool_calls":[{'
+      .. '"id":"1","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"user",'
+      .. '"content":"x"}]}', 400, "messages[1].role" },
+    { "a result without a call", "POST", CHAT,
+      '{"messages":[{"role":"tool","tool_call_id":"1","content":"x"}]}', 400, "messages[0].role" },
+    { "a choice without tools", "POST", CHAT,
+      '{"tool_choice":"auto","messages":[{"role":"user","content":"x"}]}', 400, "tool_choice" },
+    { "stream options without a stream", "POST", CHAT,
+      '{"stream_options":{},"messages":[{"role":"user","content":"x"}]}', 400, "stream_options" },
     { "JSON that is nested too deeply", "POST", CHAT, ("["):rep(100000), 400 },
     { "an unknown path", "GET", "/v1/engines", nil, 404 },
     { "a path without /v1", "POST", "/chat/completions", "{}", 404 },
@@ -264,9 +296,9 @@ describe("words", function()
   }
   for _, case in ipairs(cases) do
     it(("cuts %q"):format(case[1]), function()
-      local words = offline.words(case[1])
-      assert.same(case[2], words)
-      assert.equal(case[1], table.concat(words))
+      local list = words.split(case[1])
+      assert.same(case[2], list)
+      assert.equal(case[1], table.concat(list))
     end)
   end
 end)

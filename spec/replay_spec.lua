@@ -82,8 +82,8 @@ describe("a recorded answer", function()
         it(("%s, %s"):format(row.file, cut.name), function()
           local server = support.serve { { cut.steps(read(row.file)), { close = true } } }
           local bot = chatbot.new { base_url = server.url, model = "m", max_retries = 0,
-            timeout = 20, stream = row.stream }
-          local answer, reply = bot:chat("hello")
+            timeout = 20, stream = row.stream, api = row.api }
+          local answer, reply = bot:chat("hello", { max_tokens = row.max_tokens })
           if row.expect.kind then
             check_failure(row.expect, answer, reply)
             assert.equal(0, #bot:get_messages())

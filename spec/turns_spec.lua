@@ -1,5 +1,5 @@
 -- What is sent for a conversation: always what the strictest service takes, whatever became
--- of its calls. The scripted server refuses anything else, see spec/support/strict.lua.
+-- of its calls. The scripted server refuses anything else, see spec/support/strict.
 
 local bots = require "spec.support.bots"
 local chatbot = require "chatbot"

@@ -11,6 +11,7 @@
 #include "binding/binding.h"
 #include "binding/encoded.h"
 #include "binding/failure.h"
+#include "binding/hash.h"
 #include "binding/json.h"
 #include "binding/options.h"
 #include "conversation/chatbot.h"
@@ -23,6 +24,7 @@
 #include "parsing/utf8.h"
 #include "parsing/version.h"
 #include "provider/provider.h"
+#include "provider/rules.h"
 #include "reply/advance.h"
 #include "reply/methods.h"
 #include "reply/reply.h"
@@ -312,12 +314,43 @@ static int core_isyieldable(lua_State *L)
     return 1;
 }
 
+/* rule(route, name) -> what the provider's data have for the route's model. */
+static int core_rule(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    rules_push(L, 1, luaL_checkstring(L, 2));
+    return 1;
+}
+
 /* array(table) -> the table, which is a JSON array also when it is empty. */
 static int core_array(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     json_array(L);
+    return 1;
+}
+
+/* raw(text) -> a table that is encoded as this JSON text. */
+static int core_raw(lua_State *L)
+{
+    luaL_checkstring(L, 1);
+    lua_settop(L, 1);
+    lua_createtable(L, 1, 0);
+    lua_insert(L, 1);
+    lua_rawseti(L, 1, 1);
+    encoded_mark(L);
+    return 1;
+}
+
+/* hash(...) -> a text that these values determine, see hash.h. */
+static int core_hash(lua_State *L)
+{
+    uint64_t hash = HASH_START;
+    int count = lua_gettop(L);
+    for (int i = 1; i <= count; i++)
+        hash = hash_value(L, i, hash);
+    hash_push(L, hash);
     return 1;
 }
 
@@ -336,6 +369,9 @@ int luaopen_chatbot_core(lua_State *L)
         {"providers", provider_list},
         {"isyieldable", core_isyieldable},
         {"array", core_array},
+        {"rule", core_rule},
+        {"raw", core_raw},
+        {"hash", core_hash},
         {"base64", core_base64},
         {"repair", core_repair},
         {"failure", core_failure},

@@ -105,20 +105,36 @@ local for_ask = {
   json = "boolean",
   schema = "table",
   strict = "boolean",
+  reasoning = "reasoning",
+  search = "search",
+  cache = "boolean",
 }
+
+-- What is wrong with an option of those, or nil.
+local function wrong(name, value)
+  local expected, is = for_ask[name], type(value)
+  if expected == "reasoning" then
+    if require("chatbot.dialect.reasoning").is_one(value) then return nil end
+    return 'must be false, "minimal", "low", "medium", "high", "max", a number of tokens, or '
+      .. "a table of the service's own"
+  elseif expected == "search" then
+    return is ~= "boolean" and is ~= "table" and "must be a boolean or a table" or nil
+  elseif is ~= expected then
+    return "must be a " .. expected
+  elseif expected == "number" and not (value >= 0 and value <= 1e15 and value % 1 == 0) then
+    return "must be a number, whole and not negative"
+  end
+end
 
 -- Splits options, of a call or a bot, into the rest and those of `for_ask`, nil when there
 -- is none. They are argument `arg`.
 local function split(options, arg, call)
   local rest, ours = core.options(options, call), nil
-  for name, expected in pairs(for_ask) do
+  for name in pairs(for_ask) do
     local value = options[name]
     if value ~= nil then
-      if type(value) ~= expected then
-        misuse(arg, ("option '%s' must be a %s"):format(name, expected))
-      elseif expected == "number" and not (value >= 0 and value <= 1e15 and value % 1 == 0) then
-        misuse(arg, ("option '%s' must be a number, whole and not negative"):format(name))
-      end
+      local problem = wrong(name, value)
+      if problem then misuse(arg, ("option '%s' %s"):format(name, problem)) end
       ours = ours or {}
       ours[name], rest[name] = value, nil
     end
@@ -129,11 +145,14 @@ end
 -- Whether a call with these options needs chatbot.ask.
 local function concerns_ask(bot, opts)
   local env = core.chatbot._env(bot) -- raises when it is no bot
-  if env.extra or env.adjust then return opts == nil or type(opts) == "table" end
+  if env.extra or env.adjust or env.route.api ~= "chat" then
+    return opts == nil or type(opts) == "table"
+  end
   if type(opts) == "table" then
     for name in pairs(for_ask) do
       if opts[name] ~= nil then return true end
     end
+    return opts.api ~= nil
   end
   return false
 end
@@ -302,13 +321,16 @@ function Chatbot:chat(prompt, opts)
   return answer, reply
 end
 
--- Called by launch.c for a conversation that is more than texts: what is sent for it.
-function Chatbot:_turns(messages, route)
+-- Called by launch.c for a conversation that is more than texts, and for each in a dialect
+-- that has a place apart for the system: what is sent for it, and there; or nil and an error.
+function Chatbot:_turns(messages, route, note, call)
   local env = self:_env()
-  local list, known = require("chatbot.bot.turns").fit(messages, route.spec, route.provider,
-    env.arguments or {})
+  local list, known = require("chatbot.bot.turns").fit(messages, route, env.arguments or {})
   env.arguments = known
-  return list
+  if route.api == "chat" then return list end
+  local items, apart, before = require("chatbot.dialect.dialects").of(route)
+    .input(list, route, note, call)
+  return items, apart, before
 end
 
 -- Called by advance.c when a reply fails before its first text: true when it has

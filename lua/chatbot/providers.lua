@@ -22,6 +22,20 @@
 --   short_ids        true: the ids of calls must be nine letters and digits
 --   think_tags       true: thoughts may stand in <think> tags before an answer
 --   extra_content    true: as is what a tool call has beside the function
+--   api              the dialect that is spoken at the provider's own address, "chat",
+--                    "responses" or "messages"; default "chat"
+--   responses_url    the base URL of that dialect where it has another one
+--   messages_url     as above
+--   reasoning        how the option of that name is sent in chat completions: "effort" (as
+--                    reasoning_effort, the default), "object" (OpenRouter's reasoning),
+--                    "switch" (thinking, on or off), "flag" (enable_thinking and
+--                    thinking_budget), "template" (chat_template_kwargs), "budget" (as
+--                    effort, a number as Gemini's thinking_budget), "none" (it cannot be)
+--   efforts          of these, from the least to the most: none, minimal, low, medium,
+--                    high, xhigh, max
+--   search           where there is a hosted search of the web: "responses" and "messages"
+--                    (a tool of that dialect), "plugins" (OpenRouter's), "always"
+--   images           false: no model takes them
 --   rename           body field -> the name that this service has for it
 --   models           rules for some models, see below
 --
@@ -33,13 +47,51 @@
 --                    or a later one ({ claude = "4.7" }: "claude-opus-4-8", "claude-5")
 --   own              true: only where the server is known to be the provider's, not at
 --                    a base_url without `provider`
---   rename           as above
+--   rename, api, reasoning, efforts   as above
+--   thinking         how Messages is told of it: "budget" (of tokens), "adaptive" (with an
+--                    effort) or "none" (the model does not think)
 --   omit             fields with a default of ours which these models refuse
+--   max_output       the most tokens of an answer; Messages wants to be told a maximum
+--   fixed            true: Messages takes neither temperature, top_p nor top_k
+--   schema           true: Messages takes the schema of an answer
 
-local openai_reasoning = {
-  prefix = { "o1", "o3", "o4", "gpt-5" },
-  rename = { max_tokens = "max_completion_tokens" },
-  omit = { "temperature" },
+-- What OpenAI's models that think have in common, from the newest on: what they have of
+-- efforts is in the pages of each model.
+local function thinks(rule)
+  rule.rename, rule.omit = { max_tokens = "max_completion_tokens" }, { "temperature" }
+  rule.api, rule.reasoning = "responses", "effort"
+  return rule
+end
+
+local openai_models = {
+  { match = { "-chat" }, since = { gpt = "5" }, api = "responses", reasoning = "none" },
+  thinks { match = { "gpt-5" }, since = { gpt = "5.2" },
+    efforts = { "none", "low", "medium", "high", "xhigh" } },
+  thinks { match = { "gpt-5.1-codex-max" }, efforts = { "low", "medium", "high", "xhigh" } },
+  thinks { match = { "gpt-5.1-codex", "gpt-5-codex" }, efforts = { "low", "medium", "high" } },
+  thinks { since = { gpt = "5.1" }, efforts = { "none", "low", "medium", "high" } },
+  thinks { match = { "gpt-5-pro" }, efforts = { "high" } },
+  thinks { since = { gpt = "5" }, efforts = { "minimal", "low", "medium", "high" } },
+  thinks { prefix = { "o1", "o3", "o4" }, efforts = { "low", "medium", "high" } },
+  { match = { "" }, own = true, reasoning = "none" },
+}
+
+-- What Messages wants to know of Claude; see "Models" and "Extended thinking" in its manual.
+local claude_models = {
+  { match = { "opus" }, since = { claude = "4.7" }, max_output = 128000, thinking = "adaptive",
+    schema = true, fixed = true },
+  { since = { claude = "5" }, max_output = 128000, thinking = "adaptive", schema = true,
+    fixed = true },
+  { match = { "haiku" }, since = { claude = "4.5" }, max_output = 64000, thinking = "budget",
+    schema = true },
+  { since = { claude = "4.6" }, max_output = 128000, thinking = "adaptive", schema = true },
+  { since = { claude = "4.5" }, max_output = 64000, thinking = "budget", schema = true },
+  { match = { "opus" }, since = { claude = "4.1" }, max_output = 32000, thinking = "budget",
+    schema = true },
+  { match = { "opus" }, since = { claude = "4" }, max_output = 32000, thinking = "budget" },
+  { since = { claude = "3.7" }, max_output = 64000, thinking = "budget" },
+  { since = { claude = "3.5" }, max_output = 8192, thinking = "none" },
+  { since = { claude = "3" }, max_output = 4096, thinking = "none" },
 }
 
 -- From these versions on Claude refuses the temperature, also where a gateway asks it.
@@ -56,6 +108,13 @@ local providers = {
     base_url = "https://generativelanguage.googleapis.com/v1beta/openai",
     api_key_env = { "GOOGLE_API_KEY", "GEMINI_API_KEY" },
     extra_content = true,
+    reasoning = "budget",
+    efforts = { "none", "minimal", "low", "medium", "high" },
+    models = {
+      { match = { "pro" }, efforts = { "low", "medium", "high" } },
+      { since = { gemini = "3" }, reasoning = "effort",
+        efforts = { "minimal", "low", "medium", "high" } },
+    },
   },
   {
     name = "xai",
@@ -63,12 +122,15 @@ local providers = {
     base_url = "https://api.x.ai/v1",
     api_key_env = { "XAI_API_KEY" },
     reasoning_back = true,
+    search = "responses",
+    models = { { match = { "grok-3-mini" }, efforts = { "low", "high" } } },
   },
   {
     name = "plamo",
     match = { "plamo" },
     base_url = "https://api.platform.preferredai.jp/v1",
     api_key_env = { "PLAMO_API_KEY" },
+    reasoning = "none",
   },
   {
     name = "lmstudio",
@@ -82,7 +144,10 @@ local providers = {
     match = { "claude" },
     base_url = "https://api.anthropic.com/v1",
     api_key_env = { "ANTHROPIC_API_KEY" },
-    json_object = false, -- response_format is ignored
+    api = "messages",
+    search = "messages",
+    reasoning = "none", -- in chat completions, where response_format is ignored, too
+    json_object = false,
     json_schema = false,
   },
   {
@@ -93,12 +158,16 @@ local providers = {
     stream_options = false,
     rename = { max_completion_tokens = "max_tokens", seed = "random_seed" },
     short_ids = true,
+    efforts = { "none", "high" },
   },
   {
     name = "deepseek",
     match_prefix = { "deepseek" },
     base_url = "https://api.deepseek.com",
     api_key_env = { "DEEPSEEK_API_KEY" },
+    messages_url = "https://api.deepseek.com/anthropic/v1",
+    reasoning = "switch",
+    images = false,
     rename = { max_completion_tokens = "max_tokens" },
     json_schema = false,
     reasoning_back = true,
@@ -108,6 +177,8 @@ local providers = {
     match_prefix = { "kimi" },
     base_url = "https://api.moonshot.ai/v1",
     api_key_env = { "MOONSHOT_API_KEY" },
+    messages_url = "https://api.moonshot.ai/anthropic/v1",
+    reasoning = "switch",
     rename = { max_completion_tokens = "max_tokens" },
     json_schema = false,
     reasoning_back = true,
@@ -121,6 +192,8 @@ local providers = {
     json_object = false,
     rename = { max_completion_tokens = "max_tokens" },
     think_tags = true,
+    search = "always",
+    efforts = { "minimal", "low", "medium", "high" },
   },
   {
     name = "openai",
@@ -131,7 +204,8 @@ local providers = {
       ["OpenAI-Organization"] = "OPENAI_ORG_ID",
       ["OpenAI-Project"] = "OPENAI_PROJECT_ID",
     },
-    models = { openai_reasoning },
+    search = "responses",
+    models = openai_models,
   },
 
   -- From here on by prefix only: "groq:llama-3.3-70b-versatile".
@@ -145,6 +219,10 @@ local providers = {
     base_url = "https://openrouter.ai/api/v1",
     api_key_env = { "OPENROUTER_API_KEY" },
     reasoning_details = true,
+    auth_header = "Authorization",
+    reasoning = "object",
+    efforts = { "none", "minimal", "low", "medium", "high", "xhigh" },
+    search = "plugins",
   },
   {
     name = "together",
@@ -167,11 +245,14 @@ local providers = {
     name = "qwen",
     base_url = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
     api_key_env = { "DASHSCOPE_API_KEY" },
+    reasoning = "flag",
   },
   {
     name = "zai",
     base_url = "https://api.z.ai/api/paas/v4",
     api_key_env = { "ZHIPU_API_KEY" },
+    messages_url = "https://api.z.ai/api/anthropic/v1",
+    reasoning = "switch",
     reasoning_back = true,
   },
   {
@@ -196,7 +277,7 @@ local providers = {
     api_version_env = "OPENAI_API_VERSION",
     api_key_env = { "AZURE_OPENAI_API_KEY" },
     auth_header = "api-key",
-    models = { openai_reasoning },
+    models = openai_models,
   },
   {
     name = "ollama",
@@ -211,6 +292,7 @@ local providers = {
     api_key_optional = true,
     loading_wait = true,
     reasoning_back = true,
+    reasoning = "template",
   },
   {
     name = "vllm",
@@ -221,8 +303,11 @@ local providers = {
 }
 
 for _, provider in ipairs(providers) do
-  provider.models = provider.models or {}
-  for _, rule in ipairs(claude) do provider.models[#provider.models + 1] = rule end
+  local models = {}
+  for _, rules in ipairs { provider.models or {}, claude, claude_models } do
+    for _, rule in ipairs(rules) do models[#models + 1] = rule end
+  end
+  provider.models = models
 end
 
 return providers

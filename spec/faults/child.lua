@@ -42,6 +42,7 @@ function Client:options(more)
   for name, value in pairs(DEFAULTS) do options[name] = value end
   options.api_key = self.key
   if self.urls.main then options.base_url = self.urls.main.url end
+  if self.scenario.api ~= "chat" then options.api = self.scenario.api end
   local own = self.scenario.options
   if type(own) == "function" then own = own(self.urls, self) end
   for name, value in pairs(own or {}) do options[name] = value end

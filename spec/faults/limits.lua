@@ -50,15 +50,19 @@ local function measured(t)
   return observed
 end
 
-local rows = {}
-
-local function add(name, serve, options, expect, more)
+local function row_of(b, name, serve, options, expect, more)
   local row = {
     name = name, own = true, alone = true, client = measured, options = options,
-    serve = { bytes.good(), serve }, expect = expect, saw = { requests = 2 },
+    serve = { b.good(), serve }, expect = expect, saw = { requests = 2 },
   }
   for key, value in pairs(more or {}) do row[key] = value end
-  rows[#rows + 1] = row
+  return row
+end
+
+local rows = {}
+
+local function add(...)
+  rows[#rows + 1] = row_of(bytes, ...)
 end
 
 local function limit(option, growth, more)
@@ -73,12 +77,43 @@ local function flood(before, unit, times)
     { repeat_bytes = unit, times = times }, { close = true } }
 end
 
+-- A document whose text has a million bytes times `count`.
+local function long_document(b, count)
+  local before, behind = b.around()
+  return { { send = wire.head(200, { ["Content-Type"] = "application/json",
+    ["Connection"] = "close" }) .. before },
+    { repeat_bytes = ("a"):rep(1000), times = 1000 * count },
+    { send = behind }, { close = true } }
+end
+
+-- What each dialect has of its own: where its text is, and what else may have no end.
+bytes.each(function(b)
+  local hel = b.OPEN .. b.event "Hel"
+  return {
+    row_of(b, "a data line of 200 MB, with a limit of 1 MB", flood(hel .. "data: ",
+      ("a"):rep(65536), 3200), { max_event_bytes = MIB },
+      limit("max_event_bytes", 1 + 4, { status = 200, partial = "Hel" })),
+    row_of(b, "a text of 20 MB in one event", flood(hel .. b.event("TEXT"):match("^(.-)TEXT"),
+      ("a"):rep(65536), 320), { max_event_bytes = MIB },
+      limit("max_event_bytes", 1 + 4, { status = 200, partial = "Hel" })),
+    row_of(b, "an answer without end", flood(b.OPEN, b.event(("a"):rep(500)), 20000),
+      { max_answer_bytes = MIB }, limit("max_answer_bytes", 2 + 4, { status = 200 })),
+    row_of(b, "reasoning without end", flood(b.begin "reasoning",
+      b.more("reasoning", ("a"):rep(500)), 20000), { max_answer_bytes = MIB },
+      limit("max_answer_bytes", 2 + 4, { status = 200 })),
+    row_of(b, "arguments without end", flood(b.begin "arguments" .. b.more("arguments", '{"a":"'),
+      b.more("arguments", ("a"):rep(500)), 20000), { max_answer_bytes = MIB },
+      limit("max_answer_bytes", 2 + 4, { status = 200 })),
+    row_of(b, "a whole JSON answer of 200 MB", long_document(b, 200),
+      { max_answer_bytes = MIB, stream = false },
+      limit("max_answer_bytes", 2 + 4, { status = 200 })),
+    row_of(b, "a whole JSON answer larger than an event may be", long_document(b, 2),
+      { max_event_bytes = MIB, stream = false }, { verdict = "complete" }),
+  }
+end, rows)
+
 add("a data line of 200 MB", flood("data: ", ("a"):rep(65536), 3200), nil,
   limit("max_event_bytes", 16 + 4, { status = 200 }))
-
-add("a data line of 200 MB, with a limit of 1 MB", flood(bytes.event "Hel" .. "data: ",
-  ("a"):rep(65536), 3200), { max_event_bytes = MIB },
-  limit("max_event_bytes", 1 + 4, { status = 200, partial = "Hel" }))
 
 add("a line of an unknown field of 200 MB is skipped and not kept",
   flood(bytes.event "Hel" .. "x", ("a"):rep(65536), 3200), { max_event_bytes = MIB },
@@ -100,20 +135,6 @@ add("millions of events without data",
 add("millions of comments", flood(bytes.event "Hel", ": ping\n", 2000000),
   { max_event_bytes = MIB }, { kind = "truncated", status = 200, partial = "Hel", attempts = 1,
     between = { growth = { 0, 4 } } })
-
-add("an answer without end", flood("", bytes.event(("a"):rep(500)), 20000),
-  { max_answer_bytes = MIB }, limit("max_answer_bytes", 2 + 4, { status = 200 }))
-
-add("a whole JSON answer of 200 MB", { { send = wire.head(200, {
-  ["Content-Type"] = "application/json", ["Connection"] = "close" }) .. '{"choices":["' },
-  { repeat_bytes = ("a"):rep(65536), times = 3200 }, { close = true } },
-  { max_answer_bytes = MIB, stream = false }, limit("max_answer_bytes", 2 + 4, { status = 200 }))
-
-add("a whole JSON answer larger than an event may be", { { send = wire.head(200, {
-  ["Content-Type"] = "application/json", ["Connection"] = "close" })
-  .. '{"choices":[{"message":{"content":"' }, { repeat_bytes = ("a"):rep(1000), times = 2000 },
-  { send = '"},"finish_reason":"stop"}]}' }, { close = true } },
-  { max_event_bytes = MIB, stream = false }, { verdict = "complete" })
 
 add("an error body of 1 GB", { { send = wire.head(500, { ["Connection"] = "close" })
   .. '{"error":{"message":"bad day"}}' }, { repeat_bytes = (" "):rep(65536), times = 16384 },

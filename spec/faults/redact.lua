@@ -8,7 +8,8 @@ local rows = {}
 -- What every step that answers with the key begins with: `key`, and `forms` of it.
 local HEAD = [[
   local request, conn, wire = ...
-  local key = request.named.authorization:match("^Bearer (.*)$")
+  local named = request.named
+  local key = named["x-api-key"] or named.authorization:match("^Bearer (.*)$")
   local digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
   local function base64(s)
     return ((s:gsub(".?.?.?", function(c)
@@ -55,20 +56,32 @@ local function add(name, code, expect, more)
   rows[#rows + 1] = row
 end
 
-for _, form in ipairs(FORMS) do
-  local echo = ("local echo = forms[%q] "):format(form)
-  add("the key in a JSON error, " .. form, echo .. [[
-    conn:play(wire.http(401, { ["Content-Type"] = "application/json" },
-      '{"error":{"message":"Incorrect API key provided: ' .. echo .. '.","type":"' .. echo
-      .. '","code":"' .. echo .. '","param":"' .. echo .. '"}}'))
-  ]], { kind = "http", status = 401, attempts = 1, message = "Incorrect API key" })
-  add("the key in an error event of the stream, " .. form, echo .. [[
-    conn:play(wire.sse({ "Hel", { raw = 'data: {"error":{"message":"no: ' .. echo .. '"}}\n\n' } }))
-  ]], { kind = "api", status = 200, attempts = 1, partial = "Hel", message = "no: " })
-  add("the key in an event that is not JSON, " .. form, echo .. [[
-    conn:play(wire.sse({ "Hel", { raw = "data: bad key " .. echo .. "\n\n" } }))
-  ]], { kind = "protocol", status = 200, attempts = 1, partial = "Hel" })
-end
+-- Where the words of an error stand in each dialect.
+bytes.each(function(b)
+  local list, error_event = {}, b.failed("no: ECHO")
+  local function plays(name, form, code, expect)
+    list[#list + 1] = { name = name .. form, expect = expect, serve = { { { lua = HEAD
+      .. ("local echo = forms[%q]\n"):format(form) .. code } } } }
+  end
+  for _, form in ipairs(FORMS) do
+    plays("the key in a JSON error, ", form, [[
+      conn:play(wire.http(401, { ["Content-Type"] = "application/json" },
+        '{"type":"error","error":{"message":"Incorrect API key provided: ' .. echo .. '.","type":"'
+        .. echo .. '","code":"' .. echo .. '","param":"' .. echo .. '"}}'))
+    ]], { kind = "http", status = 401, attempts = 1, message = "Incorrect API key" })
+    plays("the key in an error event of the stream, ", form, ([[
+      conn:send(%q .. (%q):gsub("ECHO", function() return echo end))
+      conn:play { { close = true } }
+    ]]):format(b.stream({})[1].send .. b.event "Hel", error_event),
+      { kind = "api", status = 200, attempts = 1, partial = "Hel", message = "no: " })
+    plays("the key in an event that is not JSON, ", form, ([[
+      conn:send(%q .. "data: bad key " .. echo .. "\n\n")
+      conn:play { { close = true } }
+    ]]):format(b.stream({})[1].send .. b.event "Hel"),
+      { kind = "protocol", status = 200, attempts = 1, partial = "Hel" })
+  end
+  return list
+end, rows)
 
 for _, form in ipairs { "plain", "url", "base64" } do
   local echo = ("local echo = forms[%q] "):format(form)
@@ -117,18 +130,23 @@ add("the key that the largest error body cuts", [[
 ]], { kind = "http", status = 401, attempts = 1 })
 
 -- The same key, given as a header.
-for _, form in ipairs(FORMS) do
-  local expect = { kind = "http", status = 401, attempts = 1, message = "Incorrect" }
-  add("the key of a header in a JSON error, " .. form, "", expect, {
-    options = function(_, t)
-      return { api_key = false, headers = { Authorization = "Bearer " .. t.key } }
-    end,
-    serve = { { { lua = HEAD .. ("local echo = forms[%q] "):format(form) .. [[
-      conn:play(wire.http(401, { ["Content-Type"] = "application/json" },
-        '{"error":{"message":"Incorrect: ' .. echo .. '."}}'))
-    ]] } } },
-  })
-end
+bytes.each(function(b)
+  local list, value = {}, b.key == "authorization" and "Bearer %s" or "%s"
+  for i, form in ipairs(FORMS) do
+    list[i] = {
+      name = "the key of a header in a JSON error, " .. form,
+      expect = { kind = "http", status = 401, attempts = 1, message = "Incorrect" },
+      options = function(_, t)
+        return { api_key = false, headers = { [b.key] = value:format(t.key) } }
+      end,
+      serve = { { { lua = HEAD .. ("local echo = forms[%q] "):format(form) .. [[
+        conn:play(wire.http(401, { ["Content-Type"] = "application/json" },
+          '{"error":{"message":"Incorrect: ' .. echo .. '."}}'))
+      ]] } } },
+    }
+  end
+  return list
+end, rows)
 
 add("the key as content length", [[
   conn:send("HTTP/1.1 200 OK\r\nContent-Length: " .. key .. "\r\n\r\n")
@@ -145,31 +163,32 @@ add("the key as transfer encoding", [[
   conn:send("HTTP/1.1 200 OK\r\nTransfer-Encoding: " .. key .. "\r\n\r\n")
   conn:play { { close = true } }
 ]], { kind = "protocol", status = 200, attempts = 1 })
-rows[#rows + 1] = {
-  name = "nothing that Lua can reach has the key, before, during and after a reply",
-  own = true,
-  serve = { { bytes.stream { bytes.event "Hel", { sleep = 0.1 }, bytes.event "lo", bytes.STOP,
-    bytes.DONE } } },
-  client = function(t)
-    local secret = require "spec.faults.secret"
-    local count
-    local function look() count = secret.reachable(t.key, t.leaks) end
-    local bot = t:bot()
-    look()
-    local reply, first = bot:stream("hello"), nil
-    look()
-    t:until_true(5, function()
-      first = reply:poll()
-      return first
-    end)
-    look()
-    local observed = t:follow(reply)
-    look()
-    observed.text, observed.looked_at = first .. observed.text, count
-    return observed
-  end,
-  expect = { verdict = "complete", text = "Hello", between = { looked_at = { 500, 1e7 } } },
-}
+bytes.each(function(b)
+  return { {
+    name = "nothing that Lua can reach has the key, before, during and after a reply",
+    own = true,
+    serve = { { b.stream { b.event "Hel", { sleep = 0.1 }, b.event "lo", b.STOP, b.DONE } } },
+    client = function(t)
+      local secret = require "spec.faults.secret"
+      local count
+      local function look() count = secret.reachable(t.key, t.leaks) end
+      local bot = t:bot()
+      look()
+      local reply, first = bot:stream("hello"), nil
+      look()
+      t:until_true(5, function()
+        first = reply:poll()
+        return first
+      end)
+      look()
+      local observed = t:follow(reply)
+      look()
+      observed.text, observed.looked_at = first .. observed.text, count
+      return observed
+    end,
+    expect = { verdict = "complete", text = "Hello", between = { looked_at = { 500, 1e7 } } },
+  } }
+end, rows)
 
 -- Redirects ----------------------------------------------------------------------------------
 

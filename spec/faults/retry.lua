@@ -9,11 +9,15 @@ local reset, close = { reset = true }, { close = true }
 local rows = {}
 
 -- Each in a child of its own: a port may come again, with what is known of it.
-local function add(name, serve, options, expect, saw, more)
+local function row_of(name, serve, options, expect, saw, more)
   local row = { name = name, own = true, serve = serve, options = options, expect = expect,
     saw = saw }
   for key, value in pairs(more or {}) do row[key] = value end
-  rows[#rows + 1] = row
+  return row
+end
+
+local function add(...)
+  rows[#rows + 1] = row_of(...)
 end
 
 local function fine(from, to)
@@ -22,16 +26,44 @@ end
 
 local TWO = { max_retries = 2 }
 
-for _, status in ipairs { 408, 409, 429, 500, 502, 503, 504, 529 } do
-  add(("HTTP %d, then an answer"):format(status),
-    { bytes.failure(status, SOON), bytes.good() }, TWO, fine(0.03, 0.25), { requests = 2 })
-end
-
-add("HTTP 500 until no try is left",
-  { bytes.failure(500, SOON, "first"), bytes.failure(500, SOON, "second"),
-    bytes.failure(500, SOON, "third") }, TWO,
-  { kind = "http", status = 500, attempts = 3, retryable = true, message = "third" },
-  { requests = 3 })
+-- What is the same in each dialect.
+bytes.each(function(b)
+  local list = {}
+  local function row(...)
+    list[#list + 1] = row_of(...)
+  end
+  for _, status in ipairs { 408, 409, 429, 500, 502, 503, 504, 529 } do
+    row(("HTTP %d, then an answer"):format(status),
+      { b.failure(status, SOON), b.good() }, TWO, fine(0.03, 0.25), { requests = 2 })
+  end
+  row("HTTP 500 until no try is left",
+    { b.failure(500, SOON, "first"), b.failure(500, SOON, "second"),
+      b.failure(500, SOON, "third") }, TWO,
+    { kind = "http", status = 500, attempts = 3, retryable = true, message = "third" },
+    { requests = 3 })
+  row("no try after text",
+    { b.stream { b.event "Hel", { sleep = 0.02 }, reset }, b.good() }, TWO,
+    { kind = "reset", status = 200, attempts = 1, partial = "Hel" })
+  row("no try after a 2xx header, for a stream that ends",
+    { b.stream { close }, b.good() }, TWO,
+    { kind = "truncated", status = 200, attempts = 1 })
+  -- an error in a 200 is as good as the status that it stands for, until something was given
+  for _, kind in ipairs { "overloaded_error", "server_error", "rate_limit_exceeded" } do
+    row(("%s in a 200, then an answer"):format(kind),
+      { b.stream { b.failed("too busy", kind), close }, b.good() }, TWO, fine(0.37, 0.7),
+      { requests = 2 })
+  end
+  row("overloaded_error in a 200 until no try is left",
+    { b.stream { b.failed("too busy", "overloaded_error"), close } }, { max_retries = 1 },
+    { kind = "api", attempts = 2, retryable = true, message = "too busy" }, { requests = 2 })
+  row("no try for an error in a 200 behind text",
+    { b.stream { b.event "Hel", b.failed("too busy", "overloaded_error"), close }, b.good() },
+    TWO, { kind = "api", status = 200, attempts = 1, partial = "Hel", message = "too busy" })
+  row("no try for an error in a 200 that is the request's fault",
+    { b.stream { b.failed("no such thing", "invalid_request_error"), close }, b.good() }, TWO,
+    { kind = "api", status = 200, attempts = 1, retryable = false, message = "no such thing" })
+  return list
+end, rows)
 
 -- 1xx are no answers.
 for _, case in ipairs {
@@ -170,12 +202,6 @@ end, fine(0.37, 0.7), { requests = 0 }, {
 add("no try after a 2xx header, for a reset",
   { bytes.stream { { sleep = 0.02 }, reset }, bytes.good() }, TWO,
   { kind = "reset", status = 200, attempts = 1, retryable = true })
-add("no try after a 2xx header, for an empty stream",
-  { bytes.stream { close }, bytes.good() }, TWO,
-  { kind = "truncated", status = 200, attempts = 1 })
-add("no try after text",
-  { bytes.stream { bytes.event "Hel", { sleep = 0.02 }, reset }, bytes.good() }, TWO,
-  { kind = "reset", status = 200, attempts = 1, partial = "Hel" })
 add("no try after a redirect",
   { wire.http(307, { Location = "http://127.0.0.1:9/" }, ""), bytes.good() }, TWO,
   { kind = "redirect", status = 307, attempts = 1 })

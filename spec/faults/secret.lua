@@ -95,17 +95,18 @@ function secret.find(key, text)
 end
 
 --- Where in a request that a server has read the key is: "line", a header's name in
---- lower case, "body", or nil. A second place counts before `authorization`.
+--- lower case, "body", or nil. A second place counts before the usual header.
 ---@param key string
 ---@param request table
+---@param usual? string default "authorization"
 ---@return string?
-function secret.in_request(key, request)
+function secret.in_request(key, request, usual)
   if secret.find(key, request.line or "") then return "line" end
   local place
   for _, header in ipairs(request.headers or {}) do
     if secret.find(key, header[1] .. ": " .. header[2]) then
       local name = header[1]:lower()
-      if name ~= "authorization" then return name end
+      if name ~= (usual or "authorization") then return name end
       place = name
     end
   end

@@ -96,7 +96,8 @@ for _, row in ipairs(require "spec.fixtures.wire.index") do
     scenario("recorded: " .. row.file, function()
       for _, cut in ipairs { { { send = read(row.file) } }, pieces(read(row.file)) } do
         local server = support.serve { { cut, { close = true } } }
-        local answer, reply = new(server, { stream = row.stream }):chat("hello")
+        local answer, reply = new(server, { stream = row.stream, api = row.api })
+          :chat("hello", { max_tokens = row.max_tokens })
         if row.expect.kind then
           fails(row.expect.kind, answer, reply)
         else

@@ -62,8 +62,90 @@ local scripts = {
   models = support.http(200, {}, { data = array { { id = "b" }, { id = "a" } } }),
 }
 
-local stages = { "plain", "rich", "tools", "whole", "big", "read", "calls", "document",
-  "partial", "refused", "busy", "html", "event", "redirect", "callback", "coroutine",
+local thoughts = { type = "reasoning", id = "r1", encrypted_content = "x\195\164",
+  summary = array { { type = "summary_text", text = "Hm." } } }
+local note = { type = "url_citation", url = "https://a.example/", title = "A" }
+local message = { type = "message", id = "m1", content = array { { type = "output_text",
+  text = "It is sunny.", annotations = array { note }, logprobs = array { { token = "It" } } } } }
+local weather = { type = "function_call", id = "f1", call_id = "c1", name = "weather",
+  arguments = '{"city":"\195\132sk"}' }
+local image = { type = "image_generation_call", id = "i1", result = "YWJjZA==" }
+
+local function items(...)
+  local out = { "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" }
+  for _, fields in ipairs { ... } do
+    fields.type, fields[1] = "response." .. fields[1], nil
+    out[#out + 1] = "data: " .. support.encode(fields) .. "\n\n"
+  end
+  return support.raw(table.concat(out))
+end
+
+local function response(...)
+  return { id = "x1", model = "m1", status = "completed", output = array { ... },
+    usage = { input_tokens = 5, output_tokens = 7, total_tokens = 12 } }
+end
+
+scripts.items = items({ "output_item.added", output_index = 0, item = { type = "reasoning" } },
+  { "reasoning_summary_part.added", output_index = 0, summary_index = 0 },
+  { "reasoning_summary_text.delta", output_index = 0, summary_index = 0, delta = "Hm." },
+  { "output_item.done", output_index = 0, item = thoughts },
+  { "output_text.delta", output_index = 1, delta = "It is sunny.",
+    logprobs = array { { token = "It" } } },
+  { "output_text.annotation.added", output_index = 1, annotation = note },
+  { "output_item.added", output_index = 2, item = { type = "function_call", id = "f1",
+    name = "weather" } },
+  { "function_call_arguments.delta", output_index = 2, delta = '{"city":' },
+  { "function_call_arguments.delta", output_index = 2, delta = '"\195\132sk"}' },
+  { "output_item.done", output_index = 3, item = image },
+  { "completed", response = response(thoughts, message, weather, image) })
+scripts.response = support.http(200, {}, response(thoughts, message, weather, image))
+
+local signed = { type = "thinking", thinking = "Hm.", signature = "x\195\164" }
+local cited = { type = "char_location", cited_text = "Sun", document_index = 0,
+  start_char_index = 0, end_char_index = 3 }
+local search = { type = "server_tool_use", id = "s1", name = "web_search",
+  input = { query = "\195\132sk" } }
+local use = { type = "tool_use", id = "c1", name = "weather", input = { city = "\195\132sk" } }
+
+local function event(kind, index, fields)
+  fields = fields or {}
+  fields.type, fields.index = kind, index
+  return ("event: %s\ndata: %s\n\n"):format(kind, support.encode(fields))
+end
+
+local function begins(index, block)
+  return event("content_block_start", index, { content_block = block })
+end
+
+local function adds(index, kind, name, value)
+  return event("content_block_delta", index, { delta = { type = kind, [name] = value } })
+end
+
+scripts.blocks = support.raw(table.concat {
+  "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+  event("message_start", nil, { message = { id = "x1", model = "m1",
+    usage = { input_tokens = 5, output_tokens = 1 } } }),
+  begins(0, { type = "thinking", thinking = "", signature = "" }),
+  adds(0, "thinking_delta", "thinking", "Hm"), adds(0, "thinking_delta", "thinking", "."),
+  adds(0, "signature_delta", "signature", "x\195\164"), event("content_block_stop", 0),
+  begins(1, { type = "server_tool_use", id = "s1", name = "web_search", input = {} }),
+  adds(1, "input_json_delta", "partial_json", '{"query":"\195\132'),
+  adds(1, "input_json_delta", "partial_json", 'sk"}'), event("content_block_stop", 1),
+  begins(2, { type = "text", text = "" }), adds(2, "citations_delta", "citation", cited),
+  adds(2, "text_delta", "text", "It is"), adds(2, "text_delta", "text", " sunny."),
+  begins(3, { type = "tool_use", id = "c1", name = "weather", input = {} }),
+  adds(3, "input_json_delta", "partial_json", '{"city":"\195\132'),
+  adds(3, "input_json_delta", "partial_json", 'sk"}'), event("content_block_stop", 3),
+  event("message_delta", nil, { delta = { stop_reason = "tool_use" },
+    usage = { output_tokens = 7 } }), event "message_stop",
+})
+scripts.message = support.http(200, {}, { type = "message", id = "x1", model = "m1",
+  content = array { signed, search, { type = "text", text = "It is sunny.",
+    citations = array { cited } }, use }, stop_reason = "tool_use",
+  usage = { input_tokens = 5, output_tokens = 7 } })
+
+local stages = { "plain", "rich", "tools", "whole", "big", "items", "response", "blocks",
+  "message", "read", "calls", "document", "partial", "refused", "busy", "html", "event", "redirect", "callback", "coroutine",
   "close", "key", "models", "messages", "history" }
 
 local urls = {}

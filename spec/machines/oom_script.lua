@@ -28,6 +28,10 @@ local truth = {
   slow = ("word "):rep(12),
   big = ("0123456789abcdef"):rep(2000),
   cut = "half an ans",
+  items = "It is sunny.",
+  response = "It is sunny.",
+  blocks = "It is sunny.",
+  message = "It is sunny.",
 }
 local unstripped = { whole = "  The whole answer.\n" } -- until the answer is complete
 
@@ -81,9 +85,31 @@ local function check_calls(reply)
   end
 end
 
+-- Of an answer in items: what there is must be right, and all that goes back, or nothing.
+local function check_items(reply)
+  check_calls(reply)
+  if reply.reasoning ~= "Hm." then wrong("false reasoning") end
+  if #reply.citations ~= 1 or #reply.logprobs.content ~= 1 then wrong("false notes") end
+  if reply.images[1].data ~= "abcd" then wrong("a false image") end
+  local native = reply.message.native
+  if native and #native.items ~= 4 then wrong("half a record") end
+end
+
+-- The same of one in blocks.
+local function check_blocks(reply)
+  check_calls(reply)
+  if reply.reasoning ~= "Hm." then wrong("false reasoning") end
+  if #reply.citations ~= 1 then wrong("false citations") end
+  if reply.usage.total_tokens ~= 12 then wrong("false usage") end
+  local native = reply.message.native
+  if not native or #native.items ~= 4 then wrong("half a record") end
+end
+
 local function check_answer(name, answer, reply)
   if answer ~= truth[name] then wrong("a false answer: " .. tostring(answer)) end
   if name == "tools" then check_calls(reply) end
+  if name == "items" or name == "response" then check_items(reply) end
+  if name == "blocks" or name == "message" then check_blocks(reply) end
   if name == "rich" then
     if reply.usage and reply.usage.total_tokens ~= 12 then wrong("false usage") end
     if reply.reasoning and reply.reasoning ~= "Hm\195\164." then wrong("false reasoning") end
@@ -162,6 +188,10 @@ function stages.rich() chat("rich", nil, { logprobs = true, top_logprobs = 2, se
 function stages.tools() chat("tools", nil, { tools = { { type = "function",
   ["function"] = { name = "weather", parameters = {} } } }, stop = {} }) end
 function stages.whole() chat("whole", { stream = false, max_context_tokens = 5 }) end
+function stages.items() chat("items", { api = "responses" }) end
+function stages.response() chat("response", { api = "responses", stream = false }) end
+function stages.blocks() chat("blocks", { api = "messages" }) end
+function stages.message() chat("message", { api = "messages", stream = false }) end
 function stages.big() poll("big") end
 function stages.read() poll("rich") end
 function stages.calls() poll("tools") end

@@ -2,7 +2,7 @@
 --
 -- Reading goes on for the whole life of a connection, beside the steps, so that
 -- requests and the client's leaving are seen at once, whatever is being played.
--- A listener is a table {scripts, played, strict, tls, context, events, requests,
+-- A listener is a table {scripts, played, strict, issued, tls, context, events, requests,
 -- connections, changed}; each thing that happens is recorded in `events`, and
 -- `changed` wakes whoever waits. Runs in a coroutine of cqueues.
 
@@ -52,7 +52,9 @@ local function parser(conn)
   end, function(request)
     local listener = conn.listener
     request.conn, request.at = conn.n, cqueues.monotime()
-    if listener.strict then request.refused = strict.request(request, listener.strict) end
+    if listener.strict then
+      request.refused = strict.request(request, listener.strict, listener.issued)
+    end
     conn.requests[#conn.requests + 1] = request
     listener.requests[#listener.requests + 1] = request
     record(conn, "request", { n = #conn.requests })
@@ -125,6 +127,7 @@ local function write(conn, bytes)
       return false
     end
     conn.sent = conn.sent + #slice
+    if conn.answer then conn.answer:add(slice) end
   end
   return true
 end
@@ -204,8 +207,12 @@ end
 -- behind an answer that says why, when no strict service would take it.
 local function take_request(conn)
   conn.answered = conn.answered + 1
-  local problem = conn.requests[conn.answered].refused
-  if not problem then return true end
+  local request, listener = conn.requests[conn.answered], conn.listener
+  local problem = request.refused
+  if not problem then
+    conn.answer = listener.issued and strict.answer(request, listener.issued)
+    return true
+  end
   for _, step in ipairs(wire.http(400, {}, { error = { message = "refused: " .. problem } },
     { framing = "close" })) do
     play_step(conn, step)

@@ -39,13 +39,14 @@
 --   opts.accept  "never": connected by the kernel and never served;
 --                "full": SYNs are dropped, so that connecting hangs
 --   opts.host    default "127.0.0.1"; opts.port  default: any that is free
---   opts.strict  false, or a name of strict.services; see "refused" below
+--   opts.strict  false, or a name of the services in spec/support/strict; see "refused" below
 --
--- A POST to .../chat/completions that the strictest service would not take
--- (spec/support/strict.lua has the rules) is answered with 400 instead of its script, the
--- event "refused" (message) is recorded, and close_all raises, so that the test fails
--- whatever it expects. A spec that is about a service with wishes of its own names it; one
--- that sends what no service would take says `strict = false`.
+-- A POST to .../chat/completions, .../responses or .../messages that the strictest service
+-- would not take (spec/support/strict has the rules) is answered with 400 instead of its
+-- script, the event "refused" (message) is recorded, and close_all raises, so that the test
+-- fails whatever it expects. Reasoning, signed thinking and ids of items are taken back only
+-- as this server has issued them. A spec that is about a service with wishes of its own names
+-- it; one that sends what no service would take says `strict = false`.
 --
 -- s.url, s.port, s.origin                "http://127.0.0.1:PORT/v1", PORT, without /v1
 -- s:requests()    so far: {method, target, version, line, headers = {{name, value}, ...},

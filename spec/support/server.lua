@@ -17,6 +17,7 @@ local luasocket = require "socket"
 local json = require "cjson"
 local certs = require "certs"
 local connection = require "connection"
+local strict = require "strict"
 
 json.encode_max_depth(200)
 json.decode_max_depth(200)
@@ -37,7 +38,7 @@ local function open_listener(options)
   last_id = last_id + 1
   local listener = {
     id = last_id, scripts = options.scripts, played = 0, tls = options.tls,
-    strict = options.strict,
+    strict = options.strict, issued = options.strict and strict.issued() or nil,
     events = {}, requests = {}, connections = {}, changed = condition.new(),
   }
   if listener.tls and listener.tls ~= "stall" then

@@ -145,7 +145,9 @@ static void take(lua_State *L, struct telling *t, const char *from,
         lua_settop(L, top);
         return;
     }
-    if (is_text(L, -1)) {
+    bool no_type = strcmp(to, "type") == 0 && is_text(L, -1) &&
+                   strcmp(lua_tostring(L, -1), "error") == 0;
+    if (is_text(L, -1) && !no_type) { /* that it is an error is known */
         failure_clean(L, lua_tostring(L, -1), lua_rawlen(L, -1), t->secret,
                       false);
         lua_setfield(L, t->err, to);

@@ -24,12 +24,15 @@
 #define MAX_VALUES (1 << 22)          /* a table that is shared counts anew */
 #define MAX_TEXT   (256 * 1048576.0)  /* bytes of what encoded_push makes */
 #define EXACT      9007199254740992.0 /* 2^53 */
-#define MAX_GAPS   64 /* in a list that is marked, beyond its length */
-#define SHOWN      40 /* bytes of a name in a message */
+#define MAX_GAPS   64  /* in a list that is marked, beyond its length */
+#define SORTED     256 /* keys at most that are put in order */
+#define SHOWN      40  /* bytes of a name in a message */
 
 #define NO_LIST                                                                \
     "has numbers for keys, but is no list from 1 on without gaps (names are "  \
     "strings)"
+
+static const char mark_key; /* registry: the metatable of encoded_mark */
 
 /* A table that the walk is in, and where in it. */
 struct level {
@@ -347,39 +350,93 @@ static enum encoded_status add_list(lua_State *L, struct walk *w, bool marked,
     return status == ENCODED_OK ? add(w, "]") : status;
 }
 
-/* Adds the table on top, which has names or nothing. [-0, +?, m] */
+/* Adds the member with the key at `key` and the value on top, which is popped.
+ * [-1, +?, m] */
+static enum encoded_status add_member(lua_State *L, struct walk *w,
+                                      enum schema_place place, int key,
+                                      const char *before)
+{
+    w->levels[w->depth].key = key;
+    w->depth++;
+    enum encoded_status status = add(w, before);
+    if (status == ENCODED_OK)
+        status = add_string(L, w, key);
+    if (status == ENCODED_OK)
+        status = add(w, ":");
+    if (status == ENCODED_OK)
+        status = add_value(
+            L, w, schema_inside(w->to->schemas, place, lua_tostring(L, key)));
+    w->depth--;
+    if (status == ENCODED_OK)
+        lua_pop(L, 1);
+    return status;
+}
+
+/* Whether the string at `a` comes before that at `b`. */
+static bool is_before(lua_State *L, int a, int b)
+{
+    size_t n, m;
+    const char *s = lua_tolstring(L, a, &n), *t = lua_tolstring(L, b, &m);
+    int order = memcmp(s, t, n < m ? n : m);
+    return order != 0 ? order < 0 : n < m;
+}
+
+/* Pushes the keys of the table on top in their order, as long as they are not
+ * too many; how many, or -1 for one that is no string, which is refused.
+ * [-0, +?, m] */
+static int push_names(lua_State *L, const struct walk *w)
+{
+    int table = lua_gettop(L), n = 0;
+    lua_pushnil(L);
+    while (lua_next(L, table)) { /* names, key, value */
+        lua_pop(L, 1);
+        if (lua_type(L, -1) != LUA_TSTRING) {
+            refuse_key(L, w, w->depth);
+            return -1;
+        }
+        if (n == SORTED || !lua_checkstack(L, 8)) {
+            lua_settop(L, table);
+            return 0;
+        }
+        int at = table + n + 1;
+        while (at > table + 1 && is_before(L, table + n + 1, at - 1))
+            at--;
+        lua_pushvalue(L, -1); /* for lua_next; the first goes to its place */
+        lua_insert(L, at);
+        n++;
+    }
+    return n;
+}
+
+/* Adds the table on top, which has names or nothing, in the order of these: a
+ * table has another order in another process, and what a service has cached of
+ * a request is found by its bytes. [-0, +?, m] */
 static enum encoded_status add_object(lua_State *L, struct walk *w,
                                       enum schema_place place)
 {
-    struct level *level = &w->levels[w->depth];
+    int table = lua_gettop(L);
     enum encoded_status status = ENCODED_OK;
     const char *before = "{";
     if (place == SCHEMA_ONE && is_array_schema(L))
         place = SCHEMA_ARRAY;
-    lua_pushnil(L);
-    while (lua_next(L, -2)) {
-        int key = lua_gettop(L) - 1;
-        if (lua_type(L, key) != LUA_TSTRING) {
-            lua_pop(L, 1);
-            return refuse_key(L, w, w->depth);
-        }
-        level->key = key;
-        w->depth++;
-        status = add(w, before);
-        if (status == ENCODED_OK)
-            status = add_string(L, w, key);
-        if (status == ENCODED_OK)
-            status = add(w, ":");
-        if (status == ENCODED_OK)
-            status = add_value(
-                L, w,
-                schema_inside(w->to->schemas, place, lua_tostring(L, key)));
-        w->depth--;
-        if (status != ENCODED_OK)
-            return status;
-        lua_pop(L, 1);
-        before = ",";
+    int n = push_names(L, w);
+    if (n < 0)
+        return ENCODED_REFUSED;
+    for (int i = 1; status == ENCODED_OK && i <= n; i++, before = ",") {
+        lua_pushvalue(L, table + i);
+        lua_rawget(L, table);
+        status = add_member(L, w, place, table + i, before);
     }
+    if (n == 0) {
+        lua_pushnil(L);
+        while (status == ENCODED_OK && lua_next(L, table)) {
+            status = add_member(L, w, place, table + 1, before);
+            before = ",";
+        }
+    }
+    if (status != ENCODED_OK)
+        return status;
+    lua_settop(L, table);
     return add(w, *before == '{' ? "{}" : "}");
 }
 
@@ -393,12 +450,53 @@ static bool is_empty(lua_State *L)
     return false;
 }
 
+void encoded_mark(lua_State *L)
+{
+    compat_getkey(L, &mark_key);
+    if (!lua_istable(L, -1)) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        compat_setkey(L, &mark_key);
+    }
+    lua_setmetatable(L, -2);
+}
+
+/* Whether the table on top is marked to be a JSON text. [-0, +0, -] */
+static bool is_marked(lua_State *L)
+{
+    if (!lua_getmetatable(L, -1))
+        return false;
+    compat_getkey(L, &mark_key);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
+/* Adds the JSON text that the table on top stands for. [-0, +?, m] */
+static enum encoded_status add_text(lua_State *L, const struct walk *w)
+{
+    size_t n = 0;
+    lua_rawgeti(L, -1, 1);
+    const char *s = lua_tolstring(L, -1, &n);
+    if (n == 0 || utf8_invalid(s, n) < n)
+        return refuse(L, w, w->depth, "is no JSON text", "");
+    if (is_beyond(w, n))
+        return ENCODED_LIMIT;
+    if (!body_add(w->to->body, s, n))
+        return ENCODED_MEMORY;
+    lua_pop(L, 1);
+    return ENCODED_OK;
+}
+
 /* Adds the table on top. [-0, +?, m] */
 static enum encoded_status add_table(lua_State *L, struct walk *w,
                                      enum schema_place place)
 {
     const void *table = lua_topointer(L, -1);
     luaL_checkstack(L, 6, "JSON"); /* a key, a value, and what looks at them */
+    if (is_marked(L))
+        return add_text(L, w);
     for (int i = 0; i < w->depth; i++)
         if (w->levels[i].table == table)
             return refuse(L, w, w->depth, "contains itself", "");

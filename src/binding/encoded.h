@@ -60,6 +60,10 @@ enum encoded_status encoded_value(lua_State *L, int i, int place,
 enum encoded_status encoded_field(lua_State *L, int i, const char *name,
                                   const struct encoded_to *to);
 
+/* Marks the table on top, whose [1] is a JSON text: it stands for that, as it
+ * is. [-0, +0, m] */
+void encoded_mark(lua_State *L);
+
 /* Pushes a userdata that is an empty body, and whose own table may keep what
  * that needs. [-0, +1, m] */
 struct body *encoded_body(lua_State *L);

@@ -22,7 +22,8 @@ enum kind {
     KEY,         /* string or function */
     VERBOSE,     /* 0, 1, 2 or a boolean */
     TEMPERATURE, /* a number, or false: the server's default */
-    VERSION      /* of HTTP: "1.1" or "2" */
+    VERSION,     /* of HTTP: "1.1" or "2" */
+    API          /* see options_is_api */
 };
 
 static const struct option {
@@ -33,6 +34,7 @@ static const struct option {
     {"model", TEXT, FOR_BOT},
     {"provider", TEXT, FOR_BOT},
     {"base_url", TEXT, FOR_BOT},
+    {"api", API, BOTH},
     {"api_key", KEY, FOR_BOT},
     {"messages", TABLE, FOR_BOT},
     {"system", TEXT, FOR_BOT},
@@ -87,6 +89,15 @@ static bool belongs(const struct option *o, bool call)
            o->kind == TEMPERATURE;
 }
 
+bool options_is_api(const char *s)
+{
+    static const char *const names[] = {"chat", "responses", "messages"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(s, names[i]) == 0)
+            return true;
+    return false;
+}
+
 bool options_known(const char *name)
 {
     return find(name) >= 0;
@@ -129,6 +140,9 @@ static const char *wrong(lua_State *L, enum kind kind)
                        (type == LUA_TBOOLEAN && !lua_toboolean(L, -1))
                    ? NULL
                    : "a number or false, and not negative";
+    case API:
+        return options_is_api(s) ? NULL
+                                 : "\"chat\", \"responses\" or \"messages\"";
     default:
         return strcmp(s, "1.1") == 0 || strcmp(s, "2") == 0
                    ? NULL

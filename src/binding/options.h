@@ -22,6 +22,9 @@ void options_check(lua_State *L, int i, int arg, bool call);
  * a name here is in it. [-0, +0, e] */
 void options_copy(lua_State *L, int i, bool call);
 
+/* Whether it is the name of a dialect, see dialects.h. */
+bool options_is_api(const char *s);
+
 /* Whether this name is an option, and not a field of the body. */
 bool options_known(const char *name);
 

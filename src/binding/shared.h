@@ -40,6 +40,8 @@
     X(options, "table", C, REPLY) /* and options: headers are for there */     \
     X(path, "string", C, REPLY)   /* a GET of this instead of a chat */        \
     X(asked_model, "string", C, REPLY)                                         \
+    X(server, "string", C, REPLY) /* the base URL */                           \
+    X(api, "string", C, SEEN)     /* the dialect */                            \
     /* options */                                                              \
     X(on_text, "function", C, REPLY)                                           \
     X(on_event, "function", C, REPLY)                                          \
@@ -66,7 +68,14 @@
     X(details, "table", C, REQUEST)                                            \
     X(detail_index, "table", C, REQUEST)                                       \
     X(extra_content, "table", C, REQUEST)                                      \
-    X(events, "table", C, REPLY) /* decoded, for on_event */                   \
+    X(events, "table", C, REPLY)     /* decoded, for on_event */               \
+    X(items, "table", C, REQUEST)    /* see responses_items.h */               \
+    X(native, "table", C, REQUEST)   /* items as they came, see native.h */    \
+    X(blocks, "table", C, REQUEST)   /* see messages_blocks.h */               \
+    X(paused, "boolean", C, REQUEST) /* it goes on where it is sent back */    \
+    X(before, "string", C, REPLY)    /* what went before it, as sent */        \
+    X(citations, "table", C, ANSWER) /* what the answer rests on */            \
+    X(images, "table", C, ANSWER)    /* that were generated */                 \
     /* the end */                                                              \
     X(request_id, "string", C, ANSWER)                                         \
     X(raw, "table", C, REQUEST)   /* a whole document, decoded */              \

@@ -107,24 +107,44 @@ static int begin(lua_State *L)
     return 1;
 }
 
+/* Whether the call says another dialect than that of the route. Pushes what it
+ * says, or nil. [-0, +1, m] */
+static bool speaks_other(lua_State *L, int route, int call)
+{
+    lua_pushnil(L);
+    if (!lua_istable(L, call))
+        return false;
+    lua_pop(L, 1);
+    lua_getfield(L, call, "api");
+    lua_getfield(L, route, "api");
+    bool other = !lua_isnil(L, -2) && !lua_rawequal(L, -1, -2);
+    lua_pop(L, 1);
+    return other;
+}
+
 /* Pushes where a request goes: by the model at `model`, or if that is nil where
- * the bot's do, by its route at `own`, which has just been read. `keyed`:
- * whether the program has at this moment given a key for there, or a function.
- * False: an error table. [-0, +1, e] */
+ * the bot's do, by its route at `own`, which has just been read, and in the
+ * dialect that the call says, if any. `keyed`: whether the program has at this
+ * moment given a key for there, or a function. False: an error table.
+ * [-0, +1, e] */
 static bool push_route(lua_State *L, int bot, int env, int own, int model,
-                       bool *keyed)
+                       int call, bool *keyed)
 {
     const struct chatbot *b = lua_touserdata(L, bot);
     lua_getfield(L, env, "api_key");
     bool asks = lua_isfunction(L, -1), has = b->key != NULL;
     lua_pop(L, 1);
-    if (lua_isnil(L, model)) {
+    int top = lua_gettop(L);
+    bool other = speaks_other(L, own, call), ok = true;
+    if (lua_isnil(L, model) && !other)
         lua_pushvalue(L, own);
-    } else if (!settings_push_route(L, env, model)) {
-        return false;
-    }
-    *keyed = asks || (has && route_same_server(L, own, lua_gettop(L)));
-    return true;
+    else
+        ok = settings_push_route(L, env, model, top + 1);
+    if (ok)
+        *keyed = asks || (has && route_same_server(L, own, top + 2));
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+    return ok;
 }
 
 /* bot, prompt, opts -> reply, or nil and an error table. Common to stream and
@@ -151,7 +171,7 @@ static int start(lua_State *L, const char *path)
     lua_getfield(L, ENV, "options");
     lua_getfield(L, ENV, "route");
     bool keyed;
-    if (!push_route(L, BOT, ENV, HOME, MODEL, &keyed))
+    if (!push_route(L, BOT, ENV, HOME, MODEL, OPTS, &keyed))
         return binding_fail(L);
     if (path == NULL && !make_prompt(L)) {
         route_name(L, ROUTE);
@@ -305,11 +325,13 @@ int asking_relaunch(lua_State *L)
     struct reply *r = binding_check(L, REPLY, &reply_type);
     lua_settop(L, NOTE);
     compat_getenv(L, REPLY);
-    if (!lua_isnil(L, MODEL)) {
+    lua_getfield(L, RENV, "route");
+    if (!lua_isnil(L, MODEL) || speaks_other(L, ENV, OPTS)) {
+        lua_settop(L, RENV);
         compat_getenv(L, BOT);
         lua_getfield(L, ENV, "route");
         bool keyed;
-        if (!push_route(L, BOT, ENV, ENV + 1, MODEL, &keyed))
+        if (!push_route(L, BOT, ENV, ENV + 1, MODEL, OPTS, &keyed))
             return binding_fail(L);
         lua_setfield(L, RENV, "route");
         r->keyed = keyed;

@@ -205,7 +205,9 @@ static bool add_key(lua_State *L, const struct headers_source *s,
     lua_getfield(L, s->route, "spec");
     lua_getfield(L, -1, "auth_header");
     const char *name = lua_tostring(L, -1);
-    if (name != NULL)
+    if (name == NULL)
+        name = s->dialect->key_header;
+    if (name != NULL && strcasecmp(name, "Authorization") != 0)
         return add_text(L, h, name, key);
     /* never as a Lua string: those are interned and outlive their use */
     char *line = lua_newuserdata(L, n + 8);
@@ -241,6 +243,10 @@ bool headers_fill(lua_State *L, const struct headers_source *s, const char *key,
         if (!add_table(L, &h, i == 1))
             return false;
     }
+    const char *const *more = s->dialect->headers;
+    for (; more != NULL && more[0] != NULL; more += 2)
+        if (!add_text(L, &h, more[0], more[1]))
+            return false;
     return add_text(L, &h, "Content-Type", "application/json") &&
            add_text(L, &h, "Accept",
                     s->stream ? "text/event-stream, application/json"

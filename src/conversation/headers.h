@@ -8,6 +8,7 @@
 #define CHATBOT_HEADERS_H
 
 #include "binding/compat.h"
+#include "dialect/dialect.h"
 #include "engine/http.h"
 #include "parsing/redact.h"
 
@@ -17,6 +18,7 @@ struct headers_source {
     int call;     /* of the call: a table or nil */
     int route;    /* see route.h */
     int given[2]; /* of the call, of the bot: headers for this server, or nil */
+    const struct dialect *dialect;
     bool stream;
 };
 

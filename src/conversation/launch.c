@@ -189,10 +189,14 @@ static void fill_reply(lua_State *L, const struct stack *s)
     lua_setfield(L, s->renv, "reasoning_back");
     lua_pushboolean(L, route_has(L, s->route, "reasoning_details"));
     lua_setfield(L, s->renv, "details_back");
-    lua_getfield(L, s->route, "provider");
-    lua_setfield(L, s->renv, "provider");
-    lua_getfield(L, s->route, "model");
-    lua_setfield(L, s->renv, "asked_model");
+    static const char *const of_route[] = {"provider", "model", "base_url"};
+    static const char *const as[] = {"provider", "asked_model", "server"};
+    for (size_t i = 0; i < 3; i++) {
+        lua_getfield(L, s->route, of_route[i]);
+        lua_setfield(L, s->renv, as[i]);
+    }
+    lua_pushstring(L, s->dialect->name);
+    lua_setfield(L, s->renv, "api");
 }
 
 /* Pushes a copy of the route with another path behind its base URL. */
@@ -239,11 +243,9 @@ static void push_options(lua_State *L, const struct stack *s)
     push_headers(L, call, was_here);
     lua_replace(L, given);
     push_headers(L, now, is_here);
-    lua_replace(L, own);
-    if (lua_isnil(L, own)) {
+    if (lua_isnil(L, -1))
         push_headers(L, then, was_here);
-        lua_replace(L, own);
-    }
+    lua_replace(L, own);
     if (was_here && !is_here) {
         lua_pushvalue(L, then);
         lua_replace(L, now);
@@ -251,8 +253,39 @@ static void push_options(lua_State *L, const struct stack *s)
     lua_settop(L, own);
 }
 
-/* Pushes what the request is made of, in the order of `struct stack`. */
-static void push_sources(lua_State *L, struct stack *s)
+/* Makes the list at `messages` what is to be sent for it, and if the dialect
+ * has a place apart for the system, where the note belongs as well, sets what
+ * goes there, which is the nil on top. A conversation of texts is sent as it is
+ * where messages are. False: an error table, since the service cannot have
+ * something of it. [-0, +(0|1), e] */
+static bool push_turns(lua_State *L, const struct stack *s, int messages,
+                       int note)
+{
+    int system = lua_gettop(L);
+    if (s->dialect->apart == NULL && history_plain(L, messages))
+        return true;
+    lua_getfield(L, s->bot, "_turns");
+    lua_pushvalue(L, s->bot);
+    lua_pushvalue(L, messages);
+    lua_pushvalue(L, s->route);
+    lua_pushvalue(L, note);
+    lua_pushvalue(L, s->source.call);
+    lua_call(L, 5, 3);
+    lua_setfield(L, s->renv, "before");
+    if (lua_isnil(L, -2))
+        return false;
+    lua_replace(L, system);
+    lua_replace(L, messages);
+    if (s->dialect->apart != NULL) {
+        lua_pushnil(L);
+        lua_replace(L, note);
+    }
+    return true;
+}
+
+/* Pushes what the request is made of, in the order of `struct stack`. False: an
+ * error table is on top. */
+static bool push_sources(lua_State *L, struct stack *s)
 {
     int top = lua_gettop(L);
     compat_getenv(L, s->bot);
@@ -284,6 +317,7 @@ static void push_sources(lua_State *L, struct stack *s)
                                         .call = top + 5,
                                         .route = s->route,
                                         .given = {top + 6, top + 7},
+                                        .dialect = s->dialect,
                                         .stream = stream};
     s->writer = (struct writer){
         .options = top + 4,
@@ -291,25 +325,22 @@ static void push_sources(lua_State *L, struct stack *s)
         .route = s->route,
         .messages = top + 8,
         .note = top + 9,
+        .system = top + 10,
         .stream = stream,
         .to = {.max = (double)options_bytes(L, top + 5, top + 4,
                                             "max_request_bytes", 64 << 20),
                .invalid =
                    lua_toboolean(L, -1) ? ENCODED_REPLACE : ENCODED_REFUSE,
-               .known = top + 10,
-               .known_now = top + 11,
+               .known = top + 11,
+               .known_now = top + 12,
                .schemas = s->dialect->schemas}};
     lua_settop(L, top + 9);
-    if (!fetch && !history_plain(L, top + 8)) {
-        lua_getfield(L, s->bot, "_turns");
-        lua_pushvalue(L, s->bot);
-        lua_pushvalue(L, top + 8);
-        lua_pushvalue(L, s->route);
-        lua_call(L, 3, 1);
-        lua_replace(L, top + 8);
-    }
+    lua_pushnil(L);
+    if (!fetch && !push_turns(L, s, top + 8, top + 9))
+        return false;
     lua_getfield(L, s->env, "known");
     lua_pushnil(L);
+    return true;
 }
 
 /* Whether it makes sense to send the key, if there is one, and the headers
@@ -326,6 +357,17 @@ static bool may_go(lua_State *L, const struct stack *s,
     return wrong == NULL;
 }
 
+/* How many tokens the answer may have, as the call says; 0: it does not, or it
+ * does not matter. [-0, +0, m] */
+static double limit_of(lua_State *L, const struct stack *s)
+{
+    const char *const *name = s->dialect->limits;
+    double limit = 0;
+    for (; name != NULL && *name != NULL && limit == 0; name++)
+        limit = options_number(L, s->source.call, s->source.options, *name, 0);
+    return limit;
+}
+
 /* Takes the body over and starts. From here on nothing that throws comes before
  * the request has it. False: an error table is pushed. */
 static bool start(lua_State *L, const struct stack *s, int body,
@@ -333,6 +375,7 @@ static bool start(lua_State *L, const struct stack *s, int body,
 {
     struct reply *r = lua_touserdata(L, s->reply);
     r->dialect = s->dialect;
+    r->answer.limit = limit_of(L, s);
     if (r->status != REPLY_STREAMING) { /* by what ran meanwhile */
         failure_push(L, FAULT_CANCELLED, "the reply was closed");
         return false;
@@ -385,12 +428,11 @@ bool launch(lua_State *L, int bot, int reply)
     struct stack s = {.bot = lua_absindex(L, bot),
                       .reply = lua_absindex(L, reply)};
     luaL_checkstack(L, 40, NULL);
-    push_sources(L, &s);
+    bool ok = push_sources(L, &s);
     fill_reply(L, &s);
-    bool ok = true;
     if (s.fetch) {
         lua_pushnil(L);
-    } else {
+    } else if (ok) {
         ok = writer_body(L, &s.writer, s.dialect->write);
         lua_pushvalue(L, s.writer.to.known_now);
         lua_setfield(L, s.env, "known");

@@ -9,6 +9,7 @@
 #include "binding/options.h"
 #include "dialect/dialects.h"
 #include "provider/route.h"
+#include "provider/rules.h"
 
 /* Options at `i`, which are argument `arg` of what was called. [-0, +0, e] */
 void settings_need_table(lua_State *L, int i, int arg)
@@ -59,26 +60,64 @@ void settings_copy(lua_State *L, int from, int to)
     }
 }
 
-/* Pushes the route for the model, provider and base_url at these indexes.
- * False: an error table. [-0, +1, e] */
-static bool push_route(lua_State *L, int model, int provider, int base_url)
+/* Pushes the route for the model, provider and base_url at these indexes, in
+ * the dialect at `api`, or if that is nil in the usual one. False: an error
+ * table. [-0, +1, e] */
+static bool push_route(lua_State *L, int model, int provider, int base_url,
+                       int api)
 {
     if (!route_push(L, model, provider, base_url))
         return false;
-    return route_locate(L, base_url, dialect_of(L, lua_gettop(L))->path);
+    int route = lua_gettop(L);
+    if (lua_isnil(L, api))
+        rules_push_api(L, route);
+    else
+        lua_pushvalue(L, api);
+    lua_setfield(L, route, "api");
+    return route_locate(L, base_url, dialect_of(L, route)->path);
 }
 
-/* Pushes the route of a model that stands in for the bot's: at the address and
- * with the provider that the bot was given, if any. False: an error table.
- * [-0, +1, e] */
-bool settings_push_route(lua_State *L, int env, int model)
+/* Pushes the dialect that the options of the bot say, for the model at `model`:
+ * nil when they do not, or when that one has another provider. [-0, +1, e] */
+static bool push_api(lua_State *L, int env, int options, int model)
 {
-    luaL_checkstack(L, 4, NULL);
+    lua_getfield(L, options, "api");
+    int api = lua_gettop(L);
+    if (lua_isnil(L, api))
+        return true;
+    lua_getfield(L, env, "route");
+    if (!route_push(L, model, options + 1, options + 2)) {
+        lua_replace(L, api);
+        lua_settop(L, api);
+        return false;
+    }
+    lua_getfield(L, api + 1, "provider");
+    lua_getfield(L, api + 2, "provider");
+    if (!lua_rawequal(L, -1, -2)) {
+        lua_pushnil(L);
+        lua_replace(L, api);
+    }
+    lua_settop(L, api);
+    return true;
+}
+
+bool settings_push_route(lua_State *L, int env, int model, int api)
+{
+    luaL_checkstack(L, 8, NULL);
     lua_getfield(L, env, "options");
     int options = lua_gettop(L);
     lua_getfield(L, options, "provider");
     lua_getfield(L, options, "base_url");
-    bool ok = push_route(L, model, options + 1, options + 2);
+    lua_getfield(L, options, "model");
+    if (lua_isnil(L, model))
+        model = lua_gettop(L);
+    bool ok = true;
+    if (lua_isnil(L, api))
+        ok = push_api(L, env, options, model);
+    else
+        lua_pushvalue(L, api);
+    if (ok)
+        ok = push_route(L, model, options + 1, options + 2, lua_gettop(L));
     lua_replace(L, options);
     lua_settop(L, options);
     return ok;
@@ -92,7 +131,8 @@ void settings_find_route(lua_State *L, int env, int options, int arg)
     lua_getfield(L, options, "model");
     lua_getfield(L, options, "provider");
     lua_getfield(L, options, "base_url");
-    if (!push_route(L, top + 1, top + 2, top + 3)) {
+    lua_getfield(L, options, "api");
+    if (!push_route(L, top + 1, top + 2, top + 3, top + 4)) {
         lua_getfield(L, -1, "message");
         binding_argerror(L, arg, lua_tostring(L, -1));
     }
@@ -100,14 +140,16 @@ void settings_find_route(lua_State *L, int env, int options, int arg)
     lua_settop(L, top);
 }
 
-/* bot:_route(model) -> where its requests go (see route.h), or nil, err */
+/* bot:_route([model [, api]]) -> where its requests go (see route.h), or nil,
+ * err */
 int settings_route(lua_State *L)
 {
     bot_check(L);
-    luaL_checkstring(L, 2);
-    lua_settop(L, 2);
+    luaL_optstring(L, 2, NULL);
+    luaL_optstring(L, 3, NULL);
+    lua_settop(L, 3);
     compat_getenv(L, 1);
-    if (settings_push_route(L, 3, 2))
+    if (settings_push_route(L, 4, 2, 3))
         return 1;
     return binding_fail(L);
 }
@@ -173,10 +215,13 @@ int settings_set_model(lua_State *L)
     lua_newtable(L); /* NEXT */
     settings_find_route(L, NEXT, OPTIONS, 2);
     lua_getfield(L, NEXT, "route");
+    bool moved = !route_same_server(L, OLD, lua_gettop(L));
+    if (moved && is_set(L, OPTIONS, "api") && !is_set(L, OPTS, "api")) {
+        unset(L, OPTIONS, "api"); /* it was that of another service */
+        settings_find_route(L, NEXT, OPTIONS, 2);
+        lua_getfield(L, NEXT, "route");
+    }
     lua_replace(L, NEXT);
-    lua_getfield(L, OLD, "base_url");
-    lua_getfield(L, NEXT, "base_url");
-    bool moved = !lua_rawequal(L, -1, -2);
     lua_settop(L, NEXT);
     if (moved)
         unset_old(L, OPTS, OPTIONS, "headers");

@@ -16,10 +16,11 @@ void settings_set_key(lua_State *L, struct chatbot *b, int env, int options);
 /* Copies options that have a value; the key stays out. [-0, +0, m] */
 void settings_copy(lua_State *L, int from, int to);
 
-/* Pushes the route of a model that stands in for the bot's: at the address and
- * with the provider that the bot was given, if any. False: an error table.
- * [-0, +1, e] */
-bool settings_push_route(lua_State *L, int env, int model);
+/* Pushes the route of a model that stands in for the bot's, which is also meant
+ * where that is nil: at the address and with the provider that the bot was
+ * given, if any, and in the dialect at `api`, which may be nil. False: an error
+ * table. [-0, +1, e] */
+bool settings_push_route(lua_State *L, int env, int model, int api);
 
 /* Finds the route for env.options and stores it; raises when there is none,
  * because naming an unknown provider is misuse. [-0, +0, e] */

@@ -35,10 +35,12 @@ void answer_forget(struct answer *a, bool think_tags, bool several)
         (struct utf8){.len = 0};
     a->think = (struct think){.state = think_tags ? THINK_HEAD : THINK_OFF};
     a->choice = several ? 0 : -1;
+    a->text.came = a->reasoning.came = a->refusal.came = 0;
     a->kept = 0;
+    a->part = -1;
     a->whole = a->finished = a->ended = a->named = false;
     a->reasoned = a->called = a->brought = a->thoughts = false;
-    a->doubtful = a->streamed = false;
+    a->doubtful = a->streamed = a->parted = a->cut = false;
 }
 
 void answer_no_memory(lua_State *L, struct answer *a)
@@ -69,11 +71,31 @@ static enum http_fault sort_out(struct answer *a, const char *s, size_t n)
     return fault;
 }
 
-/* Adds `n` bytes to `t`, one of the texts of `r`. */
+void answer_part(struct answer *a, double part)
+{
+    a->parted |= part != a->part;
+    a->part = part;
+}
+
+/* Sets new thoughts off from those before, if there are some. */
+static enum http_fault begin_part(struct answer *a)
+{
+    a->parted = false;
+    return a->reasoning.bytes.len > 0 ? append(&a->reasoning, "\n\n", 2)
+                                      : FAULT_NONE;
+}
+
+/* Adds `n` bytes to `t`, one of the texts of `a`. */
 static inline enum http_fault add(struct answer *a, struct answer_text *t,
                                   const char *s, size_t n)
 {
     a->brought |= n > 0;
+    t->came += n;
+    if (a->parted && n > 0 && t == &a->reasoning) {
+        enum http_fault fault = begin_part(a);
+        if (fault != FAULT_NONE)
+            return fault;
+    }
     return a->think.state == THINK_OFF || t != &a->text ? append(t, s, n)
                                                         : sort_out(a, s, n);
 }
@@ -226,6 +248,29 @@ void answer_logprobs(lua_State *L, int env, const char *name)
     lua_settop(L, from);
 }
 
+/* Appends the value on top to the list at the index below it. [-2, +0, m] */
+static void append_value(lua_State *L)
+{
+    lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
+    lua_pop(L, 1);
+}
+
+void answer_citation(lua_State *L, struct answer *a, int env)
+{
+    a->kept += a->event_len;
+    own_table(L, env, "citations");
+    lua_insert(L, -2);
+    append_value(L);
+}
+
+void answer_image(lua_State *L, struct answer *a, int env)
+{
+    a->kept += a->event_len;
+    own_table(L, env, "images");
+    lua_insert(L, -2);
+    append_value(L);
+}
+
 /* ---- why it ends ---- */
 
 enum answer_verdict answer_meaning(const char *reason)
@@ -271,6 +316,51 @@ bool answer_reason(lua_State *L, int env)
     bool failed = answer_meaning(lua_tostring(L, -1)) == ANSWER_FAILED;
     lua_setfield(L, env, "finish_reason");
     return failed;
+}
+
+bool answer_is_error(lua_State *L)
+{
+    lua_getfield(L, -1, "error");
+    bool error = lua_istable(L, -1) ||
+                 (lua_isboolean(L, -1) && lua_toboolean(L, -1)) ||
+                 (lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) != 0) ||
+                 (lua_type(L, -1) == LUA_TSTRING && lua_rawlen(L, -1) > 0);
+    lua_pop(L, 1);
+    const char *object = binding_text(L, "object");
+    if (object != NULL) {
+        error = error || strcmp(object, "error") == 0;
+        lua_pop(L, 1);
+    }
+    if (!error && binding_table(L, "errors")) {
+        lua_getfield(L, -2, "choices");
+        error = lua_isnil(L, -1) && lua_rawlen(L, -2) > 0;
+        lua_pop(L, 2);
+    }
+    return error;
+}
+
+bool answer_check(lua_State *L, enum http_fault fault)
+{
+    if (fault == FAULT_NONE)
+        return true;
+    failure_push(L, fault,
+                 fault == FAULT_LIMIT
+                     ? "the answer is larger than max_answer_bytes"
+                     : "not enough memory");
+    return false;
+}
+
+bool answer_none(lua_State *L, const struct answer *a, const char *what)
+{
+    failure_push(L, FAULT_PROTOCOL, "%s", what);
+    lua_insert(L, -2);
+    int err = lua_gettop(L) - 1;
+    if (complaint_describe(L, err, &a->secret)) {
+        lua_pushliteral(L, "api");
+        lua_setfield(L, err, "kind");
+        complaint_judge(L, err);
+    }
+    return false;
 }
 
 /* Lets the finish_reason tell what the error table at `err` does not.

@@ -20,6 +20,7 @@
 struct answer_text {
     struct bytes bytes;
     struct utf8 utf8;
+    size_t came; /* bytes that came for it, of thoughts at its head, too */
 };
 
 struct answer {
@@ -28,7 +29,15 @@ struct answer {
     struct bytes scratch; /* an unescaped piece */
     struct redact secret; /* of the request: the server may echo it */
     size_t kept;          /* bytes that went into Lua tables */
-    size_t event_len;     /* of the event that is being merged */
+    const char *event;    /* what is being merged, as it came: of a stream or
+                             the document */
+    size_t event_size;
+    size_t event_len; /* what counts as kept, when something of it is */
+    const char *name; /* of the event, as the stream has it */
+    size_t name_len;
+    double limit;  /* tokens that were asked for at most; 0: not said */
+    double part;   /* of several that thoughts come in, the last, see
+                      answer_part */
     double choice; /* the index of that which is read of several answers; -1:
                       not known */
     bool whole;    /* it comes as one document, not as a stream */
@@ -43,6 +52,8 @@ struct answer {
     bool details;  /* reasoning_details are given back */
     bool named;    /* id and model are known */
     bool torn;     /* memory ran out in the midst of reading */
+    bool parted;   /* the next thoughts are set off from those before */
+    bool cut;      /* it ends before its end, whatever the reason says */
 };
 
 /* How an answer has ended. */
@@ -74,6 +85,10 @@ enum http_fault answer_plain(lua_State *L, struct answer *a, int env,
 enum http_fault answer_take(lua_State *L, struct answer *a,
                             struct answer_text *t);
 
+/* The thoughts that follow are of this part. Parts are set off by an empty
+ * line. */
+void answer_part(struct answer *a, double part);
+
 /* Whether the answer with this index, of several, is ours. That is the one with
  * the index 0, or, as long as none has come, the first that did; nothing of
  * that is handed out before it is at its end. [-0, +0, m] */
@@ -88,6 +103,13 @@ void answer_keep(lua_State *L, int env, const char *name);
 /* Appends the list on top to env.logprobs[name]. [-0, +0, m] */
 void answer_logprobs(lua_State *L, int env, const char *name);
 
+/* Appends the table on top, which is of our making: {url, title, text,
+ * start_index, end_index, ...}, as far as is known. [-1, +0, m] */
+void answer_citation(lua_State *L, struct answer *a, int env);
+
+/* Appends the table on top: {data = bytes, type = "image/png"}. [-1, +0, m] */
+void answer_image(lua_State *L, struct answer *a, int env);
+
 /* What a finish_reason says, in any case of letters. */
 enum answer_verdict answer_meaning(const char *reason);
 
@@ -100,10 +122,22 @@ bool answer_reason(lua_State *L, int env);
  * with a finish_reason in every chunk begin with these. */
 void answer_note_end(struct answer *a, bool reason, bool usage);
 
+/* Whether the table on top is an error, in one of the forms that services have
+ * for one inside of an answer. [-0, +0, m] */
+bool answer_is_error(lua_State *L);
+
+/* Replaces the document on top, which is no answer, by the error table for what
+ * it says, or else for `what`. False. [-1, +1, m] */
+bool answer_none(lua_State *L, const struct answer *a, const char *what);
+
 /* Replaces the table on top by the error table for what it says; `env` has the
  * finish_reason when that was one of an error, else it is 0. False.
  * [-1, +1, m] */
 bool answer_error(lua_State *L, const struct answer *a, int env);
+
+/* Pushes the error table for a fault, unless that is FAULT_NONE: then true.
+ * [-0, +(0|1), m] */
+bool answer_check(lua_State *L, enum http_fault fault);
 
 /* Adds to the texts what was held back of them, as far as there is room. */
 void answer_flush(struct answer *a);

@@ -276,6 +276,15 @@ static bool take_fragment(lua_State *L, int env)
     return true;
 }
 
+bool calls_add(lua_State *L, struct answer *a, int env)
+{
+    bool any = take_fragment(L, env);
+    lua_pop(L, 1);
+    a->kept += a->event_len;
+    a->called = a->called || any;
+    return any;
+}
+
 bool calls_take(lua_State *L, struct answer *a, int env)
 {
     int n = (int)lua_rawlen(L, -1);

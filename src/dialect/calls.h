@@ -22,6 +22,9 @@
  * [-0, +0, m] */
 bool calls_take(lua_State *L, struct answer *a, int env);
 
+/* The same of the one fragment on top, which is popped. [-1, +0, m] */
+bool calls_add(lua_State *L, struct answer *a, int env);
+
 /* Joins the arguments, drops calls that never got a name, and gives the others
  * ids that the conversation has not. Pushes the list, or nil when there is
  * none. [-0, +1, m] */

@@ -9,6 +9,7 @@ const struct dialect dialect_chat = {
     .name = "chat",
     .path = "/chat/completions",
     .done = "[DONE]",
+    .done_ends = true,
     .schemas = chat_schemas,
     .write = chat_write,
     .scan = chat_scan,

@@ -7,8 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "binding/complaint.h"
-#include "binding/failure.h"
 #include "dialect/calls.h"
 #include "dialect/chat.h"
 #include "dialect/details.h"
@@ -230,27 +228,6 @@ static int next_part(lua_State *L, int env, int i)
 
 /* ---- a chunk ---- */
 
-static bool is_error(lua_State *L)
-{
-    lua_getfield(L, -1, "error");
-    bool error = lua_istable(L, -1) ||
-                 (lua_isboolean(L, -1) && lua_toboolean(L, -1)) ||
-                 (lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) != 0) ||
-                 (lua_type(L, -1) == LUA_TSTRING && lua_rawlen(L, -1) > 0);
-    lua_pop(L, 1);
-    const char *object = binding_text(L, "object");
-    if (object != NULL) {
-        error = error || strcmp(object, "error") == 0;
-        lua_pop(L, 1);
-    }
-    if (!error && binding_table(L, "errors")) {
-        lua_getfield(L, -2, "choices");
-        error = lua_isnil(L, -1) && lua_rawlen(L, -2) > 0;
-        lua_pop(L, 2);
-    }
-    return error;
-}
-
 bool chat_merge(lua_State *L, struct answer *a, int env)
 {
     enum http_fault fault = FAULT_NONE;
@@ -258,12 +235,12 @@ bool chat_merge(lua_State *L, struct answer *a, int env)
     int chunk = lua_gettop(L);
     luaL_checkstack(L, 16, NULL);
     lua_rawgeti(L, chunk, 1); /* Gemini puts its errors into an array */
-    bool listed = lua_istable(L, -1) && is_error(L);
+    bool listed = lua_istable(L, -1) && answer_is_error(L);
     lua_pop(L, 1);
-    if (listed || is_error(L))
+    if (listed || answer_is_error(L))
         return answer_error(L, a, 0);
     if (binding_table(L, "response")) {
-        if (is_error(L)) {
+        if (answer_is_error(L)) {
             lua_remove(L, chunk);
             return answer_error(L, a, 0);
         }
@@ -281,7 +258,7 @@ bool chat_merge(lua_State *L, struct answer *a, int env)
         while (i > 0 && fault == FAULT_NONE) {
             lua_rawgeti(L, -1, i);
             fault = take_choice(L, a, env, &error);
-            if (error || is_error(L)) { /* OpenRouter puts it there */
+            if (error || answer_is_error(L)) { /* OpenRouter puts it there */
                 lua_replace(L, chunk);
                 lua_settop(L, chunk);
                 return answer_error(L, a, error ? env : 0);
@@ -294,13 +271,7 @@ bool chat_merge(lua_State *L, struct answer *a, int env)
     usage = usage_find(L, env) || usage;
     answer_note_end(a, false, usage);
     lua_pop(L, 1);
-    if (fault == FAULT_NONE)
-        return true;
-    failure_push(L, fault,
-                 fault == FAULT_LIMIT
-                     ? "the answer is larger than max_answer_bytes"
-                     : "not enough memory");
-    return false;
+    return answer_check(L, fault);
 }
 
 bool chat_whole(lua_State *L, struct answer *a, int env)
@@ -317,15 +288,7 @@ bool chat_whole(lua_State *L, struct answer *a, int env)
         lua_pop(L, 1);
         return true;
     }
-    failure_push(L, FAULT_PROTOCOL, "the answer has no choices");
-    lua_insert(L, -2);
-    int err = lua_gettop(L) - 1;
-    if (complaint_describe(L, err, &a->secret)) {
-        lua_pushliteral(L, "api");
-        lua_setfield(L, err, "kind");
-        complaint_judge(L, err);
-    }
-    return false;
+    return answer_none(L, a, "the answer has no choices");
 }
 
 /* ---- the message ---- */

@@ -20,8 +20,16 @@
 
 struct dialect {
     const char *name;
-    const char *path;                  /* of a request, behind the base URL */
-    const char *done;                  /* data that is the end of a stream */
+    const char *path;           /* of a request, behind the base URL */
+    const char *done;           /* data that is the end of a stream */
+    bool done_ends;             /* and makes an answer whole that is not yet */
+    const char *key_header;     /* for the key alone; NULL: as a Bearer */
+    const char *const *headers; /* name, value, .., NULL; or NULL */
+    const char *apart; /* the field where the text of the system has a place of
+                          its own, which no message has then; or NULL */
+    const char *const *limits; /* fields that bound the tokens of an answer,
+                                  where it may not say that it was cut there,
+                                  NULL at the end; or NULL */
     const struct schema_rule *schemas; /* where they stand in a body */
 
     /* Writes the body of a request. [-0, +(0|1), m] */

@@ -50,12 +50,15 @@ void message_push(lua_State *L, struct answer *a, int env)
     }
 }
 
-enum answer_verdict message_verdict(lua_State *L, int env)
+enum answer_verdict message_verdict(lua_State *L, const struct answer *a,
+                                    int env)
 {
     lua_getfield(L, env, "finish_reason");
     const char *reason = lua_tostring(L, -1);
     enum answer_verdict verdict =
         reason == NULL ? ANSWER_COMPLETE : answer_meaning(reason);
+    if (a->cut && verdict == ANSWER_COMPLETE)
+        verdict = ANSWER_LENGTH;
     lua_getfield(L, env, "tool_calls");
     if (lua_istable(L, -1) && verdict == ANSWER_COMPLETE)
         verdict = ANSWER_TOOL_CALLS;

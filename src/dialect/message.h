@@ -12,6 +12,7 @@
 void message_push(lua_State *L, struct answer *a, int env);
 
 /* How the answer in `env`, of which that was made, has ended. [-0, +0, m] */
-enum answer_verdict message_verdict(lua_State *L, int env);
+enum answer_verdict message_verdict(lua_State *L, const struct answer *a,
+                                    int env);
 
 #endif

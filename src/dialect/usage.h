@@ -13,4 +13,8 @@
  * true. [-0, +0, m] */
 bool usage_find(lua_State *L, int env);
 
+/* The same of one that says what has changed since that in env.usage.
+ * [-0, +0, m] */
+bool usage_add(lua_State *L, int env);
+
 #endif

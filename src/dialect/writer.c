@@ -11,6 +11,7 @@
 #include "binding/binding.h"
 #include "binding/failure.h"
 #include "binding/json.h"
+#include "binding/options.h"
 #include "provider/rules.h"
 
 #define LARGE ((size_t)256 * 1024) /* bytes of a body that is not joined */
@@ -60,7 +61,9 @@ static bool add(lua_State *L, const struct writer *w, int place,
     return false;
 }
 
-bool writer_value(lua_State *L, const struct writer *w, int place)
+/* Adds the JSON of the value on top, which stands for message `place`, and pops
+ * it. [-1, +(0|1), m] */
+static bool value(lua_State *L, const struct writer *w, int place)
 {
     return add(L, w, place + 1, NULL);
 }
@@ -144,12 +147,8 @@ static bool note_apart(lua_State *L, const struct writer *w)
     return apart;
 }
 
-int writer_first(lua_State *L, const struct writer *w)
-{
-    return note_apart(L, w) ? 0 : 1;
-}
-
-bool writer_message(lua_State *L, const struct writer *w, int i)
+/* Pushes message `i`, the first one with the note. [-0, +1, m] */
+static bool push_message(lua_State *L, const struct writer *w, int i)
 {
     if (i == 0) {
         lua_createtable(L, 0, 2);
@@ -167,6 +166,82 @@ bool writer_message(lua_State *L, const struct writer *w, int i)
     if (i == 1 && lua_isstring(L, w->note) && !note_apart(L, w))
         with_note(L, w);
     return true;
+}
+
+bool writer_list(lua_State *L, const struct writer *w)
+{
+    int n = (int)lua_rawlen(L, w->messages), first = note_apart(L, w) ? 0 : 1;
+    for (int i = first; i <= n; i++) {
+        if (i > first && !writer_literal(L, w, ","))
+            return false;
+        if (!push_message(L, w, i) || !value(L, w, i))
+            return false;
+    }
+    return true;
+}
+
+/* ---- fields ---- */
+
+bool writer_model(lua_State *L, const struct writer *w)
+{
+    if (!writer_literal(L, w, "{"))
+        return false;
+    lua_getfield(L, w->route, "model");
+    if (!failure_control(L, "the model's name", lua_tostring(L, -1)))
+        return false;
+    if (lua_rawlen(L, -1) > 0)
+        return writer_field(L, w, "model");
+    lua_pop(L, 1);
+    return true;
+}
+
+/* Fields that a call gives go into the body as they are. */
+static bool call_fields(lua_State *L, const struct writer *w)
+{
+    if (!lua_istable(L, w->call))
+        return true;
+    lua_pushnil(L);
+    while (lua_next(L, w->call)) {
+        const char *name = lua_tostring(L, -2);
+        bool ours = strcmp(name, "temperature") == 0 ||
+                    strcmp(name, "stream_options") == 0;
+        if (ours ? !lua_toboolean(L, -1) : options_known(name)) {
+            lua_pop(L, 1);
+            continue;
+        }
+        if (!writer_field(L, w, name))
+            return false;
+    }
+    return true;
+}
+
+static bool temperature(lua_State *L, const struct writer *w)
+{
+    if (writer_overridden(L, w, "temperature") ||
+        rules_omit(L, w->route, "temperature"))
+        return true;
+    lua_getfield(L, w->options, "temperature");
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushinteger(L, 0);
+    } else if (!lua_toboolean(L, -1)) {
+        lua_pop(L, 1);
+        return true;
+    }
+    return writer_field(L, w, "temperature");
+}
+
+bool writer_system(lua_State *L, const struct writer *w, const char *name)
+{
+    if (lua_isnil(L, w->system))
+        return true;
+    lua_pushvalue(L, w->system);
+    return writer_field(L, w, name);
+}
+
+bool writer_fields(lua_State *L, const struct writer *w)
+{
+    return temperature(L, w) && call_fields(L, w);
 }
 
 /* ---- the body ---- */

@@ -19,6 +19,7 @@ struct writer {
     int call;     /* of the call: a table or nil */
     int route;    /* see route.h */
     int messages; /* the conversation, as it is to be sent */
+    int system;   /* what stands apart of it in this dialect, or nil */
     int note;     /* a string that is sent with the system message, or nil */
     bool stream;
     struct encoded_to to; /* all but `body` and `strings` */
@@ -35,10 +36,6 @@ bool writer_body(lua_State *L, struct writer *w, writer_function *write);
 /* Adds the text as it is. [-0, +(0|1), m] */
 bool writer_literal(lua_State *L, const struct writer *w, const char *s);
 
-/* Adds the JSON of the value on top, which stands for message `place`, and pops
- * it. [-1, +(0|1), m] */
-bool writer_value(lua_State *L, const struct writer *w, int place);
-
 /* Adds `"name":value,` with the value on top; the name goes through the
  * provider's list of renamed fields. [-1, +(0|1), m] */
 bool writer_field(lua_State *L, const struct writer *w, const char *name);
@@ -46,11 +43,18 @@ bool writer_field(lua_State *L, const struct writer *w, const char *name);
 /* Whether the call itself sets this field of the body. [-0, +0, m] */
 bool writer_overridden(lua_State *L, const struct writer *w, const char *name);
 
-/* The number of the first message: 0 is the note, where the conversation does
- * not begin with a text of the system that it can be added to. [-0, +0, m] */
-int writer_first(lua_State *L, const struct writer *w);
+/* Adds the messages, with commas between them. The note goes with the text of
+ * the system at their head, or before all. [-0, +(0|1), m] */
+bool writer_list(lua_State *L, const struct writer *w);
 
-/* Pushes message `i`, the first one with the note. [-0, +1, m] */
-bool writer_message(lua_State *L, const struct writer *w, int i);
+/* Adds what stands apart of the conversation, as the field of this name, if
+ * there is something. [-0, +(0|1), m] */
+bool writer_system(lua_State *L, const struct writer *w, const char *name);
+
+/* Begins the object, with the model if there is one. [-0, +(0|1), m] */
+bool writer_model(lua_State *L, const struct writer *w);
+
+/* Adds the fields that the call gives, and the temperature. [-0, +(0|1), m] */
+bool writer_fields(lua_State *L, const struct writer *w);
 
 #endif

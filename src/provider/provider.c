@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "binding/failure.h"
+#include "binding/options.h"
 #include "parsing/url.h"
 
 static const char list_key; /* registry: {names in order, name = spec} */
@@ -75,7 +76,7 @@ const char *provider_env(const char *name)
 
 /* ---- register and providers ---- */
 
-enum field_kind { TEXT, FLAG, TEXTS, MAP, MODELS };
+enum field_kind { TEXT, FLAG, API, COUNT, TEXTS, MAP, MODELS };
 
 struct field_rule {
     const char *name;
@@ -88,6 +89,13 @@ static const struct field_rule fields[] = {
     {"base_url_env", TEXT},
     {"base_url_suffix", TEXT},
     {"api_version_env", TEXT},
+    {"api", API},
+    {"reasoning", TEXT},
+    {"efforts", TEXTS},
+    {"search", TEXT},
+    {"images", FLAG},
+    {"responses_url", TEXT},
+    {"messages_url", TEXT},
     {"api_key_env", TEXTS},
     {"api_key_optional", FLAG},
     {"auth_header", TEXT},
@@ -110,8 +118,11 @@ static const struct field_rule fields[] = {
 };
 
 static const struct field_rule model_fields[] = {
-    {"prefix", TEXTS}, {"match", TEXTS}, {"since", MAP}, {"own", FLAG},
-    {"rename", MAP},   {"omit", TEXTS},  {NULL, TEXT},
+    {"prefix", TEXTS},     {"match", TEXTS},    {"since", MAP},
+    {"own", FLAG},         {"rename", MAP},     {"omit", TEXTS},
+    {"api", API},          {"reasoning", TEXT}, {"efforts", TEXTS},
+    {"max_output", COUNT}, {"fixed", FLAG},     {"schema", FLAG},
+    {"thinking", TEXT},    {NULL, TEXT},
 };
 
 static const char *check_field(lua_State *L, const struct field_rule *rule);
@@ -136,6 +147,11 @@ static bool is_kind(lua_State *L, enum field_kind kind)
         return lua_type(L, -1) == LUA_TSTRING;
     case FLAG:
         return lua_isboolean(L, -1);
+    case COUNT:
+        return lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) > 0;
+    case API:
+        return lua_type(L, -1) == LUA_TSTRING &&
+               options_is_api(lua_tostring(L, -1));
     default:
         break;
     }
@@ -186,6 +202,14 @@ static void copy(lua_State *L)
     lua_remove(L, -2);
 }
 
+static bool has(lua_State *L, int i, const char *name)
+{
+    lua_getfield(L, i, name);
+    bool there = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    return there;
+}
+
 int provider_register(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
@@ -216,10 +240,16 @@ int provider_register(lua_State *L)
         lua_insert(L, -2);
         lua_rawset(L, 4);
     }
-    const char *url = provider_field(L, 4, "base_url");
-    if (url != NULL) {
-        const char *wrong = url_check(url, false, true);
+    static const char *const urls[] = {"base_url", "responses_url",
+                                       "messages_url"};
+    for (int i = 0; i < 3; i++) {
+        const char *url = provider_field(L, 4, urls[i]);
+        const char *wrong = url == NULL ? NULL : url_check(url, false, true);
         luaL_argcheck(L, wrong == NULL, 2, wrong);
+    }
+    if (known && has(L, 2, "base_url") && !has(L, 2, "api")) {
+        lua_pushliteral(L, "chat"); /* who knows what is spoken there */
+        lua_setfield(L, 4, "api");
     }
     lua_pushvalue(L, 1);
     lua_setfield(L, 4, "name");

@@ -197,16 +197,21 @@ static void push_urls(lua_State *L, const char *base, const char *path)
 }
 
 /* Pushes the base URL that environment and data give, or nil. */
-static void push_default_url(lua_State *L, int spec, const char *model,
+static void push_default_url(lua_State *L, int route, int spec,
                              const char *path)
 {
+    const char *model = provider_field(L, route, "model");
     const char *endpoint =
         provider_env(provider_field(L, spec, "base_url_env"));
     const char *suffix = provider_field(L, spec, "base_url_suffix");
     const char *version =
         provider_env(provider_field(L, spec, "api_version_env"));
     if (endpoint == NULL) {
-        lua_getfield(L, spec, "base_url");
+        const char *api = provider_field(L, route, "api");
+        lua_pushfstring(L, "%s_url", api == NULL ? "" : api);
+        lua_gettable(L, spec); /* where a dialect has an address of its own */
+        if (lua_isnil(L, -1))
+            lua_getfield(L, spec, "base_url");
         return;
     }
     push_trimmed(L, endpoint);
@@ -249,6 +254,9 @@ bool route_push(lua_State *L, int model, int provider, int base_url)
     lua_setfield(L, route, "named");
     lua_pushboolean(L, given);
     lua_setfield(L, route, "given");
+    const char *env = provider_env(provider_field(L, spec, "base_url_env"));
+    lua_pushboolean(L, !given && env == NULL);
+    lua_setfield(L, route, "home");
     lua_settop(L, spec);
     lua_setfield(L, route, "spec");
     lua_settop(L, route);
@@ -268,8 +276,7 @@ bool route_locate(lua_State *L, int base_url, const char *path)
         lua_pushstring(L, copy);
         lua_remove(L, -2);
     } else {
-        lua_getfield(L, route, "model");
-        push_default_url(L, spec, lua_tostring(L, -1), path);
+        push_default_url(L, route, spec, path);
     }
     if (!lua_isstring(L, -1)) {
         const char *var = provider_field(L, spec, "base_url_env");
@@ -327,13 +334,33 @@ bool route_needs_key(lua_State *L, int route)
 
 /* ---- URLs ---- */
 
-bool route_same_server(lua_State *L, int a, int b)
+static bool same_field(lua_State *L, int a, int b, const char *name)
 {
-    lua_getfield(L, a, "base_url");
-    lua_getfield(L, b, "base_url");
+    lua_getfield(L, a, name);
+    lua_getfield(L, b, name);
     bool same = lua_rawequal(L, -1, -2);
     lua_pop(L, 2);
     return same;
+}
+
+/* Whether scheme, host and port are the same in both. [-0, +0, m] */
+static bool same_origin(lua_State *L, int a, int b)
+{
+    const char *s = provider_field(L, a, "base_url");
+    const char *t = provider_field(L, b, "base_url");
+    size_t n, m;
+    if (s == NULL || t == NULL)
+        return false;
+    n = (size_t)(url_host(s, &n) - s) + url_authority(s);
+    m = (size_t)(url_host(t, &m) - t) + url_authority(t);
+    return n == m && memcmp(s, t, n) == 0;
+}
+
+bool route_same_server(lua_State *L, int a, int b)
+{
+    return same_field(L, a, b, "base_url") ||
+           (provider_flag(L, a, "home") && provider_flag(L, b, "home") &&
+            same_field(L, a, b, "provider") && same_origin(L, a, b));
 }
 
 void route_name(lua_State *L, int route)

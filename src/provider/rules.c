@@ -155,3 +155,41 @@ bool rules_omit(lua_State *L, int route, const char *name)
 {
     return each_rule(L, route, find_omit, (void *)(size_t)name);
 }
+
+struct field {
+    const char *name;
+    int at; /* where on the stack the value is to be */
+};
+
+static bool find_field(lua_State *L, void *arg)
+{
+    const struct field *f = arg;
+    lua_getfield(L, -1, f->name);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        return false;
+    }
+    lua_replace(L, f->at);
+    return true;
+}
+
+void rules_push(lua_State *L, int route, const char *name)
+{
+    lua_pushnil(L);
+    struct field f = {name, lua_gettop(L)};
+    each_rule(L, route, find_field, &f);
+}
+
+void rules_push_api(lua_State *L, int route)
+{
+    int top = lua_gettop(L);
+    route = lua_absindex(L, route);
+    lua_getfield(L, route, "spec"); /* what is said of all comes first */
+    lua_getfield(L, -1, "api");
+    if (lua_isnil(L, -1))
+        rules_push(L, route, "api");
+    if (!lua_isstring(L, -1) || !provider_flag(L, route, "home"))
+        lua_pushliteral(L, "chat");
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+}

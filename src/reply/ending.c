@@ -231,7 +231,7 @@ void ending_well(lua_State *L, struct reply *r, int env)
         r->dialect->finish(L, &r->answer, env);
         lua_pushvalue(L, -1);
         lua_setfield(L, env, "message");
-        status = status_of(message_verdict(L, env));
+        status = status_of(message_verdict(L, &r->answer, env));
         lua_getfield(L, env, "messages");
         lua_insert(L, -2);
         history_append(L, -2);

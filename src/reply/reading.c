@@ -57,10 +57,13 @@ static void decode_event(lua_State *L, struct reply *r, int env, const char *s,
 }
 
 /* Decodes what is not plain, and merges it; what is no object says
- * nothing. [-0, +(0|1), m] */
-static bool take_other(lua_State *L, struct reply *r, int env, const char *s,
-                       size_t n, bool last)
+ * nothing. The bytes stay where they are: nothing moves them while a reply is
+ * read, see guard.h. [-0, +(0|1), m] */
+static bool take_other(lua_State *L, struct reply *r, int env,
+                       const struct sse_event *ev, bool last)
 {
+    const char *s = ev->data;
+    size_t n = ev->data_len;
     bool json = json_decode(L, s, n);
     if (!json || !lua_istable(L, -1)) {
         lua_pop(L, 1);
@@ -73,7 +76,10 @@ static bool take_other(lua_State *L, struct reply *r, int env, const char *s,
         return false;
     }
     keep_event(L, r, env);
-    r->answer.event_len = n;
+    r->answer.event = s;
+    r->answer.event_size = r->answer.event_len = n;
+    r->answer.name = ev->type;
+    r->answer.name_len = ev->type_len;
     return r->dialect->merge(L, &r->answer, env);
 }
 
@@ -95,19 +101,13 @@ static bool take_data(lua_State *L, struct reply *r, int env,
             shape_learn(&r->shape, s, n, &p);
     }
     if (!plain) {
-        if (!take_other(L, r, env, s, n, last))
+        if (!take_other(L, r, env, ev, last))
             return false;
     } else {
         if (r->eventful)
             decode_event(L, r, env, s, n);
-        enum http_fault fault = answer_plain(L, &r->answer, env, &p);
-        if (fault != FAULT_NONE) {
-            failure_push(L, fault,
-                         fault == FAULT_LIMIT
-                             ? "the answer is larger than max_answer_bytes"
-                             : "not enough memory");
+        if (!answer_check(L, answer_plain(L, &r->answer, env, &p)))
             return false;
-        }
     }
     if (r->answer.finished && (!was || r->answer.brought) && !last)
         http_grace(r->request, GRACE);
@@ -159,7 +159,11 @@ static bool take_event(lua_State *L, struct reply *r, int env,
     http_event(r->request);
     if (*ev->data != '{' && is_done(r->dialect->done, ev->data, ev->data_len)) {
         r->answer.finished = r->answer.ended = true;
-        return true;
+        if (r->dialect->done_ends)
+            return true;
+        failure_push(L, FAULT_TRUNCATED,
+                     "the stream ended before the answer was complete");
+        return false;
     }
     return take_data(L, r, env, ev, last);
 }
@@ -223,6 +227,9 @@ static bool take_document(lua_State *L, struct reply *r, int env)
         trouble_body(L, r, FAULT_PROTOCOL, "the answer is not JSON");
         return false;
     }
+    r->answer.event = s;
+    r->answer.event_size = n;
+    r->answer.name_len = 0;
     lua_pushvalue(L, -1);
     if (!r->fetch && !r->dialect->whole(L, &r->answer, env)) {
         lua_remove(L, -2);

@@ -13,7 +13,9 @@ local refusal = require "chatbot.bot.refusal"
 
 local M = {}
 
-local function key_of(route) return route.base_url .. " " .. route.model end
+local function key_of(route)
+  return route.base_url .. " " .. route.model .. " " .. route.api
+end
 
 ---What is known of the server and the model of this route.
 function M.known(bot, route)
@@ -82,9 +84,14 @@ local function culprit(bot, err, call, plan, route)
   end
   local param = type(err.param) == "string" and err.param:match("^[%w_]+")
   if sent[param] then return param end
+  local ours = dialect.names[err.param] or dialect.names[param]
+  if sent[ours] then return ours end
   local found
   for name in pairs(sent) do
     if refusal.names(err, name) and not (found and #found > #name) then found = name end
+  end
+  for there, name in pairs(dialect.names) do -- a field of ours that has another name there
+    if not found and sent[name] and refusal.names(err, there) then found = name end
   end
   for name, twin in pairs(dialect.twins) do -- sent under the provider's name for it
     if not found and sent[name] and (err.param == twin or refusal.names(err, twin)) then
@@ -137,7 +144,7 @@ end
 function M.learn(bot, reply, err, plan)
   local env, renv = bot:_env(), reply:_env()
   if plan.strict or not refusal.is_one(err) then return nil end
-  local route, call = renv.route or env.route, renv.call or {}
+  local route, call = renv.route or env.route, plan.sent or renv.call or {}
   env.adjust = env.adjust or {}
   local known = M.known(bot, route)
   env.adjust[key_of(route)] = known

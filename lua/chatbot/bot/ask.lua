@@ -10,8 +10,10 @@
 -- of the options below. bot:_relaunch asks again.
 
 local adjust = require "chatbot.bot.adjust"
+local chat = require "chatbot.dialect.chat"
 local core = require "chatbot.core"
 local dialects = require "chatbot.dialect.dialects"
+local fields = require "chatbot.dialect.fields"
 local fallback = require "chatbot.bot.fallback"
 local structured = require "chatbot.bot.structured"
 local tools = require "chatbot.bot.tools"
@@ -28,19 +30,27 @@ local c_stream = core.chatbot._stream
 local function plan_of(bot, base, ours)
   local extra = bot:_env().extra or {}
   local plan = { base = base }
-  for _, name in ipairs { "on_tool", "max_tool_rounds", "schema", "strict", "json", "tools" } do
+  for _, name in ipairs { "on_tool", "max_tool_rounds", "schema", "strict", "json", "tools",
+    "reasoning", "search", "cache" } do
     plan[name] = ours[name]
     if plan[name] == nil then plan[name] = extra[name] end
   end
-  if plan.tools then
-    base.tools, plan.handlers = dialects.of(bot:_env().route).tools(plan.tools)
-  end
+  if plan.tools then base.tools, plan.handlers = chat.tools(plan.tools) end
+  for _, name in ipairs { "reasoning", "search", "cache" } do base[name] = plan[name] end
   plan.structured = plan.schema ~= nil or plan.json == true
   return plan
 end
 
--- The call as this server is to get it: options, note, and what was changed
--- because the server is known to refuse it.
+-- The route in the dialect that this call is for: what the program says, or else the one that
+-- has what the call uses. `model` is nil for that of the bot.
+local function spoken(bot, plan, route, model)
+  local api = plan.base.api or bot:_env().options.api or dialects.wanted(route, plan.base)
+  if api == route.api then return route end
+  return bot:_route(model, api)
+end
+
+-- The call as this server is to get it: options, note, and what was changed because the
+-- server is known to refuse it, or has no such thing; or nil and an error.
 local function fit(bot, plan, route)
   local dialect = dialects.of(route)
   local format = dialect.format
@@ -53,9 +63,19 @@ local function fit(bot, plan, route)
   adjust.apply(bot, call, route, tell)
   if plan.structured and call[format] == nil and plan.base[format] == nil then
     local refused = adjust.known(bot, route)[format]
-    call[format], note = dialect.structure(route.spec, plan.schema, refused)
+    call[format], note = dialect.structure(route, plan.schema, refused)
     if refused ~= nil then tell(format, refused or "dropped") end
   end
+  plan.sent = fields.copy(call)
+  local ok, problem = pcall(dialect.fields, fields.context(call, route, plan, tell,
+    bot:_env().options.temperature))
+  if not ok then
+    if type(problem) ~= "table" or not problem.config then error(problem, 0) end
+    local err = core.failure("config", problem.config)
+    err.provider, err.model = route.provider, route.model
+    return nil, err
+  end
+  call.api = route.api
   return call, note, report
 end
 
@@ -65,10 +85,12 @@ local function relaunch(bot, reply, plan, model)
   local route = env.route or bot:_env().route
   if model then
     local found, err = bot:_route(model)
+    if found then found, err = spoken(bot, plan, found, model) end
     if not found then return nil, err end
     route = found
   end
   local call, note, adjusted = fit(bot, plan, route)
+  if not call then return nil, note end
   env.adjusted = adjusted
   return bot:_relaunch(reply, call, model, note)
 end
@@ -163,9 +185,16 @@ function M.stream(bot, prompt, base, ours)
     local model, route = candidate > 1 and models[candidate] or nil, env.route
     if model then route, err = bot:_route(model) end
     if route then
+      route, err = spoken(bot, plan, route, model)
+    end
+    if route then
       local call, note
       call, note, adjusted = fit(bot, plan, route)
-      reply, err = c_stream(bot, prompt, call, model, note)
+      if call then
+        reply, err = c_stream(bot, prompt, call, model, note)
+      else
+        err = note
+      end
     end
     if not reply then fallback.note(attempts, err) end
   until reply or not (models and models[candidate + 1] and fallback.stands_aside(err))

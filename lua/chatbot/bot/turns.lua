@@ -9,15 +9,16 @@
 -- Tables of the user's are read raw: no metamethod runs while a request is made.
 
 local core = require "chatbot.core"
+local dialects = require "chatbot.dialect.dialects"
 
 local M = {}
 
-local ID_MAX = 40 -- characters; OpenAI
 local SHORT = "^" .. ("%w"):rep(9) .. "$" -- Mistral
 local NAME_MAX = 64
 
 -- Fields of messages that are ours or one provider's, and are written anew.
-local OURS = { refusal = true, provider = true, reasoning = true, reasoning_content = true,
+local OURS = { refusal = true, provider = true, native = true,
+  reasoning = true, reasoning_content = true,
   reasoning_details = true, extra_content = true, tool_calls = true }
 
 local len = rawget(_G, "rawlen") or function(list) return #list end
@@ -56,7 +57,7 @@ end
 -- a service has cached of it still fits.
 local function new_id(self, id, place)
   id = type(id) == "string" and id or ""
-  local good = id ~= "" and (self.short and id:find(SHORT) or not self.short and #id <= ID_MAX)
+  local good = id ~= "" and #id <= self.rule.most and id:find(self.rule.form) ~= nil
   local to, tries = good and id or hash(id ~= "" and id or "call " .. place), 0
   while self.ids[to] do
     tries = tries + 1
@@ -182,6 +183,19 @@ local function join(self, message)
   self.out[#self.out] = joined
 end
 
+-- The record of what the service that is asked has made of this answer, and wants to have
+-- back, see src/dialect/native.h; or nil. The message must still say what it said then.
+local function record_of(self, message)
+  local native, route = rawget(message, "native"), self.route
+  if type(native) ~= "table" or rawget(native, "dialect") ~= route.api
+    or rawget(native, "provider") ~= route.provider or rawget(native, "server") ~= route.base_url
+    or rawget(native, "model") ~= route.model or rawget(native, "own") ~= core.hash(
+      rawget(message, "content"), rawget(message, "tool_calls"), rawget(message, "refusal")) then
+    return nil
+  end
+  return native
+end
+
 local function add_assistant(self, message, i)
   local provider = rawget(message, "provider")
   local own = provider == nil or provider == self.provider
@@ -210,6 +224,13 @@ local function add_assistant(self, message, i)
     self.gap = true
     return
   end
+  local record = record_of(self, message)
+  for k, call in ipairs(calls) do -- in what is given back are the ids of old
+    if call.id ~= rawget(list[k], "id") then record = nil end
+  end
+  if record then
+    sent.native, sent.before, sent.stored = record.items, record.before, record.id
+  end
   if calls[1] then
     sent.tool_calls = calls
     if self.spec.reasoning_back then
@@ -228,15 +249,16 @@ local function add_assistant(self, message, i)
 end
 
 ---@param messages chatbot.Message[]
----@param spec table the provider's data
----@param provider string its name
+---@param route table see src/provider/route.h
 ---@param known table<string, boolean> arguments that were looked at, and whether they are good
 ---@return chatbot.Message[] list to send
 ---@return table<string, boolean> known what is to be given the next time
-function M.fit(messages, spec, provider, known)
-  local self = { messages = messages, count = len(messages), spec = spec, provider = provider,
-    short = spec.short_ids, known = known, known_now = {}, ids = {}, used = {}, out = {},
-    gap = false }
+function M.fit(messages, route, known)
+  local spec = route.api == "chat" and route.spec or {} -- what it says of messages is chat's
+  local rule = spec.short_ids and { most = 9, form = SHORT } or dialects.of(route).ids
+  local self = { rule = rule, messages = messages, count = len(messages), route = route, spec = spec,
+    provider = route.provider, known = known, known_now = {}, ids = {},
+    used = {}, out = {}, gap = false }
   for i = 1, self.count do
     local message = messages[i]
     local role = type(message) == "table" and rawget(message, "role")

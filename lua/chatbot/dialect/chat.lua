@@ -1,19 +1,20 @@
 -- dialect/chat.lua - chat completions: what a dialect shapes once a request, in Lua. What
 -- grows with the conversation or the answer is src/dialect.
 --
---   tools      what a program gives, as it is sent
+--   tools      what a program gives, in the form of chat completions, and who runs it
 --   structure  how an answer is asked for that matches a schema: the field `format`
---   sends      whether a field would be in the body;  defaults, twins: what to know of some
+--   fields     makes the fields of a call, as those of chat completions are, the dialect's
+--   input      makes the messages, as turns.lua has fitted them, the dialect's
+--   sends      whether a field would be in the body;  defaults, twins, names: of some
+-- A call has beside these fields `reasoning`, `search` and `cache`, which are ours.
 
 local core = require "chatbot.core"
+local fields = require "chatbot.dialect.fields"
+local reasoning = require "chatbot.dialect.reasoning"
 
 local M = {}
 
-local function copy(t)
-  local out = {}
-  for k, v in pairs(t or {}) do out[k] = v end
-  return out
-end
+local copy = fields.copy
 
 -- What stands in a tool's function as it is sent; everything else stands beside it.
 local OF_FUNCTION = { "name", "description", "parameters", "strict" }
@@ -70,7 +71,8 @@ M.format = "response_format"
 
 -- That in the form that the provider takes, and what has to be said in words because it
 -- cannot be said there. `known`: what this server refused.
-function M.structure(spec, schema, known)
+function M.structure(route, schema, known)
+  local spec = route.spec
   local schemas = spec.json_schema ~= false and known == nil
   local objects = spec.json_object ~= false and known ~= false
   if schemas and (schema or not objects) then
@@ -83,6 +85,105 @@ end
 
 -- The form to ask for where this one is refused, or false.
 function M.weaker(format) return format.type == "json_schema" and "json_object" end
+
+-- How much to think, as this service is told: see `reasoning` in providers.lua.
+local THINK = {}
+
+function THINK.effort(self, value)
+  local effort, rounded = reasoning.effort(value, core.rule(self.route, "efforts"))
+  self.call.reasoning_effort = effort
+  if rounded then self.tell("reasoning", effort) end
+end
+
+function THINK.object(self, value) -- OpenRouter
+  if type(value) == "number" then
+    self.call.reasoning = { max_tokens = value }
+    return
+  end
+  local effort, rounded = reasoning.effort(value, core.rule(self.route, "efforts"))
+  self.call.reasoning = { effort = effort }
+  if rounded then self.tell("reasoning", effort) end
+end
+
+function THINK.switch(self, value)
+  self.call.thinking = { type = value and "enabled" or "disabled" }
+  if value then self.tell("reasoning", true) end
+end
+
+function THINK.flag(self, value) -- Qwen
+  self.call.enable_thinking = value ~= false
+  if value then self.call.thinking_budget = reasoning.tokens(value) end
+end
+
+function THINK.template(self, value) -- llama-server
+  local given = self.call.chat_template_kwargs
+  self.call.chat_template_kwargs = copy(type(given) == "table" and given)
+  self.call.chat_template_kwargs.enable_thinking = value ~= false
+  if type(value) == "number" then
+    self.call.thinking_budget_tokens = value
+  elseif value then
+    self.tell("reasoning", true)
+  end
+end
+
+function THINK.budget(self, value) -- Gemini
+  if type(value) ~= "number" then return THINK.effort(self, value) end
+  local body = copy(self.call.extra_body)
+  body.google = copy(body.google)
+  body.google.thinking_config = copy(body.google.thinking_config)
+  body.google.thinking_config.thinking_budget = value
+  self.call.extra_body = body
+end
+
+function THINK.none(self) self.tell("reasoning", "dropped") end
+
+local function add_reasoning(self)
+  local value = self.call.reasoning
+  if value == nil or type(value) == "table" then return end -- the service's own
+  self.call.reasoning = nil
+  local way = THINK[core.rule(self.route, "reasoning") or "effort"] or THINK.effort
+  if way == THINK.none and self.plan.strict then
+    self.refuse(("'%s' cannot be told how much to think"):format(self.route.provider))
+  end
+  way(self, value)
+end
+
+local function add_search(self)
+  local value, way = self.call.search, core.rule(self.route, "search")
+  self.call.search = nil
+  if value == nil or value == false and way ~= "always" then return end
+  if way == "plugins" then
+    local plugins = core.array {}
+    for _, plugin in ipairs(self.call.plugins or {}) do plugins[#plugins + 1] = plugin end
+    local plugin = copy(type(value) == "table" and value or nil)
+    plugin.id = plugin.id or "web"
+    plugins[#plugins + 1] = plugin
+    self.call.plugins = plugins
+  elseif way == "always" then
+    if value == false then self.call.disable_search = true end
+    for name, field in pairs(type(value) == "table" and value or {}) do
+      if self.call[name] == nil then self.call[name] = field end
+    end
+  else
+    self.refuse(("'%s' has no search of the web that chat completions can ask for%s")
+      :format(self.route.provider, way and (" (api = \"%s\" has)"):format(way) or ""))
+  end
+end
+
+---The fields of the body. What is ours is fitted; all others are sent as they are.
+---@param self table see fields.lua
+function M.fields(self)
+  add_reasoning(self)
+  add_search(self)
+  if self.call.cache then self.lack("cache") end -- a service caches by itself, or not at all
+  self.call.cache = nil
+end
+
+-- The ids of calls: at most so many characters, of a form.
+M.ids = { most = 40, form = "" }
+
+-- The names of a body for fields of a call that have another name there.
+M.names = {}
 
 -- Fields that are sent unless they are false.
 M.defaults = { temperature = true, stream_options = true }

@@ -1,13 +1,26 @@
 -- dialect/dialects.lua - which dialect is spoken where, as src/dialect/dialects.c has it: the
 -- one place in Lua that knows them by name.
 
-local chat = require "chatbot.dialect.chat"
 local core = require "chatbot.core"
 
 local M = {}
 
 ---The dialect of a route: what it has, see chat.lua.
-function M.of(_) return chat end -- all speak it
+function M.of(route) return require("chatbot.dialect." .. route.api) end
+
+---The dialect for a call where the program says none: that of the route, unless what it uses
+---is in another one of this service alone.
+---@param base table the fields of the call
+---@return string api
+function M.wanted(route, base)
+  local search = base.search and route.home and core.rule(route, "search")
+  if search == "responses" or search == "messages" then return search end
+  if route.api ~= "responses" then return route.api end
+  for _, name in ipairs(M.of(route).chat_only) do
+    if base[name] ~= nil then return "chat" end
+  end
+  return route.api
+end
 
 core.ours()
 

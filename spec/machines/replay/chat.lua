@@ -1,60 +1,26 @@
---- What a recorded answer says, read by other means than the module's.
+--- What a recorded chat completion says, read by other means than the module's.
 --
 -- Written from the rules of the services, not from the module, with which it shares no
 -- code: what the two disagree about is a fault of one of them. Slow and simple: it has
--- all the bytes. A reading is a table
+-- all the bytes. A reading, of this dialect and of the others, is a table
 --   text, reasoning, refusal   strings, "" when there is none
---   calls                      a list of {name, arguments, id}; arguments as text
---   usage                      prompt_tokens, ..., cached_tokens, reasoning_tokens
+--   calls                      a list of {name, arguments, id}; arguments as text, or
+--                              `object` where they came as an object
+--   citations                  a list of {url, title, text, start_index, end_index}
+--   images                     a list of base64 texts
+--   usage                      prompt_tokens, completion_tokens, total_tokens,
+--                              cached_tokens, cache_write_tokens, reasoning_tokens
+--   finish                     the word of the service
 --   verdict                    "complete", "length", "tool_calls", "filtered", or the kind
 --                              of an error: "api", "http", "protocol", "truncated"
+--   words                      what the service says of an error
 
 local decode = require "spec.support.decode"
+local events = require "spec.machines.replay.events"
 
 local reader = {}
 
-local null = decode.null
-
--- What a field holds, when it is of this type.
-local function field(object, name, kind)
-  local value = type(object) == "table" and object ~= null and rawget(object, name) or nil
-  if value == null or type(value) ~= kind then return nil end
-  return value
-end
-
-local function text_of(object, name)
-  local value = field(object, name, "string")
-  return value ~= "" and value or nil
-end
-
-
--- Events -------------------------------------------------------------------------
-
--- A list of {name, data}; data is nil for a line `error: ...`.
-local function events_of(bytes)
-  local events, data, name = {}, nil, nil
-  bytes = bytes:gsub("^\239\187\191", ""):gsub("\r\n", "\n"):gsub("\r", "\n")
-  local function finish()
-    if data then events[#events + 1] = { name = name, data = table.concat(data, "\n") } end
-    data, name = nil, nil
-  end
-  for line in (bytes .. "\n"):gmatch("([^\n]*)\n") do
-    local key, value = line:match("^([^:]*): ?(.*)$")
-    key, value = key or line, value or ""
-    if line == "" then
-      finish()
-    elseif key == "data" then
-      data = data or {}
-      data[#data + 1] = value
-    elseif key == "event" then
-      name = value
-    elseif key == "error" then
-      events[#events + 1] = { name = "error", data = value }
-    end
-  end
-  if data and decode.is_object(decode.json(table.concat(data, "\n"))) then finish() end
-  return events
-end
+local null, field, text_of, count = decode.null, events.field, events.text_of, events.count
 
 
 -- Tool calls ---------------------------------------------------------------------
@@ -125,13 +91,6 @@ local function delta_of(r, delta)
   return #r.text + #r.reasoning + #r.refusal + #r.calls > before
 end
 
-local function count(...)
-  for i = 1, select("#", ...) do
-    local n = select(i, ...)
-    if n and n == n and n >= 0 and n <= 2 ^ 53 then return n end
-  end
-end
-
 local function usage_of(r, usage)
   if not decode.is_object(usage) or usage == null then return end
   local function at(name) return field(usage, name, "number") end
@@ -142,10 +101,34 @@ local function usage_of(r, usage)
       field(field(usage, "prompt_tokens_details", "table"), "cached_tokens", "number"),
       at "cached_tokens", at "prompt_cache_hit_tokens", at "num_cached_tokens",
       at "cache_read_input_tokens"),
+    cache_write_tokens = count(
+      field(field(usage, "prompt_tokens_details", "table"), "cache_write_tokens", "number"),
+      at "cache_creation_input_tokens"),
     reasoning_tokens = count(
       field(field(usage, "completion_tokens_details", "table"), "reasoning_tokens", "number"),
       at "reasoning_tokens"),
   }
+end
+
+-- The pages that an answer rests on: marked in the text, or a list beside it.
+local function cite(r, message)
+  for _, note in ipairs(events.list_of(message, "annotations")) do
+    local page = field(note, "url_citation", "table")
+    if page then
+      r.citations[#r.citations + 1] = { url = text_of(page, "url"), title = text_of(page, "title"),
+        start_index = field(page, "start_index", "number"),
+        end_index = field(page, "end_index", "number") }
+    end
+  end
+end
+
+local function cite_pages(r, value)
+  local pages, urls = events.list_of(value, "search_results"), events.list_of(value, "citations")
+  if #pages == 0 and #urls == 0 then return end
+  r.pages = {}
+  for i, page in ipairs(#pages > 0 and pages or urls) do
+    r.pages[i] = { url = text_of(page, "url") or page, title = text_of(page, "title") }
+  end
 end
 
 local function is_error(value)
@@ -159,6 +142,7 @@ local function take(r, value, whole)
   if decode.is_list(value) then value = value[1] end
   if not decode.is_object(value) then return true end
   if is_error(value) then return false end
+  cite_pages(r, value)
   usage_of(r, rawget(value, "usage"))
   usage_of(r, field(field(value, "x_groq", "table"), "usage", "table"))
   for i, choice in ipairs(field(value, "choices", "table") or {}) do
@@ -168,7 +152,10 @@ local function take(r, value, whole)
       local first = whole and "message" or "delta"
       local second = whole and "delta" or "message"
       local delta = field(choice, first, "table") or field(choice, second, "table")
-      if delta then delta_of(r, delta) end
+      if delta then
+        delta_of(r, delta)
+        cite(r, delta)
+      end
       usage_of(r, field(choice, "usage", "table"))
       local reason = text_of(choice, "finish_reason")
       if reason and reason ~= "null" then r.reason = reason end
@@ -202,34 +189,38 @@ end
 ---@param status integer of HTTP
 ---@return table reading
 function reader.read(bytes, whole, status)
-  local r = { text = "", reasoning = "", refusal = "", calls = {}, places = {} }
+  local r = { text = "", reasoning = "", refusal = "", calls = {}, places = {},
+    citations = {}, images = {} }
   local function ended(verdict)
-    r.verdict = verdict
+    r.verdict, r.finish = verdict, r.reason
+    if #r.citations == 0 and r.pages then r.citations = r.pages end
     return r
   end
-  if status >= 400 then return ended "http" end
+  if status >= 400 then
+    r.words = events.words(decode.json(bytes))
+    return ended "http"
+  end
   if whole then
     local value = decode.json(bytes)
     if value == nil then return ended "protocol" end
-    if not take(r, value, true) then return ended "api" end
+    if not take(r, value, true) then
+      r.words = events.words(value)
+      return ended "api"
+    end
     if not field(value, "choices", "table") then return ended "protocol" end
-    r.text = r.text:gsub("^%s+", ""):gsub("%s+$", "")
+    r.text = events.strip(r.text)
     return ended(verdict_of(r))
   end
   local done
-  for _, event in ipairs(events_of(bytes)) do
-    local data = event.data:match("^%s*(.-)%s*$")
-    if data == "[DONE]" then
-      done = true
-      break
+  local stopped = events.each(bytes, function(value, name)
+    done = value == "[DONE]"
+    if done then return "done" end
+    if name == "error" or not take(r, value, false) then
+      r.words = events.words(value)
+      return "api"
     end
-    if event.name == "error" then return ended "api" end
-    if data ~= "" and event.name ~= "ping" and event.name ~= "keepalive" then
-      local value, problem = decode.json(data)
-      if problem then return ended "protocol" end
-      if not take(r, value, false) then return ended "api" end
-    end
-  end
+  end)
+  if stopped and not done then return ended(stopped) end
   if not done and not r.reason then return ended "truncated" end
   return ended(verdict_of(r))
 end

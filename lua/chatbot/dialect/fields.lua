@@ -1,0 +1,113 @@
+-- dialect/fields.lua - what dialects have in common when the fields of a call, which are
+-- those of chat completions, become the fields of their body.
+
+local core = require "chatbot.core"
+
+local M = {}
+
+---A copy of a table, not of what is in it.
+function M.copy(t)
+  local out = {}
+  for k, v in pairs(t or {}) do out[k] = v end
+  return out
+end
+
+---What a dialect's `fields` works on: `call`, which it changes, `route`, and what it says of
+---that: refuse(text) ends it with an error of the kind `config`, tell(name, what) is for
+---reply.adjusted, and lack(name) leaves out a field that the dialect does not have.
+---`temperature` is that of the bot, which is sent where the call has none.
+---@param plan table `strict`: nothing is left out
+function M.context(call, route, plan, tell, temperature)
+  local self = { call = call, route = route, plan = plan, tell = tell, temperature = temperature }
+  function self.refuse(text)
+    error({ config = text }, 0)
+  end
+  function self.lack(name, why)
+    local own = call[name]
+    if own == nil and name == "temperature" then own = temperature end
+    if own == nil or own == false and name ~= "reasoning" then return end
+    if plan.strict then
+      self.refuse(("'%s' %s (api = \"%s\")"):format(name, why or "is no field there", route.api))
+    end
+    call[name] = nil
+    tell(name, "dropped")
+  end
+  return self
+end
+
+---Moves a field to another name, unless that is there.
+function M.rename(call, from, to)
+  if call[to] == nil then call[to] = call[from] end
+  call[from] = nil
+end
+
+---A schema in the form of chat completions, however it is asked for: name, schema, strict,
+---description; or nil and the word for another format.
+---@return table? format
+---@return string? kind
+function M.schema_of(format)
+  if type(format) ~= "table" then return nil, nil end
+  if format.type ~= "json_schema" then return nil, format.type end
+  local inner = type(format.json_schema) == "table" and format.json_schema or format
+  return { name = inner.name or "answer", schema = inner.schema, strict = inner.strict,
+    description = inner.description }
+end
+
+---The tool that a tool_choice names, and the word that it is otherwise.
+---@return string? name
+---@return any word
+function M.choice_of(choice)
+  if type(choice) ~= "table" then return nil, choice end
+  local fn = choice["function"]
+  return type(fn) == "table" and fn.name or choice.type == "function" and choice.name or nil, nil
+end
+
+---Whether a tool is a function; the service's own are sent as they are.
+function M.is_function(tool)
+  return type(tool) == "table" and tool.type == "function" and type(tool["function"]) == "table"
+end
+
+-- What a message of text has; nothing else may stand beside it elsewhere.
+local PLAIN = { role = true, content = true }
+
+---Whether a message is a text with a role and nothing else, so that it may be sent as it is.
+function M.is_plain(message)
+  for name in next, message do
+    if not PLAIN[name] then return false end
+  end
+  return type(message.content) == "string"
+end
+
+---The texts of a list of parts, or the text that it is.
+function M.text_of(content)
+  if type(content) ~= "table" then return content end
+  local texts = {}
+  for _, part in ipairs(content) do
+    local text = type(part) == "table" and part.text or part
+    if type(text) == "string" then texts[#texts + 1] = text end
+  end
+  return table.concat(texts)
+end
+
+---What a message adds to the hash of all that was sent before it.
+function M.chain(before, message)
+  return core.hash(before, message.role, message.content, message.tool_calls)
+end
+
+---The texts of the system at the head of a conversation with the note behind them, or nil.
+---@return string? text
+---@return integer first the message behind them
+function M.head(messages, note)
+  local texts, first = {}, 1
+  while messages[first] and messages[first].role == "system" do
+    local text = M.text_of(messages[first].content)
+    if type(text) == "string" and text:find("%S") then texts[#texts + 1] = text end
+    first = first + 1
+  end
+  texts[#texts + 1] = note
+  return texts[1] and table.concat(texts, "\n\n") or nil, first
+end
+
+core.ours()
+
+return M

@@ -1,0 +1,371 @@
+-- dialect/messages.lua - Anthropic's Messages, see chat.lua for what each function is.
+
+local chat = require "chatbot.dialect.chat"
+local core = require "chatbot.core"
+local fields = require "chatbot.dialect.fields"
+local reasoning = require "chatbot.dialect.reasoning"
+local schemas = require "chatbot.dialect.schemas"
+
+local M = { tools = chat.tools, format = chat.format, twins = {} }
+
+local MAX_OUTPUT = 4096 -- tokens that every model may say
+local LEAST_BUDGET = 1024 -- of thinking
+local EFFORTS = { "low", "medium", "high", "max" }
+
+M.ANSWER = "answer" -- a tool that is called instead of answering in words
+
+
+-- Fields -----------------------------------------------------------------------
+
+local NO_ARGUMENTS = { type = "object", properties = {} }
+
+local function wire_tool(tool)
+  if not fields.is_function(tool) then return tool end
+  local fn, out = tool["function"], {}
+  for name, value in pairs(tool) do
+    if name ~= "function" and name ~= "type" then out[name] = value end
+  end
+  out.name, out.description, out.input_schema = fn.name, fn.description, fn.parameters
+  out.input_schema = out.input_schema or NO_ARGUMENTS
+  if fn.strict then out.strict = true end
+  return out
+end
+
+local WORDS = { auto = "auto", none = "none", required = "any" }
+
+local function add_tools(call)
+  if call.tools then
+    local list = core.array {}
+    for i, tool in ipairs(call.tools) do list[i] = wire_tool(tool) end
+    call.tools = list
+  end
+  local name, word = fields.choice_of(call.tool_choice)
+  if name then
+    call.tool_choice = { type = "tool", name = name }
+  elseif WORDS[word] then
+    call.tool_choice = { type = WORDS[word] }
+  end
+  if call.parallel_tool_calls == false and call.tools then
+    local choice = fields.copy(call.tool_choice or { type = "auto" })
+    choice.disable_parallel_tool_use = true
+    call.tool_choice = choice
+  end
+  call.parallel_tool_calls = nil
+end
+
+-- The form of the answer: where the model takes none, a tool with that form is to be called,
+-- which src/dialect/messages_events.c knows by its name.
+local function add_format(self)
+  local call = self.call
+  local format = fields.schema_of(call.response_format)
+  call.response_format = nil
+  if not format then return end
+  if core.rule(self.route, "schema") then
+    call.output_config = fields.copy(call.output_config)
+    call.output_config.format = { type = "json_schema", schema = schemas.closed(format.schema) }
+    return
+  end
+  local list = core.array {}
+  for i, tool in ipairs(call.tools or {}) do list[i] = tool end
+  list[#list + 1] = { name = M.ANSWER, input_schema = format.schema,
+    description = format.description or "Gives the answer; to be called once, instead of text." }
+  call.tool_choice = call.tools and { type = "any" } or { type = "tool", name = M.ANSWER }
+  call.tools = list
+end
+
+local function budget(self, value)
+  local call = self.call
+  local want, most = reasoning.tokens(value), call.max_tokens - 1
+  if most < LEAST_BUDGET then return self.lack("reasoning", "has no room in max_tokens") end
+  local tokens = math.max(LEAST_BUDGET, math.min(want, most))
+  if tokens ~= want then self.tell("reasoning", tokens) end
+  call.thinking = { type = "enabled", budget_tokens = tokens }
+end
+
+local function adaptive(self, value)
+  local effort, rounded = reasoning.effort(value, EFFORTS)
+  if rounded then self.tell("reasoning", effort) end
+  self.call.thinking = { type = "adaptive", display = "summarized" }
+  self.call.output_config = fields.copy(self.call.output_config)
+  self.call.output_config.effort = effort
+end
+
+-- What steers the choice of tokens: not where the model thinks, not at all in later ones, and
+-- either of two. Our own default goes without a word.
+local function add_steering(self)
+  local call = self.call
+  local thinks = call.thinking and call.thinking.type ~= "disabled"
+  local fixed = core.rule(self.route, "fixed")
+  if thinks or fixed then
+    local why = fixed and "cannot be set for this model" or "cannot be set where the model thinks"
+    self.lack("temperature", why)
+    self.lack("top_k", why)
+    if fixed or type(call.top_p) == "number" and call.top_p < 0.95 then self.lack("top_p", why) end
+    call.temperature = false
+  elseif call.top_p ~= nil then
+    self.lack("temperature", "does not go with top_p")
+    call.temperature = false
+  end
+end
+
+local function add_reasoning(self)
+  local call, value = self.call, self.call.reasoning
+  if value == nil then value = call.reasoning_effort end
+  if value == "none" then value = false elseif value == "xhigh" then value = "max" end
+  call.reasoning_effort = nil
+  if type(value) == "table" then
+    call.thinking = value
+  elseif value == false then
+    call.thinking = { type = "disabled" }
+  elseif value ~= nil then
+    local way, choice = core.rule(self.route, "thinking"), call.tool_choice
+    local forced = type(choice) == "table" and (choice.type == "any" or choice.type == "tool")
+    if way == "none" then
+      self.lack("reasoning", "is nothing that this model does")
+    elseif forced then
+      self.lack("reasoning", "does not go with a tool that must be called")
+    elseif way == "adaptive" then
+      adaptive(self, value)
+    else
+      budget(self, value)
+    end
+  end
+  call.reasoning = nil
+end
+
+local function add_search(self)
+  local call, value = self.call, self.call.search
+  call.search = nil
+  if not value then return end
+  local tool = fields.copy(type(value) == "table" and value or nil)
+  tool.type, tool.name = tool.type or "web_search_20250305", tool.name or "web_search"
+  local list = core.array {}
+  for i, other in ipairs(call.tools or {}) do list[i] = other end
+  list[#list + 1] = tool
+  call.tools = list
+end
+
+local function add_maximum(self)
+  local call = self.call
+  fields.rename(call, "max_completion_tokens", "max_tokens")
+  if call.max_tokens == nil then
+    call.max_tokens = core.rule(self.route, "max_output") or MAX_OUTPUT
+  end
+end
+
+local function marked(block)
+  local copy = fields.copy(block)
+  copy.cache_control = { type = "ephemeral" }
+  return copy
+end
+
+local LACKS = { "seed", "n", "logit_bias", "presence_penalty", "frequency_penalty", "logprobs",
+  "top_logprobs", "verbosity", "store", "modalities", "audio", "prediction" }
+
+---@param self table see fields.lua
+function M.fields(self)
+  local call = self.call
+  for _, name in ipairs(LACKS) do self.lack(name) end
+  call.stream_options = nil -- usage always comes
+  add_maximum(self)
+  if call.stop ~= nil then
+    call.stop_sequences = type(call.stop) == "table" and call.stop or { call.stop }
+    call.stop = nil
+  end
+  if call.user ~= nil then
+    call.metadata = call.metadata or { user_id = call.user }
+    call.user = nil
+  end
+  add_tools(call)
+  add_format(self)
+  add_search(self)
+  add_reasoning(self)
+  add_steering(self)
+  if call.cache and call.tools and call.tools[1] then
+    call.tools[#call.tools] = marked(call.tools[#call.tools])
+  end
+  if not call.cache then call.cache = nil end
+end
+
+
+-- Blocks -----------------------------------------------------------------------
+
+local function source_of(url)
+  local kind, data = url:match("^data:([^;,]*);base64,(.*)$")
+  if kind then return { type = "base64", media_type = kind, data = data } end
+  return { type = "url", url = url }
+end
+
+local PARTS = {}
+
+function PARTS.text(part)
+  local text = part.text
+  if type(text) ~= "string" or not text:find("%S") then return nil end
+  return { type = "text", text = text }
+end
+
+function PARTS.image_url(part)
+  local image = part.image_url
+  local url = type(image) == "table" and image.url or image
+  return type(url) == "string" and { type = "image", source = source_of(url) } or part
+end
+
+function PARTS.file(part)
+  local file = type(part.file) == "table" and part.file or {}
+  local url = file.file_data or file.file_url
+  if type(url) ~= "string" then return part end
+  return { type = "document", source = source_of(url), title = file.filename }
+end
+
+-- Appends the blocks of a message's content; the kind of a part that there is not here, or nil.
+local function add_blocks(blocks, content)
+  if type(content) ~= "table" then content = { { type = "text", text = content } } end
+  for _, part in ipairs(content) do
+    local kind = type(part) == "table" and part.type
+    if kind == "input_audio" then return "sound" end
+    if PARTS[kind] then part = PARTS[kind](part) end
+    blocks[#blocks + 1] = part
+  end
+end
+
+-- The text or the blocks of a result.
+local function result_of(message)
+  local content = message.content
+  if type(content) == "table" then
+    content = core.array {}
+    add_blocks(content, message.content)
+  end
+  return { type = "tool_result", tool_use_id = message.tool_call_id, content = content }
+end
+
+-- A message with blocks, so that others of its role can join it: the one before, if it is.
+local function open(items, role)
+  local last = items[#items]
+  if not last or last.role ~= role then
+    last = { role = role, content = core.array {} }
+    items[#items + 1] = last
+  elseif type(last.content) == "string" then
+    last = { role = role, content = core.array { { type = "text", text = last.content } } }
+    items[#items] = last
+  end
+  return last.content
+end
+
+local function add_assistant(items, message)
+  local blocks = open(items, "assistant")
+  if message.native then
+    for _, item in ipairs(message.native) do blocks[#blocks + 1] = core.raw(item) end
+    return
+  end
+  local text = fields.text_of(message.content)
+  if type(text) == "string" and text:find("%S") then
+    blocks[#blocks + 1] = { type = "text", text = text }
+  end
+  for _, call in ipairs(message.tool_calls or {}) do
+    local fn = call["function"]
+    blocks[#blocks + 1] = fn and { type = "tool_use", id = call.id, name = fn.name,
+      input = core.raw(fn.arguments) } or call
+  end
+end
+
+-- Takes the thoughts out of a call whose turn of tools goes on without those that began it:
+-- another service's, or of an answer that was changed.
+local function is_foreign_turn(messages)
+  local i = #messages
+  while i > 0 and messages[i].role == "tool" do i = i - 1 end
+  local last = messages[i]
+  return i < #messages and last and last.role == "assistant" and not last.native
+end
+
+local function mark_last(items)
+  local last = items[#items]
+  if not last then return end
+  local blocks = core.array {}
+  if type(last.content) == "string" then
+    blocks[1] = { type = "text", text = last.content }
+  else
+    for i, block in ipairs(last.content) do blocks[i] = block end
+  end
+  local i = #blocks
+  if i > 0 and getmetatable(blocks[i]) == nil then blocks[i] = marked(blocks[i]) end
+  items[#items] = { role = last.role, content = blocks }
+end
+
+---@param messages chatbot.Message[] as turns.lua has fitted them
+---@param note? string goes with the system's text
+---@param call table of the request
+---@return table? items nil: the service cannot have something of them
+---@return any system or the error
+---@return string? before what was sent, as a hash
+function M.input(messages, _, note, call)
+  local items = core.array {}
+  local system, first = fields.head(messages, note)
+  local before = core.hash(system, call.tools)
+  for i = first, #messages do
+    local message = messages[i]
+    local role, problem = message.role, nil
+    if role == "assistant" then
+      if message.before ~= before then message.native = nil end
+      add_assistant(items, message)
+    elseif role == "tool" then
+      local blocks = open(items, "user")
+      blocks[#blocks + 1] = result_of(message)
+    elseif role == "user" and fields.is_plain(message)
+      and not (items[1] and items[#items].role == "user") then
+      items[#items + 1] = message
+    else -- the system in mid-conversation is a text of the user here
+      problem = add_blocks(open(items, "user"), message.content)
+    end
+    if problem then
+      return nil, core.failure("config", ("message %d cannot be sent: Messages takes no %s")
+        :format(i, problem))
+    end
+    before = fields.chain(before, message)
+  end
+  if items[1] and items[1].role == "assistant" then
+    table.insert(items, 1, { role = "user", content = "Begin." })
+  end
+  if call.thinking and call.thinking.type == "enabled" and is_foreign_turn(messages) then
+    call.thinking = nil
+  end
+  if call.cache then
+    call.cache = nil
+    mark_last(items)
+    system = system and core.array { marked { type = "text", text = system } }
+  end
+  return items, system, before
+end
+
+
+-- The form of an answer --------------------------------------------------------
+
+---As in chat.lua. There is no form but that of a schema.
+function M.structure(_, schema, known)
+  local takes = schema ~= nil and known == nil
+  return chat.structure({ spec = { json_schema = takes, json_object = false } }, schema)
+end
+
+function M.weaker() return false end
+
+
+-- What else is to be known -----------------------------------------------------
+
+M.ids = { most = 64, form = "^[%w_-]+$" }
+
+M.defaults = { temperature = true }
+
+function M.sends(bot, call, name, route)
+  if name == "stream_options" then return call[name] ~= nil end
+  return chat.sends(bot, call, name, route)
+end
+
+M.names = { stop_sequences = "stop", output_config = "response_format",
+  ["output_config.format"] = "response_format", ["output_config.effort"] = "reasoning",
+  thinking = "reasoning" }
+
+M.essential = { model = true, messages = true, stream = true, tools = true, headers = true,
+  api = true, max_tokens = true, [M.format] = true }
+
+core.ours()
+
+return M

@@ -1,0 +1,78 @@
+-- The module against the offline server, which is strict: tools, schemas, reasoning,
+-- images, limits, whole and streamed.
+
+local chatbot = require "chatbot"
+local offline = require "chatbot.offline"
+local support = require "spec.support"
+
+local CITY = { type = "object", properties = { city = { type = "string" } } }
+local COUNT = { type = "object", properties = { count = { type = "integer" } },
+  required = { "count" }, additionalProperties = false }
+
+describe("the module and the offline server", function()
+  local server
+
+  setup(function()
+    server = assert(offline.start { interpreter = support.interpreter(), delay = 0 })
+  end)
+
+  teardown(function()
+    if server then server.stop() end
+  end)
+
+  for _, way in ipairs { "streamed", "whole" } do
+    local function new(more)
+      local options = { model = server.model, base_url = server.base_url,
+        stream = way == "streamed" }
+      for name, value in pairs(more or {}) do options[name] = value end
+      return chatbot.new(options)
+    end
+
+    it("run tools, and go on: " .. way, function()
+      local bot = new { system = "Be kind.", tools = { { name = "weather", parameters = CITY,
+        call = function(args) return { city = args.city, sky = "rain" } end } } }
+      local answer, reply = bot:chat "What is the weather in Oslo?"
+      assert.equal('weather says: {"city":"Oslo","sky":"rain"}', answer, tostring(reply))
+      assert.equal("complete", reply.status)
+      assert.equal(5, #bot:get_messages())
+      assert.truthy(bot:chat "I am sad.")
+      assert.truthy(bot:chat "And the weather in Rome?")
+      assert.equal(11, #bot:get_messages())
+    end)
+
+    it("leave tools to the program: " .. way, function()
+      local bot = new { tools = { { name = "open_door" } } }
+      local _, reply = bot:chat "Open the door, please."
+      assert.equal("tool_calls", reply.status)
+      bot:tool_result(reply.tool_calls[1].id, "The door is open.")
+      assert.equal("open_door says: The door is open.", (bot:chat()))
+    end)
+
+    it("answer by a schema: " .. way, function()
+      local _, reply = new():chat("Are they 7 or 8?", { schema = COUNT })
+      assert.same({ count = 7 }, reply.parsed)
+      _, reply = new():chat("Hello", { json = true })
+      assert.matches("no language model", reply.parsed.answer)
+    end)
+
+    it("think: " .. way, function()
+      local bot = new()
+      local _, reply = bot:chat("I am sad.", { reasoning_effort = "low" })
+      assert.matches("I am sad", reply.reasoning)
+      assert.truthy(bot:chat("Why?", { reasoning_effort = "low" }))
+    end)
+
+    it("send images: " .. way, function()
+      local bytes = "\137PNG\r\n\26\n" .. ("\0\1\2\3"):rep(16)
+      local answer = new():chat { assert(chatbot.image(bytes)) }
+      assert.matches("I cannot see pictures", answer)
+    end)
+
+    it("know a limit, and count: " .. way, function()
+      local _, reply = new():chat("Hello", { max_tokens = 20 })
+      assert.equal("length", reply.status)
+      assert.equal(1, reply.usage.prompt_tokens)
+      assert.equal(20, reply.usage.completion_tokens)
+    end)
+  end
+end)

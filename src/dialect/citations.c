@@ -1,0 +1,56 @@
+/*
+ * citations.c - see citations.h.
+ */
+#include "dialect/citations.h"
+
+/* citation[name] = top[from], where that has this type and there is none yet.
+ * [-0, +0, m] */
+static void copy(lua_State *L, int citation, const char *from, const char *name,
+                 int type)
+{
+    lua_getfield(L, -1, from);
+    lua_getfield(L, citation, name);
+    bool wanted = lua_type(L, -2) == type && lua_isnil(L, -1) &&
+                  (type != LUA_TSTRING || lua_rawlen(L, -2) > 0);
+    lua_pop(L, 1);
+    if (wanted)
+        lua_setfield(L, citation, name);
+    else
+        lua_pop(L, 1);
+}
+
+/* Copies what is known of the table on top. [-0, +0, m] */
+static void copy_all(lua_State *L, int citation)
+{
+    static const char *const texts[] = {
+        "type", "url", "title", "file_id", "filename", "text", "container_id"};
+    static const char *const places[] = {"start_index", "end_index", "index"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        copy(L, citation, texts[i], texts[i], LUA_TSTRING);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        copy(L, citation, places[i], places[i], LUA_TNUMBER);
+    copy(L, citation, "filename", "title", LUA_TSTRING);
+}
+
+bool citations_take(lua_State *L, struct answer *a, int env)
+{
+    int annotation = lua_gettop(L), citation = annotation + 1;
+    luaL_checkstack(L, 8, NULL);
+    lua_newtable(L);
+    lua_pushvalue(L, annotation);
+    copy_all(L, citation);
+    lua_getfield(L, citation, "type");
+    if (lua_isstring(L, -1)) {
+        lua_gettable(L, annotation);
+        if (lua_istable(L, -1))
+            copy_all(L, citation);
+    }
+    lua_getfield(L, citation, "url");
+    lua_getfield(L, citation, "file_id");
+    bool some = !lua_isnil(L, -1) || !lua_isnil(L, -2);
+    lua_settop(L, citation);
+    if (some)
+        answer_citation(L, a, env);
+    lua_settop(L, annotation);
+    return some;
+}

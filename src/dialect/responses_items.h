@@ -1,0 +1,105 @@
+/*
+ * responses_items.h - the items of an answer of Responses while they arrive:
+ * which one an event is about, and what of it has come.
+ *
+ * env.items is the list of them, in the order in which they were opened, each a
+ * userdata with a struct item. In its fields `ids` and `indexes` are the places
+ * that ids and numbers of the server stand for, in `count` how many calls there
+ * are; for `raw` and `calls` see responses_record.h. Knows nothing of what an
+ * item says.
+ */
+#ifndef CHATBOT_RESPONSES_ITEMS_H
+#define CHATBOT_RESPONSES_ITEMS_H
+
+#include <stdint.h>
+
+#include "dialect/answer.h"
+
+enum item_kind {
+    ITEM_UNKNOWN, /* nothing has said it yet */
+    ITEM_MESSAGE,
+    ITEM_REASONING,
+    ITEM_CALL,
+    ITEM_CUSTOM, /* a call whose input is any text */
+    ITEM_IMAGE,
+    ITEM_OTHER,
+    ITEM_KINDS
+};
+
+/* The texts that an item may have. Each comes in parts, which have an index. */
+enum item_text {
+    ITEM_TEXT,
+    ITEM_REFUSAL,
+    ITEM_SUMMARY,
+    ITEM_THOUGHT,
+    ITEM_TEXTS
+};
+
+struct item {
+    int place;    /* in the list */
+    double index; /* `output_index`; -1: not known */
+    double order; /* in the final list; 0: not there */
+    int call;     /* its number among the calls; -1: it has none yet */
+    int parts;    /* that have begun without an index of their own */
+    enum item_kind kind;
+    struct {
+        size_t came;  /* bytes of the answer's text when the part began */
+        uint64_t had; /* the parts of which something has come, by index */
+        bool some;    /* something has come of any */
+    } texts[ITEM_TEXTS];
+    bool announced;               /* the event that opens it has come */
+    bool done;                    /* the event that ends it has */
+    bool named, identified, said; /* a call: name, id, arguments are known */
+    bool cited, shown;            /* citations, an image were taken */
+    bool own;                     /* only its service understands it */
+    bool lost; /* or not even that: it cannot be given back */
+};
+
+/* The item at a place of the list at `items`; NULL: there is none.
+ * [-0, +0, -] */
+struct item *items_at(lua_State *L, int items, int place);
+
+/* The kind that the item on top says it is. [-0, +0, m] */
+enum item_kind items_kind(lua_State *L);
+
+/* The item that the event at `event` is about, which is opened if there is none
+ * yet: by its number, its id, or the one that was opened last. Of this kind,
+ * if that is known. Good until the next event. [-0, +0, m] */
+struct item *items_find(lua_State *L, struct answer *a, int env, int event,
+                        enum item_kind kind);
+
+/* The same of an event that opens an item, and so may not go on with one.
+ * [-0, +0, m] */
+struct item *items_open(lua_State *L, struct answer *a, int env, int event,
+                        enum item_kind kind);
+
+/* The item on top, element `i` of the final list, among those that have come,
+ * or opened. `next` has ITEM_KINDS numbers, 0 at first. [-0, +0, m] */
+struct item *items_match(lua_State *L, struct answer *a, int env, int i,
+                         int next[ITEM_KINDS]);
+
+/* How many calls there are, and one more. [-0, +0, m] */
+int items_count_call(lua_State *L, int env);
+
+/* A part of a text begins: the one with this index, for -1 the next. Its index.
+ * [-0, +0, -] */
+int items_begin(struct item *item, struct answer *a, enum item_text text,
+                double index);
+
+/* Whether something of the part has come, in events that were merged or were
+ * plain. */
+bool items_had(const struct item *item, const struct answer *a,
+               enum item_text text, int index);
+
+/* Whether something of any part has come. */
+bool items_had_some(const struct item *item, const struct answer *a,
+                    enum item_text text);
+
+/* Something of the part has come, or all of it is known. */
+void items_note(struct item *item, const struct answer *a, enum item_text text,
+                int index);
+
+/* The item is over: what comes from now on belongs to others. */
+void items_close(struct item *item, const struct answer *a);
+
+#endif
