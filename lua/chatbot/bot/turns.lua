@@ -87,16 +87,21 @@ local function escaped(text)
   end))
 end
 
+-- Whether a text is a JSON object; one that was looked at the last time is not read again.
+local function is_object(self, text)
+  local known = self.known[text]
+  if known == nil then known = text:find("^%s*{") ~= nil and core.json_decode(text) ~= nil end
+  self.known_now[text] = known
+  return known
+end
+
 -- The text of an object; and whether it was none.
 local function fit_arguments(self, arguments)
   if type(arguments) == "table" then arguments = core.json_encode(arguments) end
   if type(arguments) ~= "string" then return "{}", arguments ~= nil end
-  local known = self.known[arguments]
-  if known == nil then
-    known = arguments:find("^%s*{") ~= nil and core.json_decode(arguments) ~= nil
+  if is_object(self, arguments) then
+    return arguments:find("%c") and escaped(arguments) or arguments
   end
-  self.known_now[arguments] = known
-  if known then return arguments:find("%c") and escaped(arguments) or arguments end
   return "{}", arguments:find("%S") ~= nil and arguments ~= "null"
 end
 
@@ -194,6 +199,10 @@ local function record_of(self, message)
     or rawget(native, "model") ~= route.model or rawget(native, "own") ~= core.hash(
       rawget(message, "content"), rawget(message, "tool_calls"), rawget(message, "refusal")) then
     return nil
+  end
+  local items = rawget(native, "items")
+  for k = 1, type(items) == "table" and len(items) or 0 do -- a file may have brought anything
+    if type(items[k]) ~= "string" or not is_object(self, items[k]) then return nil end
   end
   return native
 end
