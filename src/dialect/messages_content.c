@@ -26,6 +26,11 @@ void content_feed(lua_State *L, struct answer *a, int env, struct block *b)
 
 void content_settle(lua_State *L, struct answer *a, int env, struct block *b)
 {
+    if (b != NULL && b->answer && !b->fed) {
+        b->fed = true;
+        lua_pushliteral(L, "{}"); /* as the arguments of a call are, then */
+        answer_take(L, a, &a->text);
+    }
     if (b == NULL || b->kind != BLOCK_CALL || !b->input || b->fed)
         return;
     blocks_push_input(L, env, b);
@@ -199,8 +204,11 @@ enum http_fault content_take(lua_State *L, struct answer *a, int env, int event,
         return fault;
     if (!binding_text(L, name)) {
         b->blank = true;
+        if (event == 0)
+            content_settle(L, a, env, b);
         return FAULT_NONE;
     }
+    b->fed = true;
     size_t n;
     const char *s = lua_tolstring(L, -1, &n);
     utf8_strip(&s, &n);

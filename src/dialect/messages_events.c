@@ -90,6 +90,7 @@ static enum http_fault add_input(lua_State *L, struct answer *a, int env,
     if (b != NULL && b->kind == BLOCK_CALL) {
         content_feed(L, a, env, b);
     } else if (b != NULL && b->answer) {
+        b->fed = lua_rawlen(L, -1) > 0 || b->fed;
         return answer_take(L, a, &a->text); /* the tool that is the answer */
     } else if (b != NULL && b->kind == BLOCK_OTHER) {
         a->kept += a->event_len;
