@@ -113,7 +113,7 @@ local function fit_call(self, call, own, place)
     return other
   end
   local given = rawget(fn, "arguments")
-  if rawget(call, "custom") then given = core.json_encode { input = given } end -- any text
+  if rawget(call, "custom") == true then given = core.json_encode { input = given } end -- any text
   local arguments, cut = fit_arguments(self, given)
   return {
     id = new_id(self, rawget(call, "id"), place), type = "function",
@@ -232,7 +232,7 @@ local function add_assistant(self, message, i)
   end
   if record then
     sent.native, sent.before, sent.stored = record.items, record.before, record.id
-    for k = 1, #calls do results[k].custom = rawget(list[k], "custom") end
+    for k = 1, #calls do results[k].custom = rawget(list[k], "custom") == true or nil end
   end
   if calls[1] then
     sent.tool_calls = calls
