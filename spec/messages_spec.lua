@@ -298,10 +298,6 @@ describe("what the service's own tools do", function()
       .. '"from":{"model":"a"}}'), block(2, TEXT, text(2, "a"))), { text = "a", native = {
         '{"type":"compaction","content":"s\\"um"}', '{"type":"fallback","from":{"model":"a"}}',
         '{"type":"text","text":"a"}' } } },
-    { "is the end of a part of a turn", answer("pause_turn", block(0, TEXT, text(0, "a")),
-      block(1, SEARCH, input(1, "{}"))), { text = "a", status = "complete",
-      finish_reason = "pause_turn", native = { '{"type":"text","text":"a"}',
-        '{"type":"server_tool_use","id":"s1","name":"web_search","input":{}}' } } },
     { "is not given back when it was cut", answer("end_turn", block(0, SEARCH, input(0, '{\\"q')),
       block(1, TEXT, text(1, "a"))), { text = "a", native = false } },
     { "becomes what can be sent", answer("end_turn", block(0, '{"type":"x","a":"\\ud83c\\u00e9","b":"\255"}'),
@@ -497,14 +493,135 @@ end)
 describe("an answer of Messages that paused", function()
   after_each(collect)
 
-  it("says so to what goes on with it", function()
-    for reason, paused in pairs { pause_turn = true, end_turn = false } do
-      local server = support.serve { http(200, { ["Content-Type"] = "text/event-stream" },
-        stream(answer(reason, block(0, TEXT, text(0, "a"))))) }
-      local _, reply = bots.at(server, { api = "messages" }):chat "x"
-      assert.equal(paused, reply:_env().paused)
-      assert.equal(reason, reply.finish_reason)
+  local SEARCH = '{"type":"server_tool_use","id":"s%d","name":"web_search","input":{}}'
+
+  -- A part of an answer: a text, and what the service's own tool was asked.
+  local function part(reason, word, number)
+    return http(200, { ["Content-Type"] = "text/event-stream" }, stream(answer(reason,
+      block(0, TEXT, text(0, word)), block(1, SEARCH:format(number), input(1, "{}")))))
+  end
+
+  local function bot_at(script, opts)
+    local server = support.serve(script)
+    opts = opts or {}
+    opts.api, opts.max_retries = "messages", 0
+    return bots.at(server, opts), server
+  end
+
+  it("goes on, and is one", function()
+    local bot, server = bot_at { part("pause_turn", "a", 1), part("pause_turn", "b", 2),
+      part("end_turn", "c", 3) }
+    local reply, pieces = assert(bot:stream "x"), {}
+    for piece in reply:chunks() do pieces[#pieces + 1] = piece end
+    assert.equal("abc", table.concat(pieces))
+    assert.equal("abc", reply.text)
+    assert.same({ "complete", "end_turn" }, { reply.status, reply.finish_reason })
+    local items = {}
+    for i, word in ipairs { "a", "b", "c" } do
+      items[#items + 1] = ('{"type":"text","text":"%s"}'):format(word)
+      items[#items + 1] = SEARCH:format(i)
     end
-    assert.equal("table", type(chatbot.providers()))
+    local messages = bot:get_messages()
+    assert.same({ "user", "assistant" }, { messages[1].role, messages[2].role })
+    assert.same({ 2, "abc", items }, { #messages, messages[2].content, messages[2].native.items })
+    for i, request in ipairs(server:requests()) do
+      local sent = request.json.messages
+      assert.equal(math.min(i, 2), #sent)
+      assert.equal(i > 1 and 2 * (i - 1) or nil, sent[2] and #sent[2].content)
+    end
+  end)
+
+  it("is given back as one", function()
+    local bot, server = bot_at { part("pause_turn", "a", 1), part("end_turn", "b", 2),
+      part("end_turn", "c", 3) }
+    assert.equal("ab", (bot:chat "x"))
+    assert.equal("c", (bot:chat "y"))
+    local sent = server:requests()[3].json.messages
+    assert.same({ 3, 4 }, { #sent, #sent[2].content })
+  end)
+
+  it("is gone with the prompt where the rest of it fails", function()
+    local bot = bot_at { part("pause_turn", "a", 1), http(400, {}, { error = { message = "no" } }) }
+    local answer_, err = bot:chat "x"
+    assert.is_nil(answer_)
+    assert.same({ "http", "a" }, { err.kind, err.partial })
+    assert.same({}, bot:get_messages())
+  end)
+
+  it("is asked for no more rounds than tools are", function()
+    local bot, server = bot_at({ part("pause_turn", "a", 1), part("pause_turn", "b", 2),
+      part("pause_turn", "c", 3) }, { max_tool_rounds = 2 })
+    local answer_, reply = bot:chat "x"
+    assert.same({ "abc", "pause_turn", 3 }, { answer_, reply.finish_reason, #server:requests() })
+  end)
+
+  it("goes on where on_text takes it", function()
+    local taken, ended = {}, nil
+    local bot = bot_at { part("pause_turn", "a", 1), part("end_turn", "b", 2) }
+    local reply = assert(bot:stream("x", { on_text = function(piece) taken[#taken + 1] = piece end }))
+    for _ = 1, 500 do
+      chatbot.poll(0.01)
+      ended = reply.status ~= "streaming"
+      if ended then break end
+    end
+    assert.same({ true, "ab" }, { ended, table.concat(taken) })
+  end)
+end)
+
+describe("a schema where Messages takes none", function()
+  after_each(collect)
+
+  local SCHEMA = { type = "object", properties = { city = { type = "string" } },
+    required = { "city" } }
+  local NAME = "answer_in_this_form"
+
+  local function called(index, name)
+    return ('{"type":"tool_use","id":"t%d","name":"%s","input":{}}'):format(index, name)
+  end
+
+  local function ask(script, opts)
+    local server = support.serve(script)
+    local bot = bots.at(server, { api = "messages", model = "claude-sonnet-4-0" })
+    opts.schema = SCHEMA
+    local taken = {}
+    opts.on_text = function(piece) taken[#taken + 1] = piece end
+    local reply = assert(bot:stream("x", opts))
+    for _ = 1, 500 do
+      if reply.status ~= "streaming" then break end
+      chatbot.poll(0.01)
+    end
+    return bot, reply, server, table.concat(taken)
+  end
+
+  it("is a tool that must be called, and its arguments are the answer", function()
+    local bot, reply, server, taken = ask({ http(200, { ["Content-Type"] = "text/event-stream" },
+      stream(answer("tool_use", block(0, called(0, NAME), input(0, '{\\"city\\":'),
+        input(0, '\\"Rome\\"}'))))) }, {})
+    assert.same({ city = "Rome" }, reply.parsed)
+    assert.same({ '{"city":"Rome"}', '{"city":"Rome"}', "complete" },
+      { taken, reply.text, reply.status })
+    assert.is_nil(reply.tool_calls)
+    assert.same({ role = "assistant", content = '{"city":"Rome"}' }, bot:get_messages()[2])
+    local sent = server:requests()[1].json
+    assert.same({ type = "tool", name = NAME }, sent.tool_choice)
+    assert.equal("string", sent.tools[1].input_schema.properties.city.type)
+    assert.is_nil(sent.answer_tool)
+  end)
+
+  it("leaves the model the program's tools", function()
+    local looked
+    local _, reply, server = ask({
+      http(200, { ["Content-Type"] = "text/event-stream" }, stream(answer("tool_use",
+        block(0, called(0, "look"), input(0, "{}"))))),
+      http(200, {}, { type = "message", id = "m", role = "assistant", model = "claude",
+        stop_reason = "tool_use", content = { { type = "tool_use", id = "t2", name = NAME,
+          input = { city = "Rome" } } } }) },
+      { tools = { { name = "look", call = function() looked = true return "Rome" end } } })
+    assert.same({ city = "Rome" }, reply.parsed)
+    assert.is_true(looked)
+    local sent = server:requests()[2].json
+    assert.same({ type = "any" }, sent.tool_choice)
+    assert.same({ "look", NAME }, { sent.tools[1].name, sent.tools[2].name })
+    assert.equal("tool_result", sent.messages[3].content[1].type)
   end)
 end)

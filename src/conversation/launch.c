@@ -164,8 +164,9 @@ static void fill_options(lua_State *L, const struct headers_source *s,
 static void fill_reply(lua_State *L, const struct stack *s)
 {
     static const char *const names[] = {
-        "on_text",      "on_event",           "wait",         "verbose",
-        "keep_partial", "max_context_tokens", "on_reasoning", "on_trim"};
+        "on_text",      "on_event",     "wait",
+        "verbose",      "keep_partial", "max_context_tokens",
+        "on_reasoning", "on_trim",      "answer_tool"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         options_get(L, s->source.call, s->source.options, names[i]);
         lua_setfield(L, s->renv, names[i]);
@@ -215,6 +216,44 @@ static void push_path_route(lua_State *L, int route, int path)
     lua_pop(L, 1);
 }
 
+/* Pushes the headers among these options, if they are a table and `here` says
+ * that they were given for the server that is asked, or nil. [-0, +1, m] */
+static void push_headers(lua_State *L, int options, bool here)
+{
+    if (here && lua_istable(L, options))
+        lua_getfield(L, options, "headers");
+    else
+        lua_pushnil(L);
+}
+
+/* Pushes the options of the bot and of the call, and the headers of the call
+ * and of the bot that go along. When the bot has been sent away from the server
+ * that is asked, by a finalizer or a tool, its options are those it had before.
+ * Read in one go, in which no finalizer runs. [-0, +4, m] */
+static void push_options(lua_State *L, const struct stack *s)
+{
+    int now = lua_gettop(L) + 1, call = now + 1, given = now + 2, own = now + 3;
+    lua_getfield(L, s->env, "options");
+    lua_getfield(L, s->renv, "call");
+    lua_getfield(L, s->renv, "home");
+    lua_getfield(L, s->env, "route");
+    lua_getfield(L, s->renv, "options");
+    int then = own + 1;
+    bool was_here = route_same_server(L, s->route, given);
+    bool is_here = route_same_server(L, s->route, own);
+    push_headers(L, call, was_here);
+    lua_replace(L, given);
+    push_headers(L, now, is_here);
+    if (lua_isnil(L, -1))
+        push_headers(L, then, was_here);
+    lua_replace(L, own);
+    if (was_here && !is_here) {
+        lua_pushvalue(L, then);
+        lua_replace(L, now);
+    }
+    lua_settop(L, own);
+}
+
 /* Makes the list at `messages` what is to be sent for it, and if the dialect
  * has a place apart for the system, where the note belongs as well, sets what
  * goes there, which is the nil on top. A conversation of texts is sent as it is
@@ -233,7 +272,11 @@ static bool push_turns(lua_State *L, const struct stack *s, int messages,
     lua_pushvalue(L, note);
     lua_pushvalue(L, s->source.call);
     lua_call(L, 5, 3);
-    lua_setfield(L, s->renv, "before");
+    const struct reply *r = lua_touserdata(L, s->reply);
+    if (r->resumed)
+        lua_pop(L, 1); /* that of the first part counts */
+    else
+        lua_setfield(L, s->renv, "before");
     if (lua_isnil(L, -2))
         return false;
     lua_replace(L, system);
@@ -267,12 +310,9 @@ static bool push_sources(lua_State *L, struct stack *s)
     }
     bool fetch = lua_isstring(L, top + 4);
     lua_settop(L, s->route);
-    lua_getfield(L, s->env, "options");
-    lua_getfield(L, s->renv, "call");
+    push_options(L, s);
     lua_getfield(L, s->env, "messages");
     lua_getfield(L, s->renv, "note");
-    lua_getfield(L, s->env, "route");
-    bool foreign = !route_same_server(L, s->route, top + 8);
     options_get(L, top + 5, top + 4, "stream");
     bool stream = !fetch && (lua_isnil(L, -1) || lua_toboolean(L, -1));
     options_get(L, top + 5, top + 4, "replace_invalid_utf8");
@@ -281,27 +321,27 @@ static bool push_sources(lua_State *L, struct stack *s)
     s->source = (struct headers_source){.options = top + 4,
                                         .call = top + 5,
                                         .route = s->route,
+                                        .given = {top + 6, top + 7},
                                         .dialect = s->dialect,
-                                        .foreign = foreign,
                                         .stream = stream};
     s->writer = (struct writer){
         .options = top + 4,
         .call = top + 5,
         .route = s->route,
-        .messages = top + 6,
-        .note = top + 7,
-        .system = top + 8,
+        .messages = top + 8,
+        .note = top + 9,
+        .system = top + 10,
         .stream = stream,
         .to = {.max = (double)options_bytes(L, top + 5, top + 4,
                                             "max_request_bytes", 64 << 20),
                .invalid =
                    lua_toboolean(L, -1) ? ENCODED_REPLACE : ENCODED_REFUSE,
-               .known = top + 9,
-               .known_now = top + 10,
+               .known = top + 11,
+               .known_now = top + 12,
                .schemas = s->dialect->schemas}};
-    lua_settop(L, top + 7);
+    lua_settop(L, top + 9);
     lua_pushnil(L);
-    if (!fetch && !push_turns(L, s, top + 6, top + 7))
+    if (!fetch && !push_turns(L, s, top + 8, top + 9))
         return false;
     lua_getfield(L, s->env, "known");
     lua_pushnil(L);

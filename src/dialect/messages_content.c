@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "binding/encoded.h"
 #include "dialect/calls.h"
 
 void content_feed(lua_State *L, struct answer *a, int env, struct block *b)
@@ -145,6 +146,33 @@ static void take_citations(lua_State *L, struct answer *a, int env,
     lua_pop(L, 1);
 }
 
+/* Whether the block on top calls the tool that stands for the form of an
+ * answer: then what it is called with is the text of the answer, and the block
+ * becomes one of text. [-0, +0, m] */
+static bool is_answer(lua_State *L, int env)
+{
+    int block = lua_gettop(L);
+    lua_getfield(L, env, "answer_tool");
+    lua_getfield(L, block, "name");
+    bool same = lua_isstring(L, -2) && lua_rawequal(L, -1, -2);
+    lua_settop(L, block);
+    if (!same)
+        return false;
+    lua_createtable(L, 0, 2);
+    lua_pushliteral(L, "text");
+    lua_setfield(L, -2, "type");
+    lua_getfield(L, block, "input");
+    lua_pushnil(L);
+    if (lua_istable(L, -2) && lua_next(L, -2)) {
+        lua_pop(L, 2);
+        if (encoded_push(L, lua_gettop(L)))
+            lua_setfield(L, block + 1, "text");
+    }
+    lua_settop(L, block + 1);
+    lua_replace(L, block);
+    return true;
+}
+
 enum http_fault content_take(lua_State *L, struct answer *a, int env, int event,
                              struct slice raw)
 {
@@ -152,9 +180,13 @@ enum http_fault content_take(lua_State *L, struct answer *a, int env, int event,
     if (!binding_text(L, "type"))
         return FAULT_NONE; /* nobody knows what it is */
     lua_pop(L, 1);
+    bool answer = is_answer(L, env);
+    if (answer)
+        raw.s = NULL;
     enum http_fault fault = blocks_open(L, a, env, event, raw, &b);
     const char *name = b->kind == BLOCK_TEXT ? "text" : "thinking";
     a->event_len = 0; /* it is counted */
+    b->answer = answer;
     if (b->kind == BLOCK_CALL)
         begin_call(L, a, env, b, raw.s != NULL);
     if (b->kind == BLOCK_TEXT && binding_table(L, "citations"))

@@ -204,7 +204,8 @@ static bool measure(lua_State *L, struct answer *a, int env, int blocks)
     lua_getfield(L, env, "tool_calls");
     bool all = calls == (lua_istable(L, -1) ? lua_rawlen(L, -1) : 0);
     lua_pop(L, 1);
-    return own && all && text == 0 && thoughts == 0;
+    return own && all && text == a->text.before &&
+           thoughts == a->reasoning.before;
 }
 
 void messages_give_back(lua_State *L, struct answer *a, int env)

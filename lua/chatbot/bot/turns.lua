@@ -112,7 +112,9 @@ local function fit_call(self, call, own, place)
     other.id = new_id(self, rawget(call, "id"), place)
     return other
   end
-  local arguments, cut = fit_arguments(self, rawget(fn, "arguments"))
+  local given = rawget(fn, "arguments")
+  if rawget(call, "custom") then given = core.json_encode { input = given } end -- any text
+  local arguments, cut = fit_arguments(self, given)
   return {
     id = new_id(self, rawget(call, "id"), place), type = "function",
     ["function"] = { name = fit_name(name), arguments = arguments },
@@ -230,6 +232,7 @@ local function add_assistant(self, message, i)
   end
   if record then
     sent.native, sent.before, sent.stored = record.items, record.before, record.id
+    for k = 1, #calls do results[k].custom = rawget(list[k], "custom") end
   end
   if calls[1] then
     sent.tool_calls = calls

@@ -12,7 +12,8 @@ local MAX_OUTPUT = 4096 -- tokens that every model may say
 local LEAST_BUDGET = 1024 -- of thinking
 local EFFORTS = { "low", "medium", "high", "max" }
 
-M.ANSWER = "answer" -- a tool that is called instead of answering in words
+-- A tool that is called instead of answering in words; a program has hardly one of this name.
+M.ANSWER = "answer_in_this_form"
 
 
 -- Fields -----------------------------------------------------------------------
@@ -67,6 +68,7 @@ local function add_format(self)
   for i, tool in ipairs(call.tools or {}) do list[i] = tool end
   list[#list + 1] = { name = M.ANSWER, input_schema = format.schema,
     description = format.description or "Gives the answer; to be called once, instead of text." }
+  call.answer_tool = M.ANSWER
   call.tool_choice = call.tools and { type = "any" } or { type = "tool", name = M.ANSWER }
   call.tools = list
 end
