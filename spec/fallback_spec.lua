@@ -368,7 +368,7 @@ describe("thoughts of several models", function()
     chatbot.register("thinker_b", { base_url = second.url })
     local texts, begins = {}, {}
     local bot = chatbot.new { model = { "thinker_a:m", "thinker_b:m" }, max_retries = 0,
-      timeout = 20, on_reasoning = function(text, first_of_request)
+      idle_timeout = 2, timeout = 20, on_reasoning = function(text, first_of_request)
         texts[#texts + 1], begins[#begins + 1] = text, first_of_request and #texts or nil
       end }
     local answer, reply = bot:chat("hi")

@@ -567,3 +567,61 @@ describe("an answer of Messages that paused", function()
     assert.same({ true, "ab" }, { ended, table.concat(taken) })
   end)
 end)
+
+describe("a schema where Messages takes none", function()
+  after_each(collect)
+
+  local SCHEMA = { type = "object", properties = { city = { type = "string" } },
+    required = { "city" } }
+  local NAME = "answer_in_this_form"
+
+  local function called(index, name)
+    return ('{"type":"tool_use","id":"t%d","name":"%s","input":{}}'):format(index, name)
+  end
+
+  local function ask(script, opts)
+    local server = support.serve(script)
+    local bot = bots.at(server, { api = "messages", model = "claude-sonnet-4-0" })
+    opts.schema = SCHEMA
+    local taken = {}
+    opts.on_text = function(piece) taken[#taken + 1] = piece end
+    local reply = assert(bot:stream("x", opts))
+    for _ = 1, 500 do
+      if reply.status ~= "streaming" then break end
+      chatbot.poll(0.01)
+    end
+    return bot, reply, server, table.concat(taken)
+  end
+
+  it("is a tool that must be called, and its arguments are the answer", function()
+    local bot, reply, server, taken = ask({ http(200, { ["Content-Type"] = "text/event-stream" },
+      stream(answer("tool_use", block(0, called(0, NAME), input(0, '{\\"city\\":'),
+        input(0, '\\"Rome\\"}'))))) }, {})
+    assert.same({ city = "Rome" }, reply.parsed)
+    assert.same({ '{"city":"Rome"}', '{"city":"Rome"}', "complete" },
+      { taken, reply.text, reply.status })
+    assert.is_nil(reply.tool_calls)
+    assert.same({ role = "assistant", content = '{"city":"Rome"}' }, bot:get_messages()[2])
+    local sent = server:requests()[1].json
+    assert.same({ type = "tool", name = NAME }, sent.tool_choice)
+    assert.equal("string", sent.tools[1].input_schema.properties.city.type)
+    assert.is_nil(sent.answer_tool)
+  end)
+
+  it("leaves the model the program's tools", function()
+    local looked
+    local _, reply, server = ask({
+      http(200, { ["Content-Type"] = "text/event-stream" }, stream(answer("tool_use",
+        block(0, called(0, "look"), input(0, "{}"))))),
+      http(200, {}, { type = "message", id = "m", role = "assistant", model = "claude",
+        stop_reason = "tool_use", content = { { type = "tool_use", id = "t2", name = NAME,
+          input = { city = "Rome" } } } }) },
+      { tools = { { name = "look", call = function() looked = true return "Rome" end } } })
+    assert.same({ city = "Rome" }, reply.parsed)
+    assert.is_true(looked)
+    local sent = server:requests()[2].json
+    assert.same({ type = "any" }, sent.tool_choice)
+    assert.same({ "look", NAME }, { sent.tools[1].name, sent.tools[2].name })
+    assert.equal("tool_result", sent.messages[3].content[1].type)
+  end)
+end)

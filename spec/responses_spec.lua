@@ -45,8 +45,19 @@ local function thoughts(id, ...)
   return { type = "reasoning", id = id, summary = array(parts), encrypted_content = "secret" .. id }
 end
 
-local function added(index, item) return { "output_item.added", output_index = index, item = item } end
-local function done(index, item) return { "output_item.done", output_index = index, item = item } end
+local function added(index, item)
+  return { "output_item.added", output_index = index, item = item }
+end
+
+local function done(index, item)
+  return { "output_item.done", output_index = index, item = item }
+end
+
+-- A part of a message begins.
+local function part_added(item, index)
+  return { "content_part.added", output_index = item, content_index = index,
+    part = { type = "output_text" } }
+end
 
 local function piece(kind, index, delta, more)
   local event = { kind .. ".delta", output_index = index, delta = delta, content_index = 0 }
@@ -59,8 +70,8 @@ local function text(index, delta, more) return piece("output_text", index, delta
 local USAGE = { input_tokens = 7, output_tokens = 5, total_tokens = 12 }
 
 local function completed(output, more)
-  local response = { id = "resp_1", model = "m-1", status = "completed", output = array(output or {}),
-    usage = USAGE, error = null, incomplete_details = null }
+  local response = { id = "resp_1", model = "m-1", status = "completed",
+    output = array(output or {}), usage = USAGE, error = null, incomplete_details = null }
   for name, value in pairs(more or {}) do response[name] = value end
   return { "completed", response = response }
 end
@@ -177,9 +188,7 @@ describe("a text of Responses", function()
       done(1, message("m2", "c")), completed { message("m1", "a", "b"), message("m2", "c") } },
       { text = "abc" } },
     { "is that of parts which come whole beside such that do not", { added(0, message "m1"),
-      { "content_part.added", output_index = 0, content_index = 0, part = { type = "output_text" } },
-      text(0, "a"),
-      { "content_part.added", output_index = 0, content_index = 1, part = { type = "output_text" } },
+      part_added(0, 0), text(0, "a"), part_added(0, 1),
       done(0, message("m1", "a", "b")), completed { message("m1", "a", "b") } }, { text = "ab" } },
     { "is that of messages which come whole beside such that do not", { added(0, message "m1"),
       text(0, "a"), done(0, message("m1", "a")), done(1, message("m2", "b")),
@@ -259,8 +268,10 @@ describe("thoughts of Responses", function()
       { "reasoning_summary_part.done", output_index = 0, summary_index = 1,
         part = { type = "summary_text", text = "Two." } },
       completed() }, { reasoning = "One.\n\nTwo." } },
-    { "may come whole with the item", { done(0, R1), completed() }, { reasoning = "One.\n\nTwo." } },
-    { "may come whole at the end", { completed { R1, R2 } }, { reasoning = "One.\n\nTwo.\n\nThree." } },
+    { "may come whole with the item", { done(0, R1), completed() },
+      { reasoning = "One.\n\nTwo." } },
+    { "may come whole at the end", { completed { R1, R2 } },
+      { reasoning = "One.\n\nTwo.\n\nThree." } },
     { "may be the thoughts themselves", { added(0, { type = "reasoning", id = "r1" }),
       { "content_part.added", output_index = 0, content_index = 0,
         part = { type = "reasoning_text" } },
@@ -308,7 +319,9 @@ describe("calls of Responses", function()
     return event
   end
   local NONE = { output_index = null, content_index = null }
-  local function of(id) return { output_index = null, content_index = null, item_id = "fc_" .. id } end
+  local function of(id)
+    return { output_index = null, content_index = null, item_id = "fc_" .. id }
+  end
   local want = { status = "tool_calls", calls = { { "call_a", "f", '{"x":1}' },
     { "call_b", "g", '{"y":2}' } } }
   local one = { status = "tool_calls", calls = { want.calls[1] } }
@@ -346,10 +359,12 @@ describe("calls of Responses", function()
       name = "f", arguments = { x = 1 } } } }, one },
     { "are an object where there is none", { completed { call("a", "f", "") } },
       { status = "tool_calls", calls = { { "call_a", "f", "{}" } } } },
-    { "stand behind a text", { added(0, message "m1"), text(0, "Look:"), done(0, message("m1", "Look:")),
-      begun(1, A), arguments(1, '{"x":1}'), done(1, A), completed { message("m1", "Look:"), A } },
+    { "stand behind a text", { added(0, message "m1"), text(0, "Look:"),
+      done(0, message("m1", "Look:")), begun(1, A), arguments(1, '{"x":1}'), done(1, A),
+      completed { message("m1", "Look:"), A } },
       { text = "Look:", status = "tool_calls", calls = { want.calls[1] } } },
-    { "are no calls without a name", { completed { { type = "function_call", call_id = "c" } } }, {} },
+    { "are no calls without a name", { completed { { type = "function_call",
+      call_id = "c" } } }, {} },
   }
 
   it("may be of a tool that takes any text", function()
@@ -362,6 +377,48 @@ describe("calls of Responses", function()
     check({ status = "tool_calls", calls = { { "call_1", "run", "print 1" } },
       native = { encode(item) } }, result)
     assert.is_true(result.reply.tool_calls[1].custom)
+  end)
+end)
+
+describe("a tool of Responses that takes any text", function()
+  after_each(bots.collect)
+
+  local item = { type = "custom_tool_call", id = "ctc_1", call_id = "call_1", name = "run",
+    input = "print 1" }
+  local function script(...)
+    return support.raw("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+      .. stream { ... })
+  end
+
+  it("is run with it, and answered in its own way", function()
+    local server = support.serve { script(done(0, item), completed { item }),
+      script(text(0, "One."), completed()) }
+    local given
+    local bot = bots.at(server, { api = "responses" })
+    local answer = assert(bot:chat("hello", { tools = { { type = "custom", name = "run",
+      call = function(args)
+        given = args
+        return "1"
+      end } } }))
+    assert.equal("One.", answer)
+    assert.same({ input = "print 1" }, given)
+    local input = server:requests()[2].json.input
+    assert.same(item, input[2])
+    assert.same({ type = "custom_tool_call_output", call_id = "call_1", output = "1" }, input[3])
+  end)
+
+  it("is one like the others to other models", function()
+    local server = support.serve { script(done(0, item), completed { item }),
+      script(text(0, "One."), completed()) }
+    local bot = bots.at(server, { api = "responses" })
+    assert(bot:chat("hello", { tools = { { type = "custom", name = "run" } } }))
+    bot:tool_result("call_1", "1")
+    bot:set_model("other")
+    assert(bot:chat(nil))
+    local input = server:requests()[2].json.input
+    assert.same({ type = "function_call", call_id = "call_1", name = "run",
+      arguments = '{"input":"print 1"}' }, input[2])
+    assert.same({ type = "function_call_output", call_id = "call_1", output = "1" }, input[3])
   end)
 end)
 
@@ -459,13 +516,15 @@ describe("what only its service understands of an answer", function()
     { "is kept in the order of the last list", { { "output_item.done", item = message("m1", "Hi") },
       { "output_item.done", item = { type = "odd", id = "o1" } },
       completed { { type = "odd", id = "o1" }, message("m1", "Hi") } },
-      { text = "Hi", native = { encode { type = "odd", id = "o1" }, encode(message("m1", "Hi")) } } },
+      { text = "Hi", native = { encode { type = "odd", id = "o1" },
+        encode(message("m1", "Hi")) } } },
     { "may be a phase", { of(0, (M:gsub('"id"', '"phase":"final_answer","id"'))), completed() },
       { text = "Hi", native = { (M:gsub('"id"', '"phase":"final_answer","id"')) } } },
     { "may be more in a call than all know", { completed { { type = "function_call", call_id = "c",
       name = "f", arguments = "{}", namespace = "n" } } },
       { status = "tool_calls", calls = { { "c", "f", "{}" } }, native = { encode {
-        type = "function_call", call_id = "c", name = "f", arguments = "{}", namespace = "n" } } } },
+        type = "function_call", call_id = "c", name = "f", arguments = "{}",
+        namespace = "n" } } } },
     { "is not a text, nor a call", { of(0, M), final(M, encode(call("a", "f", "{}"))) },
       { text = "Hi", status = "tool_calls", calls = { { "call_a", "f", "{}" } } } },
     { "is left where an item is missing", { text(0, "Hi"), of(1, SEARCH), completed() },
@@ -477,14 +536,25 @@ describe("what only its service understands of an answer", function()
     { "is left where the answer was cut", { of(0, R:format "x"), of(1, M),
       incomplete "max_output_tokens" },
       { text = "Hi", status = "length", finish_reason = "max_output_tokens" } },
-    { "is left where it is no JSON for everybody", { of(0, SEARCH:gsub("ws_1", "\\ud83d") .. ""),
-      of(1, M), completed() }, { text = "Hi" } },
-    { "is left where it is no UTF-8", { of(0, SEARCH:gsub("ws_1", "\255") .. ""), of(1, M),
+    { "has no halves of surrogate pairs", { of(0, SEARCH:gsub("ws_1", "\\ud83d") .. ""), of(1, M),
+      completed() }, { text = "Hi", native = { SEARCH:gsub("ws_1", FFFD) .. "", M } } },
+    { "has no bytes that are not UTF-8", { of(0, SEARCH:gsub("ws_1", "\255") .. ""), of(1, M),
+      completed() }, { text = "Hi", native = { SEARCH:gsub("ws_1", FFFD) .. "", M } } },
+    { "is left where it is no JSON", { of(0, SEARCH:gsub("ws_1", "\1") .. ""), of(1, M),
       completed() }, { text = "Hi" } },
     { "is left where two calls have one id", { of(0, SEARCH), completed { { type = "odd" },
       call("a", "f", "{}"), call("a", "f", "{}") } },
       { status = "tool_calls", calls = { { "call_a", "f", "{}" }, { "c00000101", "f", "{}" } } } },
   }
+
+  it("is not looked through for the key", function()
+    local bytes = stream { of(0, SEARCH), of(1, M), completed() }
+    for _, key in ipairs { "search", "output_text", "ws_1" } do
+      check({ text = "Hi", native = { SEARCH, M } }, ask(bytes, { bot = { api_key = key } }))
+      check({ text = "Hi", native = { SEARCH, M } }, ask(final(SEARCH, M):match '"response":(.*)}',
+        { bot = { api_key = key }, type = "application/json" }))
+    end
+  end)
 
   it("says whose it is", function()
     local result = ask(stream { of(0, SEARCH), of(1, M), completed() })
@@ -537,7 +607,8 @@ describe("the verdict on an answer of Responses", function()
       { kind = "truncated", partial = "Hi" } },
     { "is truncated where the sentinel comes before it", { hi, done(0, message("m1", "Hi")) },
       { kind = "truncated", partial = "Hi" }, { done = true } },
-    { "is not changed by a sentinel behind it", { hi, completed() }, { text = "Hi" }, { done = true } },
+    { "is not changed by a sentinel behind it", { hi, completed() }, { text = "Hi" },
+      { done = true } },
     { "is not changed by what comes behind it", { hi, completed(), text(0, "more"), "{" },
       { text = "Hi" } },
     { "is not that of events that are not known", { { "created", response = { id = "resp_1",
@@ -547,6 +618,18 @@ describe("the verdict on an answer of Responses", function()
     { "is a protocol error where an event is no JSON", { hi, "{no" },
       { kind = "protocol", partial = "Hi" } },
   }
+
+  it("tells that an answer was cut where its JSON is not whole", function()
+    check({ kind = "protocol", partial = '{"a"', message = "was cut before its JSON" },
+      ask(stream { text(0, '{"a"'), incomplete "max_output_tokens" },
+        { call = { schema = { type = "object" } } }))
+  end)
+
+  it("is a failure by an event of that name", function()
+    check({ kind = "api", partial = "Hi", code = "server_error", message = "It broke.",
+      retryable = true }, ask(stream { hi } .. 'event: error\ndata: {"type":"error","code":'
+      .. '"server_error","message":"It broke.","param":null}\n\n'))
+  end)
 
   it("counts tokens under the usual names", function()
     local usage = ask(stream { hi, completed(nil, { usage = { input_tokens = 20,
@@ -616,14 +699,17 @@ describe("a whole answer of Responses", function()
       { status = "complete" }).response, { text = "Hi", finish_reason = "complete" } },
     { "may have failed", failed({ code = "rate_limit_exceeded", message = "Later." }).response,
       { kind = "api", code = "rate_limit_exceeded", message = "Later.", retryable = true } },
-    { "may be an error", { error = { message = "No.", type = "t" } }, { kind = "api", message = "No." } },
-    { "may be an error in a list", '[{"error":{"message":"No."}}]', { kind = "api", message = "No." } },
+    { "may be an error", { error = { message = "No.", type = "t" } },
+      { kind = "api", message = "No." } },
+    { "may be an error in a list", '[{"error":{"message":"No."}}]',
+      { kind = "api", message = "No." } },
     { "may wait for its work", { id = "r", status = "queued", output = array {} },
       { kind = "protocol", message = "in the background" } },
     { "may be under way", { id = "r", status = "in_progress" },
       { kind = "protocol", message = "in the background" } },
     { "may be none", { id = "r" }, { kind = "protocol", message = "no output" } },
-    { "may be something else", { choices = array {} }, { kind = "protocol", message = "no output" } },
+    { "may be something else", { choices = array {} },
+      { kind = "protocol", message = "no output" } },
   }
   for _, case in ipairs(cases) do
     it(case[1], function() check(case[3], whole(case[2])) end)
@@ -659,7 +745,7 @@ describe("what an event of Responses should not be", function()
       added(0, call("a", "f", "")), piece("function_call_arguments", 0, "{}"),
       { "function_call_arguments.done", output_index = 0, arguments = "{}", name = "f" },
       done(0, call("a", "f", "{}")), text(0, "Hi"), done(0, note),
-      { "content_part.added", output_index = 0, content_index = 0, part = { type = "output_text" } },
+      part_added(0, 0),
       { "content_part.done", output_index = 0, content_index = 0, part = { text = "Hi" } },
       { "reasoning_summary_part.added", output_index = 0, summary_index = 0 },
       { "reasoning_summary_part.done", output_index = 0, summary_index = 0, part = { text = "x" } },

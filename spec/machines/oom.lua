@@ -145,7 +145,8 @@ scripts.message = support.http(200, {}, { type = "message", id = "x1", model = "
   usage = { input_tokens = 5, output_tokens = 7 } })
 
 local stages = { "plain", "rich", "tools", "whole", "big", "items", "response", "blocks",
-  "message", "read", "calls", "document", "partial", "refused", "busy", "html", "event", "redirect", "callback", "coroutine",
+  "message", "read", "calls", "document", "partial", "refused", "busy", "html", "event",
+  "redirect", "callback", "coroutine",
   "close", "key", "models", "messages", "history" }
 
 local urls = {}

@@ -102,10 +102,7 @@ end
 ---@param jobs table[]
 ---@return table[]
 function batch.run(jobs)
-  -- what the server is to do stands in the body, where only chat completions has fields that
-  -- are nobody's
-  local other = jobs[1] and jobs[1].bot and jobs[1].bot.api
-  local server = support.serve({ { { lua = ANSWER } } }, other and { strict = false } or nil)
+  local server = support.serve({ { { lua = ANSWER } } }, { beside = "wire" })
   local results, active, started = {}, {}, 0
   while true do
     while #active < WIDTH and started < #jobs do

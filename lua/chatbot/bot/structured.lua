@@ -23,7 +23,8 @@ function M.parsed(reply)
   end
   local value, problem = core.json_decode(unfenced(without_thoughts(reply.text)))
   if type(value) == "table" then return value end
-  if reply:_env().finish_reason == "length" then
+  local _, verdict = reply:_is_held()
+  if verdict == "length" then
     return nil, "the answer was cut before its JSON was complete"
   end
   if problem or value == nil then

@@ -87,16 +87,21 @@ local function escaped(text)
   end))
 end
 
+-- Whether a text is a JSON object; one that was looked at the last time is not read again.
+local function is_object(self, text)
+  local known = self.known[text]
+  if known == nil then known = text:find("^%s*{") ~= nil and core.json_decode(text) ~= nil end
+  self.known_now[text] = known
+  return known
+end
+
 -- The text of an object; and whether it was none.
 local function fit_arguments(self, arguments)
   if type(arguments) == "table" then arguments = core.json_encode(arguments) end
   if type(arguments) ~= "string" then return "{}", arguments ~= nil end
-  local known = self.known[arguments]
-  if known == nil then
-    known = arguments:find("^%s*{") ~= nil and core.json_decode(arguments) ~= nil
+  if is_object(self, arguments) then
+    return arguments:find("%c") and escaped(arguments) or arguments
   end
-  self.known_now[arguments] = known
-  if known then return arguments:find("%c") and escaped(arguments) or arguments end
   return "{}", arguments:find("%S") ~= nil and arguments ~= "null"
 end
 
@@ -112,7 +117,9 @@ local function fit_call(self, call, own, place)
     other.id = new_id(self, rawget(call, "id"), place)
     return other
   end
-  local arguments, cut = fit_arguments(self, rawget(fn, "arguments"))
+  local given = rawget(fn, "arguments")
+  if rawget(call, "custom") == true then given = core.json_encode { input = given } end -- any text
+  local arguments, cut = fit_arguments(self, given)
   return {
     id = new_id(self, rawget(call, "id"), place), type = "function",
     ["function"] = { name = fit_name(name), arguments = arguments },
@@ -193,6 +200,10 @@ local function record_of(self, message)
       rawget(message, "content"), rawget(message, "tool_calls"), rawget(message, "refusal")) then
     return nil
   end
+  local items = rawget(native, "items")
+  for k = 1, type(items) == "table" and len(items) or 0 do -- a file may have brought anything
+    if type(items[k]) ~= "string" or not is_object(self, items[k]) then return nil end
+  end
   return native
 end
 
@@ -230,6 +241,7 @@ local function add_assistant(self, message, i)
   end
   if record then
     sent.native, sent.before, sent.stored = record.items, record.before, record.id
+    for k = 1, #calls do results[k].custom = rawget(list[k], "custom") == true or nil end
   end
   if calls[1] then
     sent.tool_calls = calls

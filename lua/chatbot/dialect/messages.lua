@@ -12,7 +12,8 @@ local MAX_OUTPUT = 4096 -- tokens that every model may say
 local LEAST_BUDGET = 1024 -- of thinking
 local EFFORTS = { "low", "medium", "high", "max" }
 
-M.ANSWER = "answer" -- a tool that is called instead of answering in words
+-- A tool that is called instead of answering in words; a program has hardly one of this name.
+M.ANSWER = "answer_in_this_form"
 
 
 -- Fields -----------------------------------------------------------------------
@@ -51,14 +52,15 @@ local function add_tools(call)
   call.parallel_tool_calls = nil
 end
 
--- The form of the answer: where the model takes none, a tool with that form is to be called,
--- which src/dialect/messages_events.c knows by its name.
+-- The form of the answer: where the model takes none, and for JSON of any form, a tool is to be
+-- called with the answer, which src/dialect/messages_content.c makes text of.
 local function add_format(self)
   local call = self.call
-  local format = fields.schema_of(call.response_format)
+  local format, kind = fields.schema_of(call.response_format)
   call.response_format = nil
+  if kind == "json_object" then format = { schema = { type = "object" } } end
   if not format then return end
-  if core.rule(self.route, "schema") then
+  if kind == nil and core.rule(self.route, "schema") then
     call.output_config = fields.copy(call.output_config)
     call.output_config.format = { type = "json_schema", schema = schemas.closed(format.schema) }
     return
@@ -67,6 +69,7 @@ local function add_format(self)
   for i, tool in ipairs(call.tools or {}) do list[i] = tool end
   list[#list + 1] = { name = M.ANSWER, input_schema = format.schema,
     description = format.description or "Gives the answer; to be called once, instead of text." }
+  call.answer_tool = M.ANSWER
   call.tool_choice = call.tools and { type = "any" } or { type = "tool", name = M.ANSWER }
   call.tools = list
 end
@@ -337,10 +340,11 @@ end
 
 -- The form of an answer --------------------------------------------------------
 
----As in chat.lua. There is no form but that of a schema.
+---As in chat.lua.
 function M.structure(_, schema, known)
-  local takes = schema ~= nil and known == nil
-  return chat.structure({ spec = { json_schema = takes, json_object = false } }, schema)
+  local takes = known == nil
+  return chat.structure({ spec = { json_schema = takes and schema ~= nil, json_object = takes } },
+    schema)
 end
 
 function M.weaker() return false end

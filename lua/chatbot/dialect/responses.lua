@@ -186,8 +186,8 @@ function ITEMS.assistant(items, message)
 end
 
 function ITEMS.tool(items, message)
-  items[#items + 1] = { type = "function_call_output", call_id = message.tool_call_id,
-    output = content_of(message.content) }
+  items[#items + 1] = { call_id = message.tool_call_id, output = content_of(message.content),
+    type = message.custom and "custom_tool_call_output" or "function_call_output" }
 end
 
 -- A text is an item as it is, if it has nothing beside it that is unknown here.
