@@ -44,6 +44,7 @@
 ---@field id? string
 ---@field type "function"|string
 ---@field function { name: string, arguments: string } `arguments` is JSON text
+---@field custom? boolean of Responses: `arguments` is any text
 
 ---A function that the model may call. The form of the service ({type = "function",
 ---["function"] = {...}}) does as well. One of another type is the service's own, and is sent

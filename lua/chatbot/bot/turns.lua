@@ -268,9 +268,9 @@ end
 function M.fit(messages, route, known)
   local spec = route.api == "chat" and route.spec or {} -- what it says of messages is chat's
   local rule = spec.short_ids and { most = 9, form = SHORT } or dialects.of(route).ids
-  local self = { rule = rule, messages = messages, count = len(messages), route = route, spec = spec,
-    provider = route.provider, known = known, known_now = {}, ids = {},
-    used = {}, out = {}, gap = false }
+  local self = { rule = rule, messages = messages, count = len(messages), route = route,
+    spec = spec, provider = route.provider, known = known, known_now = {}, ids = {}, used = {},
+    out = {}, gap = false }
   for i = 1, self.count do
     local message = messages[i]
     local role = type(message) == "table" and rawget(message, "role")
