@@ -193,7 +193,9 @@ static bool has_no_more(lua_State *L, bool *text)
             lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
         const char *s =
             lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
-        if (strcmp(key, "content") == 0)
+        if (lua_istable(L, -1))
+            more = true; /* parts, which not all take */
+        else if (strcmp(key, "content") == 0)
             *text = s != NULL && strspn(s, " \t\r\n") < n;
         else if (strcmp(key, "role") != 0 && strcmp(key, "name") != 0)
             more = true;

@@ -70,8 +70,10 @@ static void fill_reply(lua_State *L, const struct stack *s)
     lua_getfield(L, s->env, "totals");
     lua_setfield(L, s->renv, "totals");
     options_get(L, s->source.call, s->source.options, "think_tags");
-    if (lua_isnil(L, -1))
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
         lua_pushboolean(L, route_has(L, s->route, "think_tags"));
+    }
     lua_setfield(L, s->renv, "think_tags");
     lua_pushboolean(
         L, options_number(L, s->source.call, s->source.options, "n", 1) > 1);

@@ -218,12 +218,11 @@ function PARTS.file(part)
   return { type = "document", source = source_of(url), title = file.filename }
 end
 
--- Appends the blocks of a message's content; the kind of a part that there is not here, or nil.
+-- Appends the blocks of a message's content.
 local function add_blocks(blocks, content)
   if type(content) ~= "table" then content = { { type = "text", text = content } } end
   for _, part in ipairs(content) do
     local kind = type(part) == "table" and part.type
-    if kind == "input_audio" then return "sound" end
     if PARTS[kind] then part = PARTS[kind](part) end
     blocks[#blocks + 1] = part
   end
@@ -295,8 +294,8 @@ end
 ---@param messages chatbot.Message[] as turns.lua has fitted them
 ---@param note? string goes with the system's text
 ---@param call table of the request
----@return table? items nil: the service cannot have something of them
----@return any system or the error
+---@return table items
+---@return any system
 ---@return string? before what was sent, as a hash
 function M.input(messages, _, note, call)
   local items = core.array {}
@@ -304,7 +303,7 @@ function M.input(messages, _, note, call)
   local before = core.hash(system, call.tools)
   for i = first, #messages do
     local message = messages[i]
-    local role, problem = message.role, nil
+    local role = message.role
     if role == "assistant" then
       if message.before ~= before then message.native = nil end
       add_assistant(items, message)
@@ -315,11 +314,7 @@ function M.input(messages, _, note, call)
       and not (items[1] and items[#items].role == "user") then
       items[#items + 1] = message
     else -- the system in mid-conversation is a text of the user here
-      problem = add_blocks(open(items, "user"), message.content)
-    end
-    if problem then
-      return nil, core.failure("config", ("message %d cannot be sent: Messages takes no %s")
-        :format(i, problem))
+      add_blocks(open(items, "user"), message.content)
     end
     before = fields.chain(before, message)
   end
@@ -351,6 +346,8 @@ function M.weaker() return false end
 
 
 -- What else is to be known -----------------------------------------------------
+
+M.lacks = { audio = true }
 
 M.ids = { most = 64, form = "^[%w_-]+$" }
 

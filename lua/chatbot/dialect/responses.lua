@@ -231,6 +231,8 @@ end
 
 -- What else is to be known -----------------------------------------------------
 
+M.lacks = {}
+
 M.ids = { most = 64, form = "" }
 
 M.defaults = { temperature = true }
