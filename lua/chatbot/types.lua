@@ -44,6 +44,7 @@
 ---@field id? string
 ---@field type "function"|string
 ---@field function { name: string, arguments: string } `arguments` is JSON text
+---@field custom? boolean of Responses: `arguments` is any text
 
 ---A function that the model may call. The form of the service ({type = "function",
 ---["function"] = {...}}) does as well. One of another type is the service's own, and is sent
@@ -140,7 +141,8 @@
 ---@field max_tool_rounds? integer how often the bot goes on by itself; default 8
 ---@field json? boolean the answer is to be JSON: reply.parsed
 ---@field schema? table the answer is to be JSON of this shape
----@field strict? boolean what the service refuses or lacks is the caller's to deal with
+---@field strict? boolean true: what the service refuses or lacks is the caller's to deal with;
+---  false: parts of a prompt that it cannot have are left out, too
 ---@field reasoning? false|"minimal"|"low"|"medium"|"high"|"max"|integer|table how much to think:
 ---  an integer is tokens, a table the service's own
 ---@field search? boolean|table the service may search the web; a table is its own settings
@@ -240,7 +242,7 @@
 ---  completions say what the option of that name says
 ---@field efforts? string[] from the least to the most, of none minimal low medium high xhigh max
 ---@field search? "responses"|"messages"|"plugins"|"always" where it can search the web
----@field images? boolean false: no model takes them
+---@field lacks? string[] what chat completions do not take there: "image", "file", "audio"
 ---@field api_key_env? string[] variables that may hold the key, first one first
 ---@field api_key_optional? boolean a request without a key is sent
 ---@field auth_header? string header for the key instead of `Authorization: Bearer`

@@ -325,8 +325,7 @@ function M.fit(messages, route, known, call)
   for _, kind in ipairs(spec.lacks or {}) do lacks[kind] = true end
   for kind in pairs(dialects.of(route).lacks) do lacks[kind] = true end
   local self = { rule = rule, lacks = lacks, messages = messages, count = len(messages),
-    route = route, spec = spec,
-    provider = route.provider, known = known, known_now = {}, ids = {},
+    route = route, spec = spec, provider = route.provider, known = known, known_now = {}, ids = {},
     used = {}, out = {}, gap = false }
   for i = 1, self.count do
     local message = messages[i]
