@@ -171,9 +171,9 @@ local kinds, mismatches, cases = {}, 0, 0
 local function mismatch(case, what, got)
   mismatches = mismatches + 1
   if mismatches > 10 then return end
-  print(("MISMATCH %s: %s (seed %d, request %d, %s, %s, fault %d, verdict %s)\n  truth %q\n  got   %q"):
-    format(what, case.state or "", seed, case.n, case.api, case.framing, case.fault, case.verdict,
-    case.truth:sub(1, 200), tostring(got):sub(1, 200)))
+  print(("MISMATCH %s: %s (seed %d, request %d, %s, %s, fault %d, verdict %s)\n  truth %q\n"
+    .. "  got   %q"):format(what, case.state or "", seed, case.n, case.api, case.framing,
+    case.fault, case.verdict, case.truth:sub(1, 200), tostring(got):sub(1, 200)))
 end
 
 local function judge(case, err)
