@@ -72,7 +72,8 @@ local openai_models = {
   thinks { since = { gpt = "5.1" }, efforts = { "none", "low", "medium", "high" } },
   thinks { match = { "gpt-5-pro" }, efforts = { "high" } },
   thinks { since = { gpt = "5" }, efforts = { "minimal", "low", "medium", "high" } },
-  thinks { prefix = { "o1", "o3", "o4" }, efforts = { "low", "medium", "high" } },
+  thinks { prefix = { "o1", "o3", "o4", "o5", "o6", "o7", "o8", "o9", "codex-" },
+    efforts = { "low", "medium", "high" } },
   { prefix = { "gpt-4", "gpt-3", "chatgpt" }, reasoning = "none" },
   { match = { "" }, own = true, reasoning = "none" },
 }

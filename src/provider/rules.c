@@ -130,7 +130,9 @@ static bool find_rename(lua_State *L, void *arg)
 void rules_rename(lua_State *L, int route, int name)
 {
     struct rename r = {.from = lua_tostring(L, name)};
-    if (each_rule(L, route, find_rename, &r))
+    const char *api = provider_field(L, route, "api");
+    bool chat = api == NULL || strcmp(api, "chat") == 0;
+    if (chat && each_rule(L, route, find_rename, &r))
         lua_pushstring(L, r.to);
     else
         lua_pushvalue(L, name);

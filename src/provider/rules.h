@@ -9,8 +9,8 @@
 
 #include "binding/compat.h"
 
-/* Pushes the name that the provider has for the body field at `field` when the
- * route's model is asked. [-0, +1, m] */
+/* Pushes the name that the provider has for the field of chat completions at
+ * `field` when the route's model is asked. [-0, +1, m] */
 void rules_rename(lua_State *L, int route, int field);
 
 /* Whether a default of ours must be left out for the route's model. */
