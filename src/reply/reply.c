@@ -34,6 +34,7 @@ void reply_drop_texts(struct reply *r)
     answer_free(&r->answer);
     bytes_free(&r->last);
     r->shape = (struct shape){0}; /* that of `last`, which is gone */
+    r->place = PLACE_ANY;
     r->given = r->reasoning_given = 0;
 }
 
