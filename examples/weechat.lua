@@ -1,6 +1,6 @@
 -- WeeChat: /chatbot PROMPT prints the answer into the buffer, each line as soon as it is whole.
 --
---   /script load /path/to/examples/weechat.lua     BASE_URL=http://... for a server of yours
+--   /lua load /path/to/examples/weechat.lua     BASE_URL=http://... for a server of yours
 --
 -- WeeChat watches descriptors, so nothing is polled while nothing happens: one hook on the
 -- module's descriptor serves all replies and all their clocks. Functions are called by their

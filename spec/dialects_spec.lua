@@ -548,3 +548,27 @@ for api, dialect in pairs(DIALECTS) do
     end)
   end)
 end
+
+describe("a conversation that OpenAI stores", function()
+  after_each(collect)
+
+  it("is gone on with from the answer before, and told whole where that is not known", function()
+    local form = answers.responses
+    local bot, server = bot_of("responses", {
+      form.answer({ THINKS.responses[1], THINKS.responses[2] }, { id = "resp_1" }),
+      form.answer({ "A cat." }, { id = "resp_2" }), form.answer({ "Yes." }, { id = "resp_3" }),
+      form.answer({ "Whole." }, { id = "resp_4" }),
+    }, { tools = TOOLS })
+    assert.equal("A cat.", (bot:chat("Who rings?", { store = true })))
+    assert.equal("Yes.", (bot:chat("Sure?", { store = true })))
+    bot:get_messages()[1].content = "Who is there?"
+    assert.equal("Whole.", (bot:chat("And now?", { store = true })))
+    local got = {}
+    for i, request in ipairs(server:requests()) do
+      got[i] = tostring(request.json.previous_response_id) .. ": " .. short(request.json)
+    end
+    assert.same({ "nil: user Who rings?", "resp_1: gets a cat", "resp_2: user Sure?" },
+      { got[1], got[2], got[3] })
+    assert.truthy(got[4]:find("^nil: user Who is there%?"), got[4])
+  end)
+end)

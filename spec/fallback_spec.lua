@@ -1,5 +1,6 @@
 -- Several models: the next is asked when one fails before its first text.
 
+local answers = require "spec.support.answers"
 local bots = require "spec.support.bots"
 local chatbot = require "chatbot"
 local support = require "spec.support"
@@ -368,7 +369,7 @@ describe("thoughts of several models", function()
     chatbot.register("thinker_b", { base_url = second.url })
     local texts, begins = {}, {}
     local bot = chatbot.new { model = { "thinker_a:m", "thinker_b:m" }, max_retries = 0,
-      timeout = 20, on_reasoning = function(text, first_of_request)
+      idle_timeout = 2, timeout = 20, on_reasoning = function(text, first_of_request)
         texts[#texts + 1], begins[#begins + 1] = text, first_of_request and #texts or nil
       end }
     local answer, reply = bot:chat("hi")
@@ -376,5 +377,56 @@ describe("thoughts of several models", function()
     assert.equal("A thinks.\n\nB thinks. More.", table.concat(texts))
     assert.equal(2, #begins)
     assert.equal("B thinks. More.", reply.reasoning)
+  end)
+end)
+
+describe("a list of models of several dialects", function()
+  after_each(collect)
+
+  local TOOLS = { { name = "look", call = function() return "a cat" end } }
+
+  -- A service for each dialect, and what each answers in turn.
+  local function all(scripts)
+    local servers = {}
+    for api, script in pairs(scripts) do
+      servers[api] = support.serve(script)
+      chatbot.register("dialect-" .. api, { base_url = servers[api].url, api = api,
+        api_key_env = chatbot.array {} })
+    end
+    return servers
+  end
+
+  local BUSY = http(503, {}, { error = { message = "No.", type = "overloaded_error" } })
+
+  it("is asked by each in its own", function()
+    local servers = all { responses = { BUSY }, messages = { BUSY },
+      chat = { sse({ "Yes." }, { model = "real" }) } }
+    local bot = bot_of({ "dialect-responses:a", "dialect-messages:b", "dialect-chat:c" },
+      { tools = TOOLS, reasoning = "low" })
+    local text, reply = bot:chat("hello", { max_tokens = 2000 })
+    assert.equal("Yes.", text, tostring(reply))
+    assert.same({ "chat", 2 }, { reply.api, #reply.attempts })
+    local sent = {}
+    for api, server in pairs(servers) do sent[api] = server:requests()[1] end
+    assert.matches("/responses$", sent.responses.target)
+    assert.matches("/messages$", sent.messages.target)
+    assert.matches("/chat/completions$", sent.chat.target)
+    assert.same({ 2000, 2000, 2000 }, { sent.responses.json.max_output_tokens,
+      sent.messages.json.max_tokens, sent.chat.json.max_tokens })
+    assert.same({ "look", "look", "look" }, { sent.responses.json.tools[1].name,
+      sent.messages.json.tools[1].name, sent.chat.json.tools[1]["function"].name })
+    assert.same({ "low", 1999, "low" }, { sent.responses.json.reasoning.effort,
+      sent.messages.json.thinking.budget_tokens, sent.chat.json.reasoning_effort })
+  end)
+
+  it("goes on with its tools where it has got to", function()
+    local form = answers.messages
+    local servers = all { chat = { BUSY }, messages = { form.answer { { call = "toolu_1",
+      name = "look" } }, form.answer { "A cat." } } }
+    local bot = bot_of({ "dialect-chat:a", "dialect-messages:b" }, { tools = TOOLS })
+    local text, reply = bot:chat("hello")
+    assert.equal("A cat.", text, tostring(reply))
+    assert.same({ 1, 2 }, { #servers.chat:requests(), #servers.messages:requests() })
+    assert.equal("tool_result", servers.messages:requests()[2].json.messages[3].content[1].type)
   end)
 end)

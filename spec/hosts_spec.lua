@@ -150,8 +150,8 @@ HOSTS[2] = { "WeeChat", where_is "weechat-headless"
       weechat.hook_timer(10, 0, 0, "on_timer", "")
       weechat.command("", "/chatbot Greet me.")
     ]])
-    finish(start(("weechat-headless --dir %s --stdout -r '/script load %s/examples/weechat.lua' "
-      .. "-r '/script load %s/harness.lua'"):format(dir, builds.root, dir)))
+    finish(start(("weechat-headless --dir %s --stdout -r '/lua load %s/examples/weechat.lua' "
+      .. "-r '/lua load %s/harness.lua'"):format(dir, builds.root, dir)))
     return said_in(env.SAID)
   end }
 

@@ -2,6 +2,7 @@
 -- process of its own, against the scripted server; only the globals of a host are stood in
 -- for.
 
+local answers = require "spec.support.answers"
 local builds = require "spec.support.builds"
 local manual = require "spec.support.manual"
 local support = require "spec.support"
@@ -18,8 +19,13 @@ local AT_SERVER = [[
 local KEYS = {
   OPENAI_API_KEY = "sk-openai-000", GOOGLE_API_KEY = "key-google-111",
   XAI_API_KEY = "key-xai-222", PLAMO_API_KEY = "key-plamo-333",
-  DEEPSEEK_API_KEY = "key-deepseek-444",
+  ANTHROPIC_API_KEY = "key-anthropic-444",
 }
+
+-- What an address that is registered speaks must be said; the services' own are known.
+local IN_DIALECTS = [[
+  require("chatbot").register("openai", { api = "responses" })
+  require("chatbot").register("anthropic", { api = "messages" }) ]]
 
 local function one_line(code)
   return (code:gsub("%s*\n%s*", " "))
@@ -38,8 +44,8 @@ local function run(url, code, before, after, more)
 end
 
 -- Runs a script that must end well, against a server with these answers.
-local function output(answers, code, before, after)
-  local server = support.serve(answers)
+local function output(scripts, code, before, after)
+  local server = support.serve(scripts)
   local result = run(server.url, code, before, after)
   assert.equal(0, result.status, result.err)
   return result.out, server:requests(), result.err
@@ -288,24 +294,86 @@ cases["guide: Structured answers"] = function(code)
   assert.truthy(out:find("^protocol"), out)
 end
 
-cases["guide: Images"] = function(code)
-  local file = [[local open = io.open
+-- What stands in for a file.
+local function with_file(name, bytes)
+  return ([[local open = io.open
     io.open = function(path, mode)
-      if path ~= "cat.png" then return open(path, mode) end
+      if path ~= "%s" then return open(path, mode) end
       local file = io.tmpfile()
-      file:write("\137PNG\r\n\26\n")
+      file:write("%s")
       file:seek("set")
       return file
-    end ]]
-  local out, requests = output({ answer("A cat.") }, code, file)
+    end ]]):format(name, bytes)
+end
+
+cases["guide: Dialects"] = function(code)
+  local out, requests = output({ answers.responses.answer { "Hi." }, answer("Hi again.") }, code,
+    IN_DIALECTS)
+  assert.equal("Hi.\tresponses\nHi again.\tchat\n", out)
+  assert.equal("/v1/openai/responses", requests[1].target)
+  assert.equal("/v1/openai/chat/completions", requests[2].target)
+  assert.equal(3, #requests[2].json.messages)
+end
+
+cases["guide: Documents"] = function(code)
+  local out, requests = output({ answers.messages.answer { "Nothing new." } }, code,
+    IN_DIALECTS .. with_file("report.pdf", "%PDF-1.4"))
+  assert.truthy(out:find("^Nothing new%.\t"), out)
+  assert.same({ type = "document", title = "report.pdf", source = { type = "base64",
+    media_type = "application/pdf", data = "JVBERi0xLjQ=" } },
+    requests[1].json.messages[1].content[2])
+end
+
+cases["guide: Search"] = function(code)
+  local out, requests = output({ answers.messages.answer { { text = { "Ana." }, citations = { {
+    type = "web_search_result_location", url = "https://tour.example/", title = "Tour",
+    cited_text = "Ana has won.", encrypted_index = "EI" } } } } }, code, IN_DIALECTS)
+  assert.equal("Ana.\nTour\thttps://tour.example/\tAna has won.\n", out)
+  assert.equal("web_search", requests[1].json.tools[1].name)
+end
+
+cases["guide: Caching"] = function(code)
+  local function cached(text, read, written)
+    return answers.messages.answer({ text }, { usage = { cache_read_input_tokens = read,
+      cache_creation_input_tokens = written } })
+  end
+  local out, requests = output({ cached("Ana.", 0, 900), cached("Bob.", 900, 20) }, code,
+    IN_DIALECTS)
+  assert.equal("Ana.\t900\t0\nBob.\t20\t900\n", out)
+  assert.same({ type = "ephemeral" }, requests[1].json.system[1].cache_control)
+end
+
+cases["guide: From one service to another"] = function(code)
+  local responses, messages = answers.responses, answers.messages
+  local scripts = {
+    responses.answer { { reasoning = "Look.", id = "rs_a", secret = "ENC-A" },
+      { call = "call_a", name = "weather", arguments = '{"city":"Oslo"}', id = "fc_a" } },
+    responses.answer { { text = { "Rain." }, id = "msg_b" } },
+    messages.answer { { reasoning = "Rain is wet.", secret = "SIG-A" }, "Yes." },
+    responses.answer { { text = { "Good-bye." }, id = "msg_c" } },
+  }
+  local out, requests = output(scripts, code, IN_DIALECTS)
+  assert.truthy(out:find("^Good%-bye%.\t"), out)
+  local function has(i, text) return requests[i].body:find(text, 1, true) ~= nil end
+  assert.equal("/v1/anthropic/messages", requests[3].target)
+  assert.same({ true, false, true, false },
+    { has(2, "ENC-A"), has(3, "ENC-A"), has(4, "ENC-A"), has(4, "SIG-A") })
+end
+
+cases["guide: Images"] = function(code)
+  local out, requests = output({ answer("A cat.") }, code,
+    with_file("cat.png", "\\137PNG\\r\\n\\26\\n"))
   assert.truthy(out:find("^A cat%.\t"), out)
   assert.equal("data:image/png;base64,iVBORw0KGgo=",
     requests[1].json.messages[1].content[2].image_url.url)
 end
 
 cases["guide: Reasoning"] = function(code)
-  local stream = support.sse { { reasoning_content = "7 * 13." }, "No." }
-  assert.equal("7 * 13.", (output({ stream }, code)))
+  local stream = answers.messages.answer({ { reasoning = "7 * 13.", secret = "SIG-A" }, "No." },
+    { usage = { output_tokens_details = { thinking_tokens = 9 } } })
+  local out, requests = output({ stream }, code, IN_DIALECTS)
+  assert.equal("7 * 13.\nNo.\t9\n", out)
+  assert.same({ type = "enabled", budget_tokens = 2048 }, requests[1].json.thinking)
 end
 
 cases["guide: Refused parameters"] = function(code)

@@ -28,7 +28,9 @@ local function closed(i) return ('{"type":"content_block_stop","index":%d}'):for
 
 local function text(i, s) return delta(i, '{"type":"text_delta","text":"' .. s .. '"}') end
 
-local function thought(i, s) return delta(i, '{"type":"thinking_delta","thinking":"' .. s .. '"}') end
+local function thought(i, s)
+  return delta(i, '{"type":"thinking_delta","thinking":"' .. s .. '"}')
+end
 
 local function signed(i, s)
   return delta(i, '{"type":"signature_delta","signature":"' .. s .. '"}')
@@ -47,7 +49,8 @@ local function finished(reason, more, usage)
     :format(reason, more or "", usage or '{"output_tokens":9}')
 end
 
-local TEXT, THINKING = '{"type":"text","text":""}', '{"type":"thinking","thinking":"","signature":""}'
+local TEXT, THINKING = '{"type":"text","text":""}',
+  '{"type":"thinking","thinking":"","signature":""}'
 
 local function tool(id, name, fields)
   return ('{"type":"tool_use","id":"%s","name":"%s"%s}'):format(id, name, fields or ',"input":{}')
@@ -149,7 +152,8 @@ describe("a stream of Messages", function()
   after_each(support.close_all)
 
   run {
-    { "is text", answer("end_turn", block(0, TEXT, text(0, "Gr\\u00fc"), text(0, "\\u00dfe \\ud83c"),
+    { "is text", answer("end_turn",
+      block(0, TEXT, text(0, "Gr\\u00fc"), text(0, "\\u00dfe \\ud83c"),
       text(0, "\\udf89"))), { text = "Grüße 🎉", status = "complete", finish_reason = "end_turn",
       id = "msg_1", model = "claude-x", native = false } },
     { "joins its texts", answer("stop_sequence", block(0, TEXT, text(0, "a")),
@@ -179,7 +183,8 @@ describe("a stream of Messages", function()
       { text = "a", status = "complete", finish_reason = "tool_use" } },
     { "stops its blocks at the end, as llama-server", answer("tool_use", opened(0, THINKING),
       thought(0, "h"), opened(1, TEXT), text(1, "a"), opened(2, tool("t1", "f", "")),
-      input(2, '{\\"a\\"'), opened(3, tool("t2", "f", "")), input(3, "{}"), input(2, ":1}"), signed(0, ""),
+      input(2, '{\\"a\\"'), opened(3, tool("t2", "f", "")), input(3, "{}"), input(2, ":1}"),
+      signed(0, ""),
       closed(0), closed(1), closed(2), closed(3)),
       { text = "a", reasoning = "h", calls = 't1 f{"a":1} t2 f{}', native = false } },
     { "has no indices", (answer("tool_use", block(0, TEXT, text(0, "a")), block(1, tool("t1", "f"),
@@ -196,7 +201,8 @@ describe("a stream of Messages", function()
     { "has no starts", answer("end_turn", thought(0, "h"), signed(0, "S"), text(1, "a"), closed(1)),
       { text = "a", reasoning = "h" } },
     { "has deltas without a type", (answer("tool_use", block(0, TEXT, text(0, "a")),
-      block(1, tool("t1", "f"), input(1, "{}"))):gsub('"delta":{"type":"[%w_]+_delta",', '"delta":{')),
+      block(1, tool("t1", "f"), input(1, "{}")))
+        :gsub('"delta":{"type":"[%w_]+_delta",', '"delta":{')),
       { text = "a", calls = "t1 f{}" } },
     { "brings what is not known", answer("end_turn", '{"type":"later","index":0}', opened(0, TEXT),
       delta(0, '{"type":"later_delta","text":"no","x":[{}]}'), text(0, "a"),
@@ -208,14 +214,17 @@ describe("a stream of Messages", function()
       '{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":[1],'
         .. '"signature":{}}}', opened(1, '{"type":"text","text":7,"citations":{"a":1}}'),
       opened(2, '{"type":"text","text":"","citations":[7,"x",[]]}'), delta(2, "7"), delta(2, '"x"'),
-      delta(2, '{"type":"text_delta","text":{}}'), delta(2, '{"type":"citations_delta","citation":7}'),
+      delta(2, '{"type":"text_delta","text":{}}'),
+      delta(2, '{"type":"citations_delta","citation":7}'),
       delta(2, '{"type":"signature_delta","signature":"S"}'), input(2, "{}"),
       '{"type":"message_delta","delta":7,"usage":[]}', '{"type":"message_delta","usage":7}',
-      '{"type":"message_delta","delta":{"stop_reason":{},"stop_details":7},"usage":{"output_tokens":'
+      '{"type":"message_delta","delta":{"stop_reason":{},"stop_details":7},'
+        .. '"usage":{"output_tokens":'
         .. '"x"}}', '{"type":[]}', text(2, "a"), '{"type":"content_block_stop","index":{}}'),
       { text = "a", status = "complete" } },
     { "has a call without a name", answer("end_turn", block(0, TEXT, text(0, "a")),
-      block(1, '{"type":"tool_use","id":"t1"}', input(1, "{}"))), { text = "a", status = "complete" } },
+      block(1, '{"type":"tool_use","id":"t1"}', input(1, "{}"))),
+      { text = "a", status = "complete" } },
   }
 end)
 
@@ -225,7 +234,8 @@ describe("the thoughts in Messages", function()
   run {
     { "are reasoning, a paragraph for each block", answer("end_turn", block(0, THINKING,
       thought(0, "h"), thought(0, "i"), signed(0, "S")), block(1, THINKING, thought(1, "j"),
-      signed(1, "T")), block(2, TEXT, text(2, "a"))), { text = "a", reasoning = "hi\n\nj", native = {
+      signed(1, "T")), block(2, TEXT, text(2, "a"))),
+      { text = "a", reasoning = "hi\n\nj", native = {
         '{"type":"thinking","thinking":"hi","signature":"S"}',
         '{"type":"thinking","thinking":"j","signature":"T"}', '{"type":"text","text":"a"}' } } },
     { "are given back as they were, with the calls", answer("tool_use", block(0, THINKING,
@@ -245,7 +255,8 @@ describe("the thoughts in Messages", function()
         '{"type":"thinking","thinking":"h","signature":"T"}',
         '{"type":"thinking","thinking":"","signature":"U"}', '{"type":"text","text":"a"}' } } },
     { "are not, when nobody has signed them", answer("end_turn", block(0, THINKING, thought(0, "h"),
-      signed(0, "")), block(1, TEXT, text(1, "a"))), { text = "a", reasoning = "h", native = false } },
+      signed(0, "")), block(1, TEXT, text(1, "a"))),
+      { text = "a", reasoning = "h", native = false } },
     { "are left out beside what is given back, when nobody has signed them", answer("end_turn",
       block(0, THINKING, thought(0, "h")), block(1, '{"type":"redacted_thinking","data":"d"}'),
       block(2, TEXT, text(2, "a"))), { text = "a", reasoning = "h", native = {
@@ -259,7 +270,8 @@ describe("the thoughts in Messages", function()
       thought(0, "h"), signed(0, "S")), block(1, tool("t1", "f"), input(1, '{\\"a'))),
       { reasoning = "h", calls = 't1 f{"a', status = "length", native = false } },
     { "are not given back beside arguments that are no object", answer("tool_use",
-      block(0, THINKING, thought(0, "h"), signed(0, "S")), block(1, tool("t1", "f"), input(1, "7"))),
+      block(0, THINKING, thought(0, "h"), signed(0, "S")),
+      block(1, tool("t1", "f"), input(1, "7"))),
       { reasoning = "h", calls = "t1 f7", status = "tool_calls", native = false } },
     { "are all that there is", answer("max_tokens", block(0, THINKING, thought(0, "h"),
       signed(0, "S"))), { reasoning = "h", status = "length" } },
@@ -274,7 +286,8 @@ describe("what the service's own tools do", function()
   after_each(support.close_all)
 
   local RESULT = '{"type":"web_search_tool_result","tool_use_id":"s1","content":[{"type":'
-    .. '"web_search_result","url":"https://a.example/","title":"A \\u00fc","encrypted_content":"E==",'
+    .. '"web_search_result","url":"https://a.example/","title":"A \\u00fc",'
+    .. '"encrypted_content":"E==",'
     .. '"page_age":null, "n":[], "x":1.0}]}'
   local CITATION = '{"type":"web_search_result_location","cited_text":"Word.","url":'
     .. '"https://a.example/","title":"A","encrypted_index":"I=="}'
@@ -285,26 +298,26 @@ describe("what the service's own tools do", function()
   run {
     { "is given back as it was", answer("end_turn", block(0, SEARCH, input(0, ""),
       input(0, '{\\"query\\": '), input(0, '\\"x\\"}')), block(1, RESULT),
-      block(2, TEXT, cited(2, CITATION), text(2, "a"), cited(2, PAGE)), block(3, TEXT, text(3, "b"))),
+      block(2, TEXT, cited(2, CITATION), text(2, "a"), cited(2, PAGE)),
+      block(3, TEXT, text(3, "b"))),
       { text = "ab", status = "complete", native = {
         '{"type":"server_tool_use","id":"s1","name":"web_search","input":{"query": "x"}}', RESULT,
         '{"type":"text","text":"a","citations":[' .. CITATION .. "," .. PAGE .. "]}",
         '{"type":"text","text":"b"}' },
         citations = { { type = "web_search_result_location", url = "https://a.example/",
-          title = "A", text = "Word." }, { type = "page_location", title = "D", text = "P", document_index = 0, start_page_number = 1,
+          title = "A", text = "Word." },
+          { type = "page_location", title = "D", text = "P", document_index = 0,
+          start_page_number = 1,
             end_page_number = 2 } } } },
     { "may be no tool at all", answer("end_turn", block(0, '{"type":"compaction","content":null}',
       delta(0, '{"type":"compaction_delta","content":"s\\"um"}')), block(1, '{"type":"fallback",'
       .. '"from":{"model":"a"}}'), block(2, TEXT, text(2, "a"))), { text = "a", native = {
         '{"type":"compaction","content":"s\\"um"}', '{"type":"fallback","from":{"model":"a"}}',
         '{"type":"text","text":"a"}' } } },
-    { "is the end of a part of a turn", answer("pause_turn", block(0, TEXT, text(0, "a")),
-      block(1, SEARCH, input(1, "{}"))), { text = "a", status = "complete",
-      finish_reason = "pause_turn", native = { '{"type":"text","text":"a"}',
-        '{"type":"server_tool_use","id":"s1","name":"web_search","input":{}}' } } },
     { "is not given back when it was cut", answer("end_turn", block(0, SEARCH, input(0, '{\\"q')),
       block(1, TEXT, text(1, "a"))), { text = "a", native = false } },
-    { "becomes what can be sent", answer("end_turn", block(0, '{"type":"x","a":"\\ud83c\\u00e9","b":"\255"}'),
+    { "becomes what can be sent",
+      answer("end_turn", block(0, '{"type":"x","a":"\\ud83c\\u00e9","b":"\255"}'),
       block(1, TEXT, text(1, "a\255"))), { text = "a\239\191\189", native = {
         '{"type":"x","a":"\239\191\189\\u00e9","b":"\239\191\189"}',
         '{"type":"text","text":"a\239\191\189"}' } } },
@@ -382,7 +395,8 @@ describe("the end of Messages", function()
         stream(events))
     end
     for _, early in ipairs { OVERLOADED, start() .. "\n" .. OVERLOADED,
-      start() .. "\n" .. block(0, THINKING, thought(0, "h"), signed(0, "S")) .. "\n" .. OVERLOADED } do
+      start() .. "\n" .. block(0, THINKING, thought(0, "h"), signed(0, "S")) .. "\n"
+      .. OVERLOADED } do
       local server = support.serve { script(early), script(answer("end_turn",
         block(0, THINKING, thought(0, "i")), block(1, TEXT, text(1, "good")))) }
       local bot = bots.at(server, { api = "messages", max_retries = 2 })
@@ -442,7 +456,8 @@ describe("a whole answer of Messages", function()
       { text = "a b", citations = { { type = "char_location", text = "w", document_index = 1,
         start_index = 0, end_index = 4 } }, native = { '{"type":"text","text":"a"}',
         '{"type":"text","text":"b","citations":[{"type":"char_location","cited_text":"w",'
-          .. '"document_index":1,"document_title":null,"start_char_index":0,"end_char_index":4}]}' } } },
+          .. '"document_index":1,"document_title":null,'
+          .. '"start_char_index":0,"end_char_index":4}]}' } } },
     { "is a text alone", whole '"a"', { text = "a" } },
     { "is refused", whole("[]", "refusal", '{"type":"refusal","explanation":"No."}'),
       { refusal = "No.", status = "filtered" } },
@@ -497,14 +512,136 @@ end)
 describe("an answer of Messages that paused", function()
   after_each(collect)
 
-  it("says so to what goes on with it", function()
-    for reason, paused in pairs { pause_turn = true, end_turn = false } do
-      local server = support.serve { http(200, { ["Content-Type"] = "text/event-stream" },
-        stream(answer(reason, block(0, TEXT, text(0, "a"))))) }
-      local _, reply = bots.at(server, { api = "messages" }):chat "x"
-      assert.equal(paused, reply:_env().paused)
-      assert.equal(reason, reply.finish_reason)
+  local SEARCH = '{"type":"server_tool_use","id":"s%d","name":"web_search","input":{}}'
+
+  -- A part of an answer: a text, and what the service's own tool was asked.
+  local function part(reason, word, number)
+    return http(200, { ["Content-Type"] = "text/event-stream" }, stream(answer(reason,
+      block(0, TEXT, text(0, word)), block(1, SEARCH:format(number), input(1, "{}")))))
+  end
+
+  local function bot_at(script, opts)
+    local server = support.serve(script)
+    opts = opts or {}
+    opts.api, opts.max_retries = "messages", 0
+    return bots.at(server, opts), server
+  end
+
+  it("goes on, and is one", function()
+    local bot, server = bot_at { part("pause_turn", "a", 1), part("pause_turn", "b", 2),
+      part("end_turn", "c", 3) }
+    local reply, pieces = assert(bot:stream "x"), {}
+    for piece in reply:chunks() do pieces[#pieces + 1] = piece end
+    assert.equal("abc", table.concat(pieces))
+    assert.equal("abc", reply.text)
+    assert.same({ "complete", "end_turn" }, { reply.status, reply.finish_reason })
+    local items = {}
+    for i, word in ipairs { "a", "b", "c" } do
+      items[#items + 1] = ('{"type":"text","text":"%s"}'):format(word)
+      items[#items + 1] = SEARCH:format(i)
     end
-    assert.equal("table", type(chatbot.providers()))
+    local messages = bot:get_messages()
+    assert.same({ "user", "assistant" }, { messages[1].role, messages[2].role })
+    assert.same({ 2, "abc", items }, { #messages, messages[2].content, messages[2].native.items })
+    for i, request in ipairs(server:requests()) do
+      local sent = request.json.messages
+      assert.equal(math.min(i, 2), #sent)
+      assert.equal(i > 1 and 2 * (i - 1) or nil, sent[2] and #sent[2].content)
+    end
+  end)
+
+  it("is given back as one", function()
+    local bot, server = bot_at { part("pause_turn", "a", 1), part("end_turn", "b", 2),
+      part("end_turn", "c", 3) }
+    assert.equal("ab", (bot:chat "x"))
+    assert.equal("c", (bot:chat "y"))
+    local sent = server:requests()[3].json.messages
+    assert.same({ 3, 4 }, { #sent, #sent[2].content })
+  end)
+
+  it("is gone with the prompt where the rest of it fails", function()
+    local bot = bot_at { part("pause_turn", "a", 1), http(400, {}, { error = { message = "no" } }) }
+    local answer_, err = bot:chat "x"
+    assert.is_nil(answer_)
+    assert.same({ "http", "a" }, { err.kind, err.partial })
+    assert.same({}, bot:get_messages())
+  end)
+
+  it("is asked for no more rounds than tools are", function()
+    local bot, server = bot_at({ part("pause_turn", "a", 1), part("pause_turn", "b", 2),
+      part("pause_turn", "c", 3) }, { max_tool_rounds = 2 })
+    local answer_, reply = bot:chat "x"
+    assert.same({ "abc", "pause_turn", 3 }, { answer_, reply.finish_reason, #server:requests() })
+  end)
+
+  it("goes on where on_text takes it", function()
+    local taken, ended = {}, nil
+    local bot = bot_at { part("pause_turn", "a", 1), part("end_turn", "b", 2) }
+    local reply = assert(bot:stream("x",
+      { on_text = function(piece) taken[#taken + 1] = piece end }))
+    for _ = 1, 500 do
+      chatbot.poll(0.01)
+      ended = reply.status ~= "streaming"
+      if ended then break end
+    end
+    assert.same({ true, "ab" }, { ended, table.concat(taken) })
+  end)
+end)
+
+describe("a schema where Messages takes none", function()
+  after_each(collect)
+
+  local SCHEMA = { type = "object", properties = { city = { type = "string" } },
+    required = { "city" } }
+  local NAME = "answer_in_this_form"
+
+  local function called(index, name)
+    return ('{"type":"tool_use","id":"t%d","name":"%s","input":{}}'):format(index, name)
+  end
+
+  local function ask(script, opts)
+    local server = support.serve(script)
+    local bot = bots.at(server, { api = "messages", model = "claude-sonnet-4-0" })
+    opts.schema = SCHEMA
+    local taken = {}
+    opts.on_text = function(piece) taken[#taken + 1] = piece end
+    local reply = assert(bot:stream("x", opts))
+    for _ = 1, 500 do
+      if reply.status ~= "streaming" then break end
+      chatbot.poll(0.01)
+    end
+    return bot, reply, server, table.concat(taken)
+  end
+
+  it("is a tool that must be called, and its arguments are the answer", function()
+    local bot, reply, server, taken = ask({ http(200, { ["Content-Type"] = "text/event-stream" },
+      stream(answer("tool_use", block(0, called(0, NAME), input(0, '{\\"city\\":'),
+        input(0, '\\"Rome\\"}'))))) }, {})
+    assert.same({ city = "Rome" }, reply.parsed)
+    assert.same({ '{"city":"Rome"}', '{"city":"Rome"}', "complete" },
+      { taken, reply.text, reply.status })
+    assert.is_nil(reply.tool_calls)
+    assert.same({ role = "assistant", content = '{"city":"Rome"}' }, bot:get_messages()[2])
+    local sent = server:requests()[1].json
+    assert.same({ type = "tool", name = NAME }, sent.tool_choice)
+    assert.equal("string", sent.tools[1].input_schema.properties.city.type)
+    assert.is_nil(sent.answer_tool)
+  end)
+
+  it("leaves the model the program's tools", function()
+    local looked
+    local _, reply, server = ask({
+      http(200, { ["Content-Type"] = "text/event-stream" }, stream(answer("tool_use",
+        block(0, called(0, "look"), input(0, "{}"))))),
+      http(200, {}, { type = "message", id = "m", role = "assistant", model = "claude",
+        stop_reason = "tool_use", content = { { type = "tool_use", id = "t2", name = NAME,
+          input = { city = "Rome" } } } }) },
+      { tools = { { name = "look", call = function() looked = true return "Rome" end } } })
+    assert.same({ city = "Rome" }, reply.parsed)
+    assert.is_true(looked)
+    local sent = server:requests()[2].json
+    assert.same({ type = "any" }, sent.tool_choice)
+    assert.same({ "look", NAME }, { sent.tools[1].name, sent.tools[2].name })
+    assert.equal("tool_result", sent.messages[3].content[1].type)
   end)
 end)

@@ -20,10 +20,19 @@ describe("the module and the offline server", function()
     if server then server.stop() end
   end)
 
-  for _, way in ipairs { "streamed", "whole" } do
+  local ways = {}
+  for _, api in ipairs { "chat", "responses", "messages" } do
+    for _, form in ipairs { "streamed", "whole" } do
+      ways[#ways + 1] = { name = api .. ", " .. form, api = api, stream = form == "streamed" }
+    end
+  end
+
+  for _, is in ipairs(ways) do
+    local way = is.name
+
     local function new(more)
-      local options = { model = server.model, base_url = server.base_url,
-        stream = way == "streamed" }
+      local options = { model = server.model, base_url = server.base_url, api = is.api,
+        stream = is.stream }
       for name, value in pairs(more or {}) do options[name] = value end
       return chatbot.new(options)
     end
@@ -52,7 +61,22 @@ describe("the module and the offline server", function()
       local _, reply = new():chat("Are they 7 or 8?", { schema = COUNT })
       assert.same({ count = 7 }, reply.parsed)
       _, reply = new():chat("Hello", { json = true })
-      assert.matches("no language model", reply.parsed.answer)
+      if is.api == "messages" then -- which asks for it by a tool
+        assert.equal("table", type(reply.parsed))
+      else
+        assert.matches("no language model", reply.parsed.answer)
+      end
+    end)
+
+    it("think, and have it back: " .. way, function()
+      local bot = new { reasoning = "low", tools = { { name = "weather", parameters = CITY,
+        call = function() return "rain" end } } }
+      local answer, reply = bot:chat "What is the weather in Oslo?"
+      assert.equal("weather says: rain", answer, tostring(reply))
+      assert.equal("string", type(reply.reasoning))
+      local native = bot:get_messages()[2].native
+      assert.equal(is.api ~= "chat", native ~= nil)
+      assert.truthy(bot:chat "Why?")
     end)
 
     it("think: " .. way, function()

@@ -431,9 +431,33 @@ describe("Lua that runs while a request is made", function()
     end
   end)
 
+  it("sends the bot elsewhere: headers go where they were given for, and are not lost", function()
+    for _, mine in ipairs { "of-there", false } do
+      local here, there = support.serve { sse { "x" } }, support.serve { sse { "x" } }
+      local n, more = 0
+      repeat
+        local bot, reply = bot_at(here, { headers = { ["X-Mine"] = "of-here" } }), nil
+        n = n + 1
+        more = at_call(n, function()
+          local headers = mine and { ["X-Mine"] = mine } or nil
+          bot:set_model("m", { base_url = there.url, headers = headers })
+        end, function() reply = assert(bot:stream("hi", { headers = { ["X-Call"] = "c" } })) end)
+        assert.equal("x", (reply:result()))
+      until not more
+      assert.is_true(n > 5)
+      for i, server in ipairs { here, there } do
+        for _, request in ipairs(server:requests()) do
+          assert.equal(i == 1 and "of-here" or mine or nil, request.named["x-mine"])
+          assert.equal("c", request.named["x-call"])
+        end
+      end
+      assert.is_true(#here:requests() > 1 and #there:requests() > 1)
+    end
+  end)
+
   it("does not send the key for another server", function()
     local here, there = support.serve { sse { "x" } }, support.serve { sse { "x" } }
-    local keys = { ("a"):rep(400000), ("b"):rep(400000) } -- a copy is work for the collector
+    local keys = { ("a"):rep(200000), ("b"):rep(200000) } -- a copy is work for the collector
     for _ = 1, 10 do
       local bot = bot_at(here, { api_key = keys[1] })
       collectgarbage()

@@ -476,7 +476,7 @@ describe("the strict server, of Messages,", function()
   local first, second = thinking { signature = "one" }, thinking { signature = "two" }
   local hidden = { type = "redacted_thinking", data = "d" }
   local request = with(base, { system = "s", tools = { tool() }, thinking = ON.thinking,
-    max_tokens = 2048 })
+    max_tokens = 2048, model = "claude-opus-4-6" })
   local issued = has_issued("messages", request, { type = "message", id = "msg_1",
     content = { first, hidden, second, use "a" } })
   local function back(...)
@@ -491,7 +491,7 @@ describe("the strict server, of Messages,", function()
       use "a") },
     { "in another order", back(second, hidden, first, use "a") },
     { "some of the thinking of msg_1 is missing", back(first, hidden, use "a") },
-    { "without the thinking that was issued", with(back(use "a"), { model = "claude-opus-4-6",
+    { "without the thinking that was issued", with(back(use "a"), {
       thinking = { type = "adaptive" } }), with(back(use "a"), { thinking = support.null }) },
     { "behind another system text", with(good, { system = "other" }),
       with(good, { system = { text("s", { cache_control = MARK }) } }) },

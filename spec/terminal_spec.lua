@@ -1,3 +1,4 @@
+local answers = require "spec.support.answers"
 local options = require "chatbot.terminal.options"
 local support = require "spec.support"
 
@@ -19,6 +20,10 @@ describe("the command line", function()
     { { "-t", "0.5", "--max-tokens", "7" }, { verbose = 0, temperature = 0.5, max_tokens = 7 } },
     { { "-t", "none" }, { verbose = 0, temperature = false } },
     { { "--logprobs=3" }, { verbose = 0, logprobs = 3 } },
+    { { "--api", "responses", "--search" }, { verbose = 0, api = "responses", search = true } },
+    { { "--reasoning", "low" }, { verbose = 0, reasoning = "low" } },
+    { { "--reasoning=none" }, { verbose = 0, reasoning = false } },
+    { { "--reasoning", "2000" }, { verbose = 0, reasoning = 2000 } },
     { { "--", "-m", "x" }, { verbose = 0, prompt = "-m x" } },
     { { "a", "-" }, { verbose = 0, prompt = "a -" } },
     { { "hi", "--offline", "-i" }, { verbose = 0, prompt = "hi", offline = true,
@@ -41,6 +46,9 @@ describe("the command line", function()
     { { "--max-tokens", "0" }, "--max-tokens does not take" },
     { { "--max-tokens", "1.5" }, "--max-tokens does not take" },
     { { "--logprobs", "21" }, "--logprobs does not take" },
+    { { "--api", "gemini" }, '--api does not take "gemini"' },
+    { { "--reasoning", "xhigh" }, '--reasoning does not take "xhigh"' },
+    { { "--reasoning", "0" }, '--reasoning does not take "0"' },
   }
   for _, case in ipairs(bad) do
     it("is refused: " .. table.concat(case[1], " "), function()
@@ -400,6 +408,21 @@ describe("bin/chatbot", function()
       assert.equal(1, #s:requests())
       assert.equal("hi", s:requests()[1].json.messages[1].content)
     end)
+  end)
+
+  it("asks in the dialect of --api, with --reasoning and --search, and names sources", function()
+    local page = { type = "url_citation", url = "https://lua.example/", title = "Lua\27 5.5",
+      start_index = 0, end_index = 3 }
+    local s = support.serve { answers.responses.answer { { text = { "Yes." },
+      citations = { page, page } } } }
+    local status, out, err = run { "-b", s.url, "-m", "m", "--api", "responses", "--reasoning",
+      "high", "--search", "x" }
+    assert.same({ 0, "Yes.\n" }, { status, out })
+    assert.equal("[https://lua.example/ Lua 5.5]\n", err)
+    local request = s:requests()[1]
+    assert.equal("/v1/responses", request.target)
+    assert.equal("high", request.json.reasoning.effort)
+    assert.equal("web_search", request.json.tools[1].type)
   end)
 
   describe("--logprobs", function()

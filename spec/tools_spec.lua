@@ -124,6 +124,31 @@ describe("tools with a function", function()
     end
   end)
 
+  it("that send the bot elsewhere, and perhaps back: headers stay with the reply", function()
+    for _, ways in ipairs { { "there" }, { "there", "here" }, { "here" } } do
+      local here = support.serve { asks(call("go", "{}")), sse { "ok" } }
+      local there = support.serve { sse { "there" } }
+      local bot
+      bot = bot_at(here, { headers = { ["X-Mine"] = "mine" }, tools = { tool(function()
+        for _, way in ipairs(ways) do
+          bot:set_model("m", { base_url = way == "here" and here.url or there.url })
+        end
+        return "gone"
+      end, "go") } })
+      assert.equal("ok", bot:chat("go", { headers = { ["X-Call"] = "call" } }))
+      assert.equal(2, #here:requests())
+      for _, request in ipairs(here:requests()) do
+        assert.equal("mine", request.named["x-mine"])
+        assert.equal("call", request.named["x-call"])
+      end
+      if ways[#ways] == "there" then
+        assert.equal("there", bot:chat("and now?", { tools = chatbot.array {} }))
+        assert.is_nil(there:requests()[1].named["x-mine"])
+        assert.is_nil(there:requests()[1].named["x-call"])
+      end
+    end
+  end)
+
   it("that raise tell the model, not the host", function()
     local server = support.serve { asks(call("add", "{}")), sse { "Sorry." } }
     local bot = bot_at(server, { tools = { tool(add) } })

@@ -238,6 +238,32 @@ describe("a request", function()
     end)
   end
 
+  -- libcurl 8.14 sends a request without the header whose value has 300 KiB.
+  it("has every header, however long, or is not sent", function()
+    local server = support.serve { support.sse { "ok" } }
+    local function ask(a, b, key)
+      local bot = bot_at(server, { api_key = ("k"):rep(key),
+        headers = { ["X-A"] = ("a"):rep(a) } })
+      return bot:chat("x", { headers = { ["X-B"] = ("b"):rep(b) } })
+    end
+    for _, n in ipairs { { 1, 1, 250000 }, { 250000, 1, 1 }, { 80000, 80000, 80000 } } do
+      assert.equal("ok", (ask(n[1], n[2], n[3])))
+      local requests = server:requests()
+      local named = requests[#requests].named
+      assert.is_true(named["x-a"] == ("a"):rep(n[1]))
+      assert.is_true(named["x-b"] == ("b"):rep(n[2]))
+      assert.is_true(named.authorization == "Bearer " .. ("k"):rep(n[3]))
+    end
+    for name, n in pairs { ["X-A"] = { 262200, 1, 1 }, ["X-B"] = { 1, 400000, 1 },
+      Authorization = { 100000, 100000, 100000 } } do
+      local answer, err = ask(n[1], n[2], n[3])
+      assert.is_nil(answer)
+      assert.equal("config", err.kind)
+      assert.equal("with " .. name .. " the headers are longer than 262144 bytes", err.message)
+    end
+    assert.equal(3, #server:requests())
+  end)
+
   it("for the models is a GET with the key and without a body", function()
     local server = support.serve { support.http(200, {}, { data = { { id = "b" },
       { id = "a" } } }) }

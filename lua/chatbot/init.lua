@@ -325,7 +325,9 @@ end
 -- that has a place apart for the system: what is sent for it, and there; or nil and an error.
 function Chatbot:_turns(messages, route, note, call)
   local env = self:_env()
-  local list, known = require("chatbot.bot.turns").fit(messages, route, env.arguments or {})
+  local list, known = require("chatbot.bot.turns").fit(messages, route, env.arguments or {},
+    call or {})
+  if not list then return nil, known end
   env.arguments = known
   if route.api == "chat" then return list end
   local items, apart, before = require("chatbot.dialect.dialects").of(route)

@@ -35,7 +35,7 @@
 --                    high, xhigh, max
 --   search           where there is a hosted search of the web: "responses" and "messages"
 --                    (a tool of that dialect), "plugins" (OpenRouter's), "always"
---   images           false: no model takes them
+--   lacks            what chat completions do not take there: "image", "file", "audio"
 --   rename           body field -> the name that this service has for it
 --   models           rules for some models, see below
 --
@@ -168,7 +168,6 @@ local providers = {
     api_key_env = { "DEEPSEEK_API_KEY" },
     messages_url = "https://api.deepseek.com/anthropic/v1",
     reasoning = "switch",
-    images = false,
     rename = { max_completion_tokens = "max_tokens" },
     json_schema = false,
     reasoning_back = true,

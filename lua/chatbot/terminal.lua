@@ -69,6 +69,19 @@ function Session:_print_logprobs(reply)
   end
 end
 
+-- What the answer rests on, each source once.
+function Session:_print_sources(reply)
+  local seen = {}
+  for _, source in ipairs(reply.citations or {}) do
+    local name = source.url or source.filename
+    if name and not seen[name] then
+      seen[name] = true
+      self.console.note(("[%s]"):format(one_line(source.title and source.title ~= name
+        and name .. " " .. source.title or name)))
+    end
+  end
+end
+
 -- Calls with Ctrl-C taken as the end of the call instead of the program's.
 function Session:_interruptible(fn, ...)
   self.core.interrupts(true)
@@ -122,6 +135,7 @@ function Session:_answer(fn)
   end
   if REMARKS[reply.status] then console.note(REMARKS[reply.status]) end
   if options.logprobs then self:_print_logprobs(reply) end
+  self:_print_sources(reply)
   return true
 end
 

@@ -14,20 +14,37 @@
 ---@field tool_call_id? string of a tool: the call that this answers
 ---@field refusal? string of an assistant
 ---@field provider? string whose reasoning_content, reasoning_details or extra_content is here
+---@field native? chatbot.Native of an assistant: what goes back to one service alone
 ---@field [string] any
 
----A part of a message's content: `{type = "text", text = ...}` or
----`{type = "image_url", image_url = {url = ...}}`, and what else a service has.
+---An answer as it was in Responses or Messages, with sealed thoughts and what the service's own
+---tools did. It goes back to the same model at the same server, as long as the message says what
+---it said then. Not to be changed, but to be taken out.
+---@class chatbot.Native
+---@field dialect "responses"|"messages"
+---@field provider string
+---@field server string the base URL
+---@field model string that was asked
+---@field own string tells whether the message has been changed
+---@field before? string the same of all that was sent before it, where that matters
+---@field id? string under which the service keeps all of it, with `store = true`
+---@field items? string[] JSON texts, in the order in which they came
+
+---A part of a message's content: `{type = "text", text = ...}`,
+---`{type = "image_url", image_url = {url = ...}}` or
+---`{type = "file", file = {file_data = ..., filename = ...}}`, and what else a service has.
 ---@class chatbot.Part
----@field type "text"|"image_url"|string
+---@field type "text"|"image_url"|"file"|string
 ---@field text? string
 ---@field image_url? { url: string, detail?: string }
+---@field file? { file_data?: string, file_url?: string, file_id?: string, filename?: string }
 ---@field [string] any
 
 ---@class chatbot.ToolCall
 ---@field id? string
 ---@field type "function"|string
 ---@field function { name: string, arguments: string } `arguments` is JSON text
+---@field custom? boolean of Responses: `arguments` is any text
 
 ---A function that the model may call. The form of the service ({type = "function",
 ---["function"] = {...}}) does as well. One of another type is the service's own, and is sent
@@ -56,6 +73,7 @@
 ---@field completion_tokens? integer
 ---@field total_tokens? integer
 ---@field cached_tokens? integer of the prompt's, whatever the service calls them
+---@field cache_write_tokens? integer of the prompt's: went to a cache
 ---@field reasoning_tokens? integer of the answer's
 ---@field [string] any
 
@@ -68,6 +86,26 @@
 ---@field logprob number natural logarithm of the probability
 ---@field bytes? integer[]
 ---@field top_logprobs? chatbot.TokenLogprob[]
+
+---What an answer rests on. Other fields are the service's.
+---@class chatbot.Citation
+---@field url? string
+---@field title? string
+---@field text? string what is cited
+---@field start_index? integer where: in the answer; with Messages in the document that is cited
+---@field end_index? integer
+---@field type? string
+---@field file_id? string
+---@field filename? string
+---@field [string] string|number
+
+---An image that the model has made.
+---@class chatbot.GeneratedImage
+---@field data string bytes
+---@field type string "image/png", ...
+
+---How a service is asked: chat completions, OpenAI's Responses, Anthropic's Messages.
+---@alias chatbot.Api "chat"|"responses"|"messages"
 
 ---Clocks, in seconds, and maxima, in bytes; of both 0 is no limit.
 ---@class chatbot.Limits
@@ -86,6 +124,7 @@
 
 ---What a bot and a single call can both be given; a call's wins.
 ---@class chatbot.SharedOptions: chatbot.Limits
+---@field api? chatbot.Api how the service is asked; default: as its data say for the model
 ---@field stream? boolean false: ask for the whole answer at once; default true
 ---@field headers? table<string, string> further headers; they replace the module's own
 ---@field wait? fun(reply: chatbot.Reply) lets a foreign scheduler go on while there is nothing
@@ -102,7 +141,12 @@
 ---@field max_tool_rounds? integer how often the bot goes on by itself; default 8
 ---@field json? boolean the answer is to be JSON: reply.parsed
 ---@field schema? table the answer is to be JSON of this shape
----@field strict? boolean a parameter that the server refuses is the caller's to deal with
+---@field strict? boolean true: what the service refuses or lacks is the caller's to deal with;
+---  false: parts of a prompt that it cannot have are left out, too
+---@field reasoning? false|"minimal"|"low"|"medium"|"high"|"max"|integer|table how much to think:
+---  an integer is tokens, a table the service's own
+---@field search? boolean|table the service may search the web; a table is its own settings
+---@field cache? boolean marks what Anthropic is to cache; others do by themselves
 
 ---What `chatbot.new` takes. An unknown name raises.
 ---@class chatbot.Options: chatbot.SharedOptions, chatbot.AskOptions
@@ -136,6 +180,7 @@
 ---@field response_format? table
 ---@field seed? integer
 ---@field stop? string|string[]
+---@field store? boolean with Responses: true lets the service keep the conversation
 ---@field [string] any
 
 ---@alias chatbot.ErrorKind
@@ -190,6 +235,14 @@
 ---@field base_url_env? string variable that replaces `base_url` when it is set
 ---@field base_url_suffix? string is added to the value of that variable
 ---@field api_version_env? string Azure: variable with the api-version of a deployment's URL
+---@field api? chatbot.Api how it is asked at its own address; default "chat"
+---@field responses_url? string base URL for Responses, where that has another one
+---@field messages_url? string base URL for Messages, the same
+---@field reasoning? "effort"|"object"|"switch"|"flag"|"template"|"budget"|"none" how chat
+---  completions say what the option of that name says
+---@field efforts? string[] from the least to the most, of none minimal low medium high xhigh max
+---@field search? "responses"|"messages"|"plugins"|"always" where it can search the web
+---@field lacks? string[] what chat completions do not take there: "image", "file", "audio"
 ---@field api_key_env? string[] variables that may hold the key, first one first
 ---@field api_key_optional? boolean a request without a key is sent
 ---@field auth_header? string header for the key instead of `Authorization: Bearer`
@@ -217,6 +270,13 @@
 ---@field own? boolean not at a base_url that is given without provider
 ---@field rename? table<string, string>
 ---@field omit? string[] defaults of the module that these models refuse: "temperature"
+---@field api? chatbot.Api
+---@field reasoning? string as of a provider; "none": these models do not think
+---@field efforts? string[]
+---@field thinking? "budget"|"adaptive"|"none" how Messages is told how much to think
+---@field max_output? integer the most tokens of an answer, which Messages wants to be told
+---@field fixed? boolean Messages takes neither temperature, top_p nor top_k
+---@field schema? boolean Messages takes the schema of an answer
 
 ---A row of `chatbot.providers()`.
 ---@class chatbot.ProviderInfo
@@ -297,6 +357,13 @@ function chatbot.array(list) end
 ---@return chatbot.Part?
 ---@return string? problem
 function chatbot.image(source, opts) end
+
+---A PDF for a prompt: `bot:chat { "Sum it up.", assert(chatbot.document("report.pdf")) }`.
+---@param source string a URL (http, https, data), the bytes of a PDF, or a file's path
+---@param opts? { name?: string, max_bytes?: integer } `name`: what the model is told it is called
+---@return chatbot.Part?
+---@return string? problem
+function chatbot.document(source, opts) end
 
 ---Writes conversation and settings as JSON, at once or not at all. Never a key. What is there
 ---already keeps its mode, and links to it.
@@ -415,15 +482,18 @@ function Chatbot:models(opts) end
 ---@class chatbot.Reply: userdata
 ---@field text string all text so far
 ---@field status chatbot.Status
+---@field api chatbot.Api how the service was asked
 ---@field reasoning? string what the model thought, where the service tells
 ---@field refusal? string
 ---@field tool_calls? chatbot.ToolCall[] once the answer is complete
 ---@field usage? chatbot.Usage
 ---@field finish_reason? string as the server wrote it
 ---@field logprobs? chatbot.Logprobs
+---@field citations? chatbot.Citation[] what the answer rests on
+---@field images? chatbot.GeneratedImage[] that the model has made
 ---@field message? chatbot.Message what was added to the conversation
 ---@field parsed? table the decoded answer, with `json` or `schema`
----@field adjusted? table<string, string> parameter -> its other name, "dropped", or what was sent
+---@field adjusted? table<string, any> parameter -> its other name, "dropped", or what was sent
 ---@field attempts? { provider: string, model: string, kind: string, message: string }[]
 ---@field provider? string who was asked
 ---@field id? string

@@ -185,14 +185,14 @@ end
 
 local rows = bytes.each(streams)
 
--- Ends that one dialect alone has, or has not.
+-- Ends that one dialect alone has, or has not: [DONE] ends chat and Messages by itself.
+rows[#rows + 1] = {
+  name = "responses: [DONE] without an end before it is none", api = "responses",
+  serve = { bytes.responses.stream { bytes.responses.event "Hel", bytes.DONE, close } },
+  expect = { kind = "truncated", status = 200, partial = "Hel", attempts = 1 },
+}
 for _, api in ipairs { "responses", "messages" } do
   local b = bytes[api]
-  rows[#rows + 1] = {
-    name = api .. ": [DONE] without an end before it is none", api = api,
-    serve = { b.stream { b.event "Hel", bytes.DONE, close } },
-    expect = { kind = "truncated", status = 200, partial = "Hel", attempts = 1 },
-  }
   rows[#rows + 1] = {
     name = api .. ": [DONE] behind the end is let be", api = api,
     serve = { b.stream { b.event "Hello", b.STOP, bytes.DONE, close } },
@@ -208,10 +208,10 @@ rows[#rows + 1] = {
   expect = { kind = "api", status = 200, partial = "Hel", attempts = 1, message = "bad day" },
 }
 rows[#rows + 1] = {
-  name = "messages: a stop_reason without message_stop", api = "messages",
-  serve = { bytes.messages.stream { bytes.messages.event "Hel",
-    (bytes.messages.STOP:gsub("event: message_stop.*", "")), close } },
-  expect = { kind = "truncated", status = 200, partial = "Hel", attempts = 1 },
+  name = "messages: a stop_reason is enough of an end", api = "messages",
+  serve = { bytes.messages.stream { bytes.messages.event "Hello",
+    bytes.messages.STOP:sub(1, bytes.messages.enough), close } },
+  expect = { verdict = "complete", text = "Hello" },
 }
 
 bytes.each(function(b)

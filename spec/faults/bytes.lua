@@ -19,6 +19,7 @@ end
 ---   OPEN        the events before the first text
 ---   event(text) an event with this text
 ---   STOP, DONE  what ends a good answer; stop(finish): "length", "filtered"
+---   enough      of so many bytes of STOP the answer is whole
 ---   begin(kind), more(kind, text)  "reasoning" or "arguments", which begin and go on
 ---   failed(message, kind)  an event that tells an error
 ---   head(...)   the head of a streamed answer; further headers are {name, value}
@@ -35,6 +36,7 @@ local function of(form)
   b.OPEN, b.DONE = form.open(), ""
   function b.stop(finish) return form.stop { finish = finish } end
   b.STOP = b.stop()
+  b.enough = #b.STOP:gsub("event: message_stop.*", "") - #"\n\n"
 
   function b.stream(parts)
     local steps = { { send = b.head { "Connection", "close" } .. b.OPEN } }
@@ -61,6 +63,7 @@ function bytes.stop(finish)
   return answers.chat.stop({ finish = finish }):sub(1, -#bytes.DONE - 1)
 end
 bytes.STOP = bytes.stop()
+bytes.enough = #bytes.STOP - #"\n\n"
 function bytes.good(text) return wire.sse { text or "fine" } end
 
 local NAMES = { responses = "Responses", messages = "Messages" }

@@ -7,19 +7,17 @@ local close = { close = true }
 
 local TEXT = { "He said ", "\"\195\188\" ", "\240\159\142\137." }
 
--- Where the answer is whole: [DONE] may be missing, and so may the last blank line.
 local function rows_of(b)
   local head, parts = b.head { "Connection", "close" }, { b.OPEN }
   for _, piece in ipairs(TEXT) do parts[#parts + 1] = b.event(piece) end
   local before_end = #table.concat(parts)
-  local answer = table.concat(parts) .. b.STOP .. b.DONE
-  local enough = before_end + #b.STOP - 2
+  local answer, enough = table.concat(parts) .. b.STOP .. b.DONE, before_end + b.enough
 
   -- Each part of the answer is cut by a scenario of its own: one for all would be slow.
-  local rows, step = {}, 1
+  local rows = {}
   for first = 1, #answer - 1, 400 do
     local serve, last = {}, math.min(first + 399, #answer - 1)
-    for at = first, last, step do
+    for at = first, last do
       serve[#serve + 1] = { head .. answer:sub(1, at), close }
     end
     rows[#rows + 1] = {

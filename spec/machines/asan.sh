@@ -45,8 +45,8 @@ everything()
 {
     run 0 "$lua" spec/machines/walk.lua 500
     for spec in replay framing payload responses messages history verdict \
-        conversation reply wire tools heal fallback structured images provider module together queue \
-        save page; do
+        conversation reply wire tools heal fallback structured images \
+        provider module together queue save page; do
         [ ! -e "spec/${spec}_spec.lua" ] ||
             run 0 "$lua" .ci/busted.lua -o plainTerminal $without \
                 "spec/${spec}_spec.lua"

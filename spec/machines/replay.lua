@@ -1,6 +1,6 @@
 -- Plays recorded answers of services to the module, and compares what it makes of them
 -- with an independent reading (replay/chat.lua, responses.lua, messages.lua), and what it
--- sends in the later turns of a conversation with what the recorded client sent.
+-- sends, alone and in the later turns of a conversation, with what the recorded client sent.
 -- Usage: lua spec/machines/replay.lua DIR [PATTERN]   (make replay DIR=/some/folder)
 --
 -- DIR has folders chat, responses and messages with recordings in the form that
@@ -31,24 +31,44 @@ math.randomseed(seed)
 local started = support.now()
 local list = recordings.load(dir, pattern)
 
-for _, one in ipairs(list) do
-  local verdict = answers.reading(one).verdict
-  if one.dialect == "chat" then
-    answers.play(one, chat.request(one))
-  elseif verdict == "paused" then
-    report.skip(one.name, "a turn that the service interrupted: see its conversation")
-  else
-    answers.play(one)
+local function play_answers()
+  for _, one in ipairs(list) do
+    local verdict = answers.reading(one).verdict
+    if one.dialect == "chat" then
+      answers.play(one, chat.request(one))
+    elseif verdict == "paused" then
+      report.skip(one.name, "a turn that the service interrupted: see its conversation")
+    else
+      answers.play(one)
+    end
   end
 end
-local played, before = report.passed + report.failed, report.explained
-for _, turns in ipairs(recordings.conversations(list)) do
-  (turns[1].dialect == "chat" and chat or others).play(turns)
-end
-support.close_all()
 
+local function play_requests()
+  for _, one in ipairs(list) do
+    if one.dialect ~= "chat" and one.request and one.status == 200
+      and answers.reading(one).verdict ~= "protocol" then
+      others.request(one)
+    end
+  end
+end
+
+local function play_conversations()
+  for _, turns in ipairs(recordings.conversations(list)) do
+    (turns[1].dialect == "chat" and chat or others).play(turns)
+  end
+end
+
+-- How many cases it was.
+local function count(play)
+  local before = report.passed + report.failed
+  play()
+  return report.passed + report.failed - before
+end
+
+local played, asked, turns = count(play_answers), count(play_requests), count(play_conversations)
+support.close_all()
 print(("%.1f s under %s, SEED=%d"):format(support.now() - started, support.interpreter(), seed))
-print(("%d answers played %d times, %d later turns; %d differences, %d explained"):format(
-  #list, played, report.passed + report.failed - played, report.differences,
-  report.explained - before))
+print(("%d answers played %d times, %d later turns; %d differences, %d explained; %d requests")
+  :format(#list, played, turns, report.differences, report.explained, asked))
 if not report.finish() or #list == 0 then os.exit(1) end

@@ -30,6 +30,8 @@ if [ -z "${IN_NAMESPACE-}" ]; then
     for tool in debootstrap unshare timeout git; do
         command -v "$tool" >/dev/null || not_run "there is no $tool here"
     done
+    git rev-parse --git-dir >/dev/null 2>&1 ||
+        not_run "git knows no checkout here, of which to make a copy"
     unshare --mount --pid --fork true 2>/dev/null ||
         not_run "this system gives no namespaces"
     exec timeout --foreground -s KILL "${LIMIT:-3600}" \

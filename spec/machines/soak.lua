@@ -9,6 +9,7 @@
 
 package.path = "./?.lua;./?/init.lua;" .. package.path
 local chatbot = require "chatbot"
+local answers = require "spec.support.answers"
 local process = require "spec.support.process"
 local support = require "spec.support"
 
@@ -22,6 +23,8 @@ local MAX_FD_SLOPE = 0.01 -- descriptors a request
 local MAX_GROWTH = 4096 -- KiB; a smaller growth is noise, and caches that fill
 local ENOUGH = 3000 -- requests to tell from; a slow machine is given longer for them
 local WAIT = 30 -- seconds for one reply, at most
+
+local APIS = { "chat", "responses", "messages" }
 
 local random, chance = require("spec.machines.random")(seed)
 
@@ -37,9 +40,28 @@ local function text_of(n)
   return table.concat(out)
 end
 
--- The events of an answer as bytes; `at[i]` is where event i ends. Surrogates that are
--- split over two events say together what one event would.
-local function stream()
+-- The same in a dialect that ends with an event of its own: that is where it is whole, or
+-- where its reason is told before that.
+local function stream_of(api)
+  local form, truth = answers[api], {}
+  local newline = ({ "\n", "\r\n", "\r" })[random(3)]
+  local bytes = { form.open() }
+  for _ = 1, random(12) - 1 do
+    local text = text_of(random(chance(5) and 3000 or 30))
+    bytes[#bytes + 1] = chance(10) and ": ping\n\n" or nil
+    bytes[#bytes + 1] = form.text(text)
+    truth[#truth + 1] = text
+  end
+  bytes[#bytes + 1] = form.stop()
+  local whole = table.concat(bytes):gsub("\n", newline)
+  local behind = bytes[#bytes]:match("event: message_stop.*$") or ""
+  return whole, table.concat(truth), #whole - #behind:gsub("\n", newline), newline
+end
+
+-- The events of an answer as bytes, the truth, and where the event ends that makes it whole.
+-- Surrogates that are split over two events say together what one event would.
+local function stream(api)
+  if api ~= "chat" then return stream_of(api) end
   local bytes, truth, ends = {}, {}, {}
   local length = 0
   local newline = ({ "\n", "\r\n", "\r" })[random(3)]
@@ -93,8 +115,8 @@ local ENDS = { "close", "reset", "half_close" }
 
 -- One answer: the script, the truth, and what may be said of it: "whole" (must be
 -- complete), "cut" (must not), "either" (cut after its finish_reason).
-local function answer()
-  local body, truth, finish_at, newline = stream()
+local function answer(api)
+  local body, truth, finish_at, newline = stream(api)
   local framing = ({ "chunked", "length", "close" })[random(3)]
   local head = { ["Content-Type"] = "text/event-stream" }
   local verdict, bytes, last = "whole"
@@ -136,7 +158,8 @@ local function answer()
   local steps = played(support.head(200, head) .. bytes)
   if chance(5) then table.insert(steps, random(#steps), { sleep = random(40) / 1000 }) end
   if last then steps[#steps + 1] = last end
-  return { steps = steps, truth = truth, verdict = verdict, fault = fault, framing = framing }
+  return { steps = steps, truth = truth, verdict = verdict, fault = fault, framing = framing,
+    api = api }
 end
 
 
@@ -148,9 +171,9 @@ local kinds, mismatches, cases = {}, 0, 0
 local function mismatch(case, what, got)
   mismatches = mismatches + 1
   if mismatches > 10 then return end
-  print(("MISMATCH %s: %s (seed %d, request %d, %s, fault %d, verdict %s)\n  truth %q\n  got   %q"):
-    format(what, case.state or "", seed, case.n, case.framing, case.fault, case.verdict,
-    case.truth:sub(1, 200), tostring(got):sub(1, 200)))
+  print(("MISMATCH %s: %s (seed %d, request %d, %s, %s, fault %d, verdict %s)\n  truth %q\n"
+    .. "  got   %q"):format(what, case.state or "", seed, case.n, case.api, case.framing,
+    case.fault, case.verdict, case.truth:sub(1, 200), tostring(got):sub(1, 200)))
 end
 
 local function judge(case, err)
@@ -196,7 +219,7 @@ local function next_case(slot)
     end
     local plays = {}
     for i = 1, BATCH do
-      local case = answer()
+      local case = answer(APIS[random(#APIS)])
       cases = cases + 1
       case.n, case.got, slot.queue[i] = cases, "", case
       plays["case " .. cases] = case.steps
@@ -206,7 +229,7 @@ local function next_case(slot)
   slot.used = slot.used + 1
   local case = table.remove(slot.queue, 1)
   stats.requests = stats.requests + 1
-  case.bot = chatbot.new { base_url = slot.server.url, model = "m", max_retries = 0,
+  case.bot = chatbot.new { base_url = slot.server.url, model = "m", max_retries = 0, api = case.api,
     idle_timeout = 2, first_byte_timeout = 2, max_queue_bytes = random(3) * 2000 }
   case.reply = assert(case.bot:stream("case " .. case.n))
   case.till = support.now() + WAIT

@@ -19,8 +19,8 @@
 --   {redacted = data}                                 Messages alone
 --   {call = id, name =, arguments =, id =, more = {}} more: fields of a call of chat
 --   {item = {}}                                       Responses and Messages: as it is
--- opts: id, model, finish ("length", "filtered"; else by the parts), usage; `more` of an
--- answer of chat: fields of its first delta.
+-- opts: id, model, finish ("length", "filtered"; else by the parts), usage (of Messages: what
+-- it has besides); `more` of an answer of chat: fields of its first delta.
 --
 -- Pure, as wire.lua is.
 
@@ -341,8 +341,8 @@ local function message(content, stop, opts)
   opts = opts or {}
   return { id = opts.id or "msg_1", type = "message", role = "assistant",
     model = opts.model or "test-model", content = content, stop_reason = stop or null,
-    stop_sequence = null, usage = { input_tokens = 7, cache_creation_input_tokens = 0,
-      cache_read_input_tokens = 0, output_tokens = stop and 5 or 1 } }
+    stop_sequence = null, usage = copy({ input_tokens = 7, cache_creation_input_tokens = 0,
+      cache_read_input_tokens = 0, output_tokens = stop and 5 or 1 }, opts.usage) }
 end
 
 local function start(opts)

@@ -102,9 +102,7 @@ end
 ---@param jobs table[]
 ---@return table[]
 function batch.run(jobs)
-  -- only chat completions take any field, such as ours
-  local others = jobs[1] and jobs[1].bot and jobs[1].bot.api
-  local server = support.serve({ { { lua = ANSWER } } }, others and { strict = false })
+  local server = support.serve({ { { lua = ANSWER } } }, { beside = "wire" })
   local results, active, started = {}, {}, 0
   while true do
     while #active < WIDTH and started < #jobs do

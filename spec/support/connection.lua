@@ -2,8 +2,8 @@
 --
 -- Reading goes on for the whole life of a connection, beside the steps, so that
 -- requests and the client's leaving are seen at once, whatever is being played.
--- A listener is a table {scripts, played, strict, issued, tls, context, events, requests,
--- connections, changed}; each thing that happens is recorded in `events`, and
+-- A listener is a table {scripts, played, strict, issued, beside, tls, context, events,
+-- requests, connections, changed}; each thing that happens is recorded in `events`, and
 -- `changed` wakes whoever waits. Runs in a coroutine of cqueues.
 
 local cqueues = require "cqueues"
@@ -53,7 +53,8 @@ local function parser(conn)
     local listener = conn.listener
     request.conn, request.at = conn.n, cqueues.monotime()
     if listener.strict then
-      request.refused = strict.request(request, listener.strict, listener.issued)
+      request.refused = strict.request(request, listener.strict, listener.issued,
+        listener.beside)
     end
     conn.requests[#conn.requests + 1] = request
     listener.requests[#listener.requests + 1] = request

@@ -39,6 +39,7 @@
 --   opts.accept  "never": connected by the kernel and never served;
 --                "full": SYNs are dropped, so that connecting hangs
 --   opts.host    default "127.0.0.1"; opts.port  default: any that is free
+--   opts.beside  a field of the bodies that is the spec's own, which strictness does not see
 --   opts.strict  false, or a name of the services in spec/support/strict; see "refused" below
 --
 -- A POST to .../chat/completions, .../responses or .../messages that the strictest service
@@ -179,7 +180,7 @@ function support.serve(scripts, opts)
   local answer = ask {
     op = "serve", scripts = prepared(scripts), tls = opts.tls, accept = opts.accept,
     host = opts.host, port = opts.port,
-    strict = opts.strict == nil and "strictest" or opts.strict,
+    strict = opts.strict == nil and "strictest" or opts.strict, beside = opts.beside,
   }
   local host = opts.host or "127.0.0.1"
   if host:find(":", 1, true) then host = "[" .. host .. "]" end

@@ -39,6 +39,7 @@ local function open_listener(options)
   local listener = {
     id = last_id, scripts = options.scripts, played = 0, tls = options.tls,
     strict = options.strict, issued = options.strict and strict.issued() or nil,
+    beside = options.beside,
     events = {}, requests = {}, connections = {}, changed = condition.new(),
   }
   if listener.tls and listener.tls ~= "stall" then

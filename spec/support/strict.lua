@@ -34,9 +34,20 @@ local function service_of(name, dialect)
   end
 end
 
+-- The decoded body, without the field `beside`, which need not be read for this: it may be
+-- long, and there may be many.
+local function decoded(text, beside)
+  if not beside then return decode.json(text) end
+  local pattern = ('"%s":'):format(beside)
+  local body, problem = decode.json((text:gsub(pattern .. "%b{}", pattern .. "0", 1)))
+  if problem then body, problem = decode.json(text) end
+  if decode.is_object(body) then body[beside] = nil end
+  return body, problem
+end
+
 local function check(text, service, opts)
   local dialect = dialects[opts.dialect or "chat"]
-  local body, problem = decode.json(text)
+  local body, problem = decoded(text, opts.beside)
   if problem then error({ problem = "body: " .. problem }, 0) end
   dialect.check(body, service, opts.issued)
   if opts.named and dialect.check_header then
@@ -47,8 +58,8 @@ end
 --- What is wrong with a body, or nil.
 ---@param text string
 ---@param name? string a name of a dialect's `services`, default "strictest"
----@param opts? {dialect: string?, issued: table?, named: table?} default: chat; nothing is
----   known of what was issued; no header
+---@param opts? {dialect: string?, issued: table?, named: table?, beside: string?} default:
+---   chat; nothing is known of what was issued; no header; beside: a field that is not seen
 ---@return string? problem
 function strict.body(text, name, opts)
   opts = opts or {}
@@ -78,12 +89,13 @@ end
 ---@param request table as above, and `named`, its header
 ---@param name? string as above
 ---@param given? table what strict.issued made
+---@param beside? string as above
 ---@return string? problem
-function strict.request(request, name, given)
+function strict.request(request, name, given, beside)
   local dialect = strict.dialect(request)
   if not dialect then return nil end
   return strict.body(request.body, name,
-    { dialect = dialect, issued = given, named = request.named })
+    { dialect = dialect, issued = given, named = request.named, beside = beside })
 end
 
 --- A request is about to be answered: what gets the bytes of the answer, or nil.

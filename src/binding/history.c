@@ -193,7 +193,9 @@ static bool has_no_more(lua_State *L, bool *text)
             lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
         const char *s =
             lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
-        if (strcmp(key, "content") == 0)
+        if (lua_istable(L, -1))
+            more = true; /* parts, which not all take */
+        else if (strcmp(key, "content") == 0)
             *text = s != NULL && strspn(s, " \t\r\n") < n;
         else if (strcmp(key, "role") != 0 && strcmp(key, "name") != 0)
             more = true;
@@ -254,19 +256,53 @@ void history_reset(lua_State *L, int list)
     remove_range(L, list, first, length(L, list));
 }
 
+/* The length of top[name] where that is a string. Reads raw. [-0, +0, m] */
+static double size_of(lua_State *L, const char *name)
+{
+    lua_pushstring(L, name);
+    lua_rawget(L, -2);
+    double size =
+        lua_type(L, -1) == LUA_TSTRING ? (double)lua_rawlen(L, -1) : 0;
+    lua_pop(L, 1);
+    return size;
+}
+
+/* The bytes that the message on top is counted for: texts, also those of parts,
+ * and what tools are called with. [-0, +0, m] */
+static double weigh(lua_State *L)
+{
+    static const char *const lists[] = {"content", "tool_calls"};
+    int message = lua_gettop(L);
+    double sum = size_of(L, "content");
+    for (size_t k = 0; k < 2; k++) {
+        lua_pushstring(L, lists[k]);
+        lua_rawget(L, message);
+        int n = lua_istable(L, -1) ? length(L, message + 1) : 0;
+        for (int i = 1; i <= n; i++) {
+            lua_rawgeti(L, message + 1, i);
+            if (lua_istable(L, -1)) {
+                sum += size_of(L, "text");
+                lua_pushliteral(L, "function");
+                lua_rawget(L, -2);
+                sum += lua_istable(L, -1) ? size_of(L, "arguments") : 0;
+            }
+            lua_settop(L, message + 1);
+        }
+        lua_settop(L, message);
+    }
+    return sum;
+}
+
 /* The bytes that messages first..last are counted for. [-0, +0, m] */
 static double weight(lua_State *L, int list, int first, int last)
 {
     double sum = 0;
+    luaL_checkstack(L, 6, NULL);
     for (int i = first; i <= last; i++) {
         sum += OVERHEAD;
         lua_rawgeti(L, list, i);
-        if (lua_istable(L, -1)) {
-            lua_getfield(L, -1, "content");
-            if (lua_type(L, -1) == LUA_TSTRING)
-                sum += (double)lua_rawlen(L, -1);
-            lua_pop(L, 1);
-        }
+        if (lua_istable(L, -1))
+            sum += weigh(L);
         lua_pop(L, 1);
     }
     return sum;

@@ -39,7 +39,8 @@ bool history_assign(lua_State *L, int list, int from);
 const char *history_check(lua_State *L, int i);
 
 /* Whether all messages of the list are sent as they are to any service: no
- * calls, no results, no empty answers, nothing that one provider has added.
+ * calls, no results, no empty answers, no parts, nothing that one provider has
+ * added.
  * What is no message counts as plain. Reads raw. [-0, +0, m] */
 bool history_plain(lua_State *L, int list);
 

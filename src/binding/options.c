@@ -48,6 +48,8 @@ static const struct option {
     {"ca_file", TEXT, FOR_BOT},
     {"proxy", TEXT, FOR_BOT},
     {"allow_insecure_http", FLAG, FOR_BOT},
+    {"strict", FLAG, BOTH},
+    {"answer_tool", TEXT, FOR_CALL}, /* of ours, see dialect/messages.lua */
     {"stream", FLAG, BOTH},
     {"headers", TABLE, BOTH},
     {"wait", FUNCTION, BOTH},

@@ -35,7 +35,9 @@
     X(pending, "table", C, REPLY) /* the prompt, see history.h */              \
     X(call, "table", C, REPLY)    /* the options of the call */                \
     X(note, "string", C, REPLY)   /* goes with the system message */           \
-    X(route, "table", C, REPLY)   /* where it is not the bot's */              \
+    X(route, "table", C, REPLY)   /* where it goes */                          \
+    X(home, "table", C, REPLY)    /* the bot's route when it was asked, */     \
+    X(options, "table", C, REPLY) /* and options: headers are for there */     \
     X(path, "string", C, REPLY)   /* a GET of this instead of a chat */        \
     X(asked_model, "string", C, REPLY)                                         \
     X(server, "string", C, REPLY) /* the base URL */                           \
@@ -51,6 +53,7 @@
     X(max_context_tokens, "number", C, REPLY)                                  \
     X(think_tags, "boolean", C, REPLY)                                         \
     X(several, "boolean", C, REPLY) /* more than one answer was asked for */   \
+    X(answer_tool, "string", C, REPLY) /* whose arguments are the answer */    \
     X(reasoning_back, "boolean", C, REPLY) /* the service wants them back */   \
     X(details_back, "boolean", C, REPLY)                                       \
     X(totals, "table", C, REPLY) /* the bot's */                               \
@@ -85,7 +88,8 @@
     /* what goes beyond one request: ask.lua and its parts */                  \
     X(hold, "boolean", LUA, REPLY) /* Lua goes on where it ended well */       \
     X(plan, "table", LUA, REPLY)                                               \
-    X(said, "string", LUA, REPLY) /* the text of earlier rounds */             \
+    X(first_part, "table", LUA, REPLY) /* the message of one that goes on */   \
+    X(said, "string", LUA, REPLY)      /* the text of earlier rounds */        \
     X(parsed, "table", LUA, SEEN)                                              \
     X(adjusted, "table", LUA, SEEN)                                            \
     X(attempts, "table", LUA, SEEN)                                            \

@@ -123,27 +123,27 @@ static bool speaks_other(lua_State *L, int route, int call)
 }
 
 /* Pushes where a request goes: by the model at `model`, or if that is nil where
- * the bot's do, and in the dialect that the call says, if any. `keyed`: whether
- * the program has at this moment given a key for there, or a function. False:
- * an error table. [-0, +1, e] */
-static bool push_route(lua_State *L, int bot, int env, int model, int call,
-                       bool *keyed)
+ * the bot's do, by its route at `own`, which has just been read, and in the
+ * dialect that the call says, if any. `keyed`: whether the program has at this
+ * moment given a key for there, or a function. False: an error table.
+ * [-0, +1, e] */
+static bool push_route(lua_State *L, int bot, int env, int own, int model,
+                       int call, bool *keyed)
 {
     const struct chatbot *b = lua_touserdata(L, bot);
-    lua_getfield(L, env, "route");
-    int own = lua_gettop(L);
     lua_getfield(L, env, "api_key");
     bool asks = lua_isfunction(L, -1), has = b->key != NULL;
     lua_pop(L, 1);
+    int top = lua_gettop(L);
     bool other = speaks_other(L, own, call), ok = true;
     if (lua_isnil(L, model) && !other)
         lua_pushvalue(L, own);
     else
-        ok = settings_push_route(L, env, model, own + 1);
+        ok = settings_push_route(L, env, model, top + 1);
     if (ok)
-        *keyed = asks || (has && route_same_server(L, own, own + 2));
-    lua_replace(L, own);
-    lua_settop(L, own);
+        *keyed = asks || (has && route_same_server(L, own, top + 2));
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
     return ok;
 }
 
@@ -151,7 +151,8 @@ static bool push_route(lua_State *L, int bot, int env, int model, int call,
  * _get. With `path` it is a GET of base_url .. path. */
 static int start(lua_State *L, const char *path)
 {
-    enum { BOT = 1, PROMPT, OPTS, MODEL, NOTE, ENV, ROUTE, REPLY, RENV };
+    enum { BOT = 1, PROMPT, OPTS, MODEL, NOTE };
+    enum { ENV = NOTE + 1, OPTIONS, HOME, ROUTE, REPLY, RENV };
     bot_check(L);
     lua_settop(L, NOTE);
     luaL_checkstack(L, 40, NULL);
@@ -167,8 +168,10 @@ static int start(lua_State *L, const char *path)
     compat_getenv(L, BOT);
     if (path == NULL && bot_is_busy(L, ENV))
         return bot_return_busy(L, ENV);
+    lua_getfield(L, ENV, "options");
+    lua_getfield(L, ENV, "route");
     bool keyed;
-    if (!push_route(L, BOT, ENV, MODEL, OPTS, &keyed))
+    if (!push_route(L, BOT, ENV, HOME, MODEL, OPTS, &keyed))
         return binding_fail(L);
     if (path == NULL && !make_prompt(L)) {
         route_name(L, ROUTE);
@@ -188,6 +191,10 @@ static int start(lua_State *L, const char *path)
     lua_setfield(L, RENV, "note");
     lua_pushvalue(L, ROUTE); /* it stays there when the bot is sent away */
     lua_setfield(L, RENV, "route");
+    lua_pushvalue(L, HOME);
+    lua_setfield(L, RENV, "home");
+    lua_pushvalue(L, OPTIONS);
+    lua_setfield(L, RENV, "options");
     r->status = REPLY_STREAMING; /* from here on its finalizer cleans up */
     lua_pushcfunction(L, begin);
     lua_pushvalue(L, BOT);
@@ -307,23 +314,25 @@ int asking_chat(lua_State *L)
 
 #endif
 
-/* bot:_relaunch(reply, opts [, model [, note]]): a reply that has ended, or
- * failed before its first text, asks again, with other settings. -> true, or
- * nil, err
+/* bot:_relaunch(reply, opts [, model [, note [, resumed]]]): a reply that has
+ * ended, or failed before its first text, asks again, with other settings; or
+ * for the rest of its answer. -> true, or nil, err
  */
 int asking_relaunch(lua_State *L)
 {
     enum { BOT = 1, REPLY, OPTS, MODEL, NOTE, RENV, ENV };
     bot_check(L);
     struct reply *r = binding_check(L, REPLY, &reply_type);
+    r->resumed = lua_toboolean(L, NOTE + 1);
     lua_settop(L, NOTE);
     compat_getenv(L, REPLY);
     lua_getfield(L, RENV, "route");
     if (!lua_isnil(L, MODEL) || speaks_other(L, ENV, OPTS)) {
         lua_settop(L, RENV);
         compat_getenv(L, BOT);
+        lua_getfield(L, ENV, "route");
         bool keyed;
-        if (!push_route(L, BOT, ENV, MODEL, OPTS, &keyed))
+        if (!push_route(L, BOT, ENV, ENV + 1, MODEL, OPTS, &keyed))
             return binding_fail(L);
         lua_setfield(L, RENV, "route");
         r->keyed = keyed;

@@ -16,6 +16,7 @@
 struct head {
     struct http_options *o;
     int lines;
+    size_t bytes; /* of the lines */
 };
 
 /* False, with an error table, when there is a control character or one that is
@@ -84,7 +85,7 @@ bool headers_have_secret(const struct http_options *o)
 
 /* Adds a line; an earlier one of that name wins. False: an error table.
  * [-0, +(0|1), m] */
-static bool add_header(lua_State *L, const struct head *h, const char *name,
+static bool add_header(lua_State *L, struct head *h, const char *name,
                        const char *value, size_t n)
 {
     luaL_checkstack(L, 8, NULL);
@@ -114,6 +115,13 @@ static bool add_header(lua_State *L, const struct head *h, const char *name,
         return false;
     }
     size_t len = strlen(name);
+    h->bytes += len + 2 + n;
+    if (h->bytes > HEADERS_BYTES) {
+        failure_push(L, FAULT_CONFIG,
+                     "with %s the headers are longer than %d bytes", name,
+                     HEADERS_BYTES);
+        return false;
+    }
     char *line = lua_newuserdata(L, len + n + 3);
     memcpy(line, name, len);
     memcpy(line + len, ": ", 2);
@@ -129,7 +137,7 @@ static bool add_header(lua_State *L, const struct head *h, const char *name,
 
 /* Adds the headers of the table on top; `env`: values are variables' names.
  * False: an error table. [-0, +(0|1), m] */
-static bool add_table(lua_State *L, const struct head *h, bool env)
+static bool add_table(lua_State *L, struct head *h, bool env)
 {
     int table = lua_gettop(L);
     if (!lua_istable(L, table))
@@ -158,7 +166,7 @@ static bool add_table(lua_State *L, const struct head *h, bool env)
     return true;
 }
 
-static bool add_text(lua_State *L, const struct head *h, const char *name,
+static bool add_text(lua_State *L, struct head *h, const char *name,
                      const char *value)
 {
     return add_header(L, h, name, value, strlen(value));
@@ -167,8 +175,7 @@ static bool add_text(lua_State *L, const struct head *h, const char *name,
 /* The option of the bot as a header, for a provider that knows this header (its
  * header_env names it). False: an error table. [-0, +(0|1), m] */
 static bool add_option(lua_State *L, const struct headers_source *s,
-                       const struct head *h, const char *option,
-                       const char *name)
+                       struct head *h, const char *option, const char *name)
 {
     int top = lua_gettop(L);
     size_t n;
@@ -188,7 +195,7 @@ static bool add_option(lua_State *L, const struct headers_source *s,
 }
 
 static bool add_key(lua_State *L, const struct headers_source *s,
-                    const struct head *h, const char *key)
+                    struct head *h, const char *key)
 {
     if (key == NULL)
         return true;
@@ -217,16 +224,13 @@ bool headers_fill(lua_State *L, const struct headers_source *s, const char *key,
     luaL_checkstack(L, 32, NULL);
     o->n_headers = 0;
     lua_newtable(L);
-    struct head h = {o, lua_gettop(L)};
+    struct head h = {o, lua_gettop(L), 0};
     /* the user's own come first, and so replace ours */
     static const char *const tables[] = {"headers", "header_env"};
     for (int i = 0; i < 2; i++) {
-        lua_pushvalue(L, i == 0 ? s->call : s->options);
-        if (lua_istable(L, -1) && !s->foreign) {
-            lua_getfield(L, -1, "headers");
-            if (!add_table(L, &h, false))
-                return false;
-        }
+        lua_pushvalue(L, s->given[i]);
+        if (!add_table(L, &h, false))
+            return false;
     }
     if (!add_key(L, s, &h, key) ||
         !add_option(L, s, &h, "organization", "OpenAI-Organization") ||

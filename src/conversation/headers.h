@@ -14,15 +14,19 @@
 
 /* Where everything stands on the Lua stack. */
 struct headers_source {
-    int options; /* of the bot: a table */
-    int call;    /* of the call: a table or nil */
-    int route;   /* see route.h */
+    int options;  /* of the bot: a table */
+    int call;     /* of the call: a table or nil */
+    int route;    /* see route.h */
+    int given[2]; /* of the call, of the bot: headers for this server, or nil */
     const struct dialect *dialect;
-    bool foreign; /* not the server that the headers were given for */
     bool stream;
 };
 
 #define HEADERS_MAX 64 /* lines at most */
+
+/* Of all lines. Newer versions of libcurl (8.14) leave out a line of 300 KiB
+ * without a word, and the request would go without its key. */
+#define HEADERS_BYTES (256 << 10)
 
 /* Fills o->headers, which has room for HEADERS_MAX, with lines that live in
  * what is pushed onto the stack: a few values, so the caller resets the top.

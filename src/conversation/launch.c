@@ -11,6 +11,7 @@
 #include "binding/options.h"
 #include "conversation/bot.h"
 #include "conversation/headers.h"
+#include "conversation/key.h"
 #include "dialect/dialects.h"
 #include "dialect/writer.h"
 #include "parsing/url.h"
@@ -28,117 +29,6 @@ struct stack {
     struct headers_source source;
     struct writer writer;
 };
-
-/* The text of any value, as tostring has it. */
-static int to_text(lua_State *L)
-{
-    if (!luaL_callmeta(L, 1, "__tostring"))
-        lua_settop(L, 1);
-    return 1;
-}
-
-/* Replaces what the function api_key has raised by the error table. The key
- * could be in it, and is not known. [-1, +1, m] */
-static void push_key_error(lua_State *L)
-{
-    lua_pushcfunction(L, to_text);
-    lua_insert(L, -2);
-    if (lua_pcall(L, 1, 1, 0) != 0 || !lua_isstring(L, -1)) {
-        lua_pop(L, 1);
-        lua_pushliteral(L, "it raised no text");
-    }
-    size_t n;
-    const char *s = lua_tolstring(L, -1, &n);
-    failure_redact_like(L, s, n);
-    failure_push(L, FAULT_CONFIG, "the function api_key failed: %s",
-                 lua_tostring(L, -1));
-    lua_replace(L, -3);
-    lua_pop(L, 1);
-}
-
-/* Whether the bot has a key of its own, of so many bytes, for the server that
- * is to be asked. [-0, +0, m] */
-static bool has_own_key(lua_State *L, const struct stack *s, size_t n)
-{
-    const struct chatbot *b = lua_touserdata(L, s->bot);
-    lua_getfield(L, s->env, "route");
-    bool own = b->key != NULL && strlen(b->key) == n &&
-               route_same_server(L, s->route, lua_gettop(L));
-    lua_pop(L, 1);
-    return own;
-}
-
-/* The key that there was for this server has gone, by a finalizer or a tool
- * that has sent the bot elsewhere: pushes the error. [-0, +1, m] */
-static bool push_key_gone(lua_State *L)
-{
-    failure_push(L, FAULT_CONFIG, "the bot got another key meanwhile");
-    return false;
-}
-
-/* Finds the key and pushes a userdata with a copy of it, or nil: never a Lua
- * string, which would outlive its use. A key that was given goes only to the
- * server it was given for, and nothing goes there without it. False: an error
- * table. [-0, +1, m] */
-static bool push_key(lua_State *L, const struct stack *s)
-{
-    const struct chatbot *b = lua_touserdata(L, s->bot);
-    const struct reply *r = lua_touserdata(L, s->reply);
-    int top = lua_gettop(L);
-    const char *found = NULL;
-    size_t n = 0;
-    lua_getfield(L, s->env, "api_key");
-    lua_getfield(L, s->env, "route");
-    if (b->key != NULL && route_same_server(L, s->route, top + 2)) {
-        found = b->key;
-    } else if (lua_isfunction(L, top + 1)) {
-        lua_settop(L, top + 1);
-        lua_getfield(L, s->route, "provider");
-        lua_getfield(L, s->route, "base_url");
-        if (lua_pcall(L, 2, 1, 0) != 0) {
-            push_key_error(L);
-            return false;
-        }
-        if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING) {
-            failure_push(L, FAULT_CONFIG,
-                         "the function api_key must return a string or nil");
-            return false;
-        }
-        found = lua_tolstring(L, -1, &n);
-    } else if (r->keyed) {
-        return push_key_gone(L);
-    } else {
-        found = route_env_key(L, s->route);
-    }
-    if (found != NULL && n == 0)
-        n = strlen(found);
-    if (n == 0)
-        found = NULL;
-    if (found == NULL && route_needs_key(L, s->route)) {
-        lua_getfield(L, s->route, "spec");
-        lua_getfield(L, -1, "api_key_env");
-        lua_rawgeti(L, -1, 1);
-        lua_getfield(L, s->route, "provider");
-        failure_push(L, FAULT_CONFIG,
-                     "no API key for '%s': set %s, or give api_key",
-                     lua_tostring(L, -1), lua_tostring(L, -2));
-        lua_pushliteral(L, "no_api_key");
-        lua_setfield(L, -2, "code");
-        return false;
-    }
-    if (found == NULL) {
-        lua_pushnil(L);
-    } else {
-        bool own = found == b->key;
-        char *copy = lua_newuserdata(L, n + 1);
-        if (own && !has_own_key(L, s, n))
-            return push_key_gone(L);
-        compat_visible(copy, own ? b->key : found, n);
-    }
-    lua_replace(L, top + 1);
-    lua_settop(L, top + 1);
-    return true;
-}
 
 /* Fills what the engine has to know. The strings stay alive in the tables, or
  * in what is pushed. [-0, +2, m] */
@@ -164,8 +54,9 @@ static void fill_options(lua_State *L, const struct headers_source *s,
 static void fill_reply(lua_State *L, const struct stack *s)
 {
     static const char *const names[] = {
-        "on_text",      "on_event",           "wait",         "verbose",
-        "keep_partial", "max_context_tokens", "on_reasoning", "on_trim"};
+        "on_text",      "on_event",     "wait",
+        "verbose",      "keep_partial", "max_context_tokens",
+        "on_reasoning", "on_trim",      "answer_tool"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         options_get(L, s->source.call, s->source.options, names[i]);
         lua_setfield(L, s->renv, names[i]);
@@ -179,8 +70,10 @@ static void fill_reply(lua_State *L, const struct stack *s)
     lua_getfield(L, s->env, "totals");
     lua_setfield(L, s->renv, "totals");
     options_get(L, s->source.call, s->source.options, "think_tags");
-    if (lua_isnil(L, -1))
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
         lua_pushboolean(L, route_has(L, s->route, "think_tags"));
+    }
     lua_setfield(L, s->renv, "think_tags");
     lua_pushboolean(
         L, options_number(L, s->source.call, s->source.options, "n", 1) > 1);
@@ -215,6 +108,44 @@ static void push_path_route(lua_State *L, int route, int path)
     lua_pop(L, 1);
 }
 
+/* Pushes the headers among these options, if they are a table and `here` says
+ * that they were given for the server that is asked, or nil. [-0, +1, m] */
+static void push_headers(lua_State *L, int options, bool here)
+{
+    if (here && lua_istable(L, options))
+        lua_getfield(L, options, "headers");
+    else
+        lua_pushnil(L);
+}
+
+/* Pushes the options of the bot and of the call, and the headers of the call
+ * and of the bot that go along. When the bot has been sent away from the server
+ * that is asked, by a finalizer or a tool, its options are those it had before.
+ * Read in one go, in which no finalizer runs. [-0, +4, m] */
+static void push_options(lua_State *L, const struct stack *s)
+{
+    int now = lua_gettop(L) + 1, call = now + 1, given = now + 2, own = now + 3;
+    lua_getfield(L, s->env, "options");
+    lua_getfield(L, s->renv, "call");
+    lua_getfield(L, s->renv, "home");
+    lua_getfield(L, s->env, "route");
+    lua_getfield(L, s->renv, "options");
+    int then = own + 1;
+    bool was_here = route_same_server(L, s->route, given);
+    bool is_here = route_same_server(L, s->route, own);
+    push_headers(L, call, was_here);
+    lua_replace(L, given);
+    push_headers(L, now, is_here);
+    if (lua_isnil(L, -1))
+        push_headers(L, then, was_here);
+    lua_replace(L, own);
+    if (was_here && !is_here) {
+        lua_pushvalue(L, then);
+        lua_replace(L, now);
+    }
+    lua_settop(L, own);
+}
+
 /* Makes the list at `messages` what is to be sent for it, and if the dialect
  * has a place apart for the system, where the note belongs as well, sets what
  * goes there, which is the nil on top. A conversation of texts is sent as it is
@@ -233,7 +164,11 @@ static bool push_turns(lua_State *L, const struct stack *s, int messages,
     lua_pushvalue(L, note);
     lua_pushvalue(L, s->source.call);
     lua_call(L, 5, 3);
-    lua_setfield(L, s->renv, "before");
+    const struct reply *r = lua_touserdata(L, s->reply);
+    if (r->resumed)
+        lua_pop(L, 1); /* that of the first part counts */
+    else
+        lua_setfield(L, s->renv, "before");
     if (lua_isnil(L, -2))
         return false;
     lua_replace(L, system);
@@ -267,12 +202,9 @@ static bool push_sources(lua_State *L, struct stack *s)
     }
     bool fetch = lua_isstring(L, top + 4);
     lua_settop(L, s->route);
-    lua_getfield(L, s->env, "options");
-    lua_getfield(L, s->renv, "call");
+    push_options(L, s);
     lua_getfield(L, s->env, "messages");
     lua_getfield(L, s->renv, "note");
-    lua_getfield(L, s->env, "route");
-    bool foreign = !route_same_server(L, s->route, top + 8);
     options_get(L, top + 5, top + 4, "stream");
     bool stream = !fetch && (lua_isnil(L, -1) || lua_toboolean(L, -1));
     options_get(L, top + 5, top + 4, "replace_invalid_utf8");
@@ -281,27 +213,27 @@ static bool push_sources(lua_State *L, struct stack *s)
     s->source = (struct headers_source){.options = top + 4,
                                         .call = top + 5,
                                         .route = s->route,
+                                        .given = {top + 6, top + 7},
                                         .dialect = s->dialect,
-                                        .foreign = foreign,
                                         .stream = stream};
     s->writer = (struct writer){
         .options = top + 4,
         .call = top + 5,
         .route = s->route,
-        .messages = top + 6,
-        .note = top + 7,
-        .system = top + 8,
+        .messages = top + 8,
+        .note = top + 9,
+        .system = top + 10,
         .stream = stream,
         .to = {.max = (double)options_bytes(L, top + 5, top + 4,
                                             "max_request_bytes", 64 << 20),
                .invalid =
                    lua_toboolean(L, -1) ? ENCODED_REPLACE : ENCODED_REFUSE,
-               .known = top + 9,
-               .known_now = top + 10,
+               .known = top + 11,
+               .known_now = top + 12,
                .schemas = s->dialect->schemas}};
-    lua_settop(L, top + 7);
+    lua_settop(L, top + 9);
     lua_pushnil(L);
-    if (!fetch && !push_turns(L, s, top + 6, top + 7))
+    if (!fetch && !push_turns(L, s, top + 8, top + 9))
         return false;
     lua_getfield(L, s->env, "known");
     lua_pushnil(L);
@@ -402,7 +334,7 @@ bool launch(lua_State *L, int bot, int reply)
         lua_pushvalue(L, s.writer.to.known_now);
         lua_setfield(L, s.env, "known");
     }
-    ok = ok && push_key(L, &s) && send(L, &s);
+    ok = ok && key_push(L, s.bot, s.reply, s.env, s.route) && send(L, &s);
     if (!ok) {
         route_name(L, s.route);
         lua_replace(L, top + 1);

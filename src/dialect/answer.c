@@ -35,11 +35,26 @@ void answer_forget(struct answer *a, bool think_tags, bool several)
         (struct utf8){.len = 0};
     a->think = (struct think){.state = think_tags ? THINK_HEAD : THINK_OFF};
     a->choice = several ? 0 : -1;
+    a->text.before = a->reasoning.before = 0;
     a->kept = 0;
     a->part = -1;
     a->whole = a->finished = a->ended = a->named = false;
     a->reasoned = a->called = a->brought = a->thoughts = false;
     a->doubtful = a->streamed = a->parted = a->cut = false;
+}
+
+void answer_go_on(lua_State *L, struct answer *a, int env)
+{
+    static const char *const ends[] = {"finish_reason", "usage", "text",
+                                       "blocks", "paused"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        lua_pushnil(L);
+        lua_setfield(L, env, ends[i]);
+    }
+    a->text.before = a->text.bytes.len;
+    a->reasoning.before = a->reasoning.bytes.len;
+    a->whole = a->finished = a->ended = a->named = false;
+    a->reasoned = a->brought = a->doubtful = a->streamed = a->cut = false;
 }
 
 void answer_no_memory(lua_State *L, struct answer *a)

@@ -20,6 +20,7 @@
 struct answer_text {
     struct bytes bytes;
     struct utf8 utf8;
+    size_t before; /* bytes that it had when the answer went on */
 };
 
 struct answer {
@@ -71,6 +72,9 @@ void answer_free(struct answer *a);
 /* Makes it one of which nothing has come. `think_tags`: thoughts may stand at
  * its head; `several`: more answers than one were asked for. */
 void answer_forget(struct answer *a, bool think_tags, bool several);
+
+/* Makes one that has paused ready for the rest of it. [-0, +0, m] */
+void answer_go_on(lua_State *L, struct answer *a, int env);
 
 /* Raises for the want of memory while an answer is read. [-0, +0, e] */
 void answer_no_memory(lua_State *L, struct answer *a);

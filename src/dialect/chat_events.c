@@ -9,6 +9,7 @@
 
 #include "dialect/calls.h"
 #include "dialect/chat.h"
+#include "dialect/citations.h"
 #include "dialect/details.h"
 #include "dialect/sendable.h"
 #include "dialect/usage.h"
@@ -110,6 +111,10 @@ static enum http_fault take_delta(lua_State *L, struct answer *a, int env)
     if (a->details && binding_table(L, "reasoning_details")) {
         details_take(L, env);
         a->kept += a->event_len;
+        lua_pop(L, 1);
+    }
+    if (binding_table(L, "annotations")) {
+        citations_take_all(L, a, env);
         lua_pop(L, 1);
     }
     if (binding_table(L, "extra_content"))
@@ -248,6 +253,7 @@ bool chat_merge(lua_State *L, struct answer *a, int env)
     }
     answer_keep(L, env, "id");
     answer_keep(L, env, "model");
+    citations_sources(L, a, env);
     bool usage = false;
     if (binding_table(L, "x_groq")) {
         usage = usage_find(L, env);

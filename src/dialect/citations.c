@@ -54,3 +54,54 @@ bool citations_take(lua_State *L, struct answer *a, int env)
     lua_settop(L, annotation);
     return some;
 }
+
+void citations_take_all(lua_State *L, struct answer *a, int env)
+{
+    int list = lua_gettop(L), n = (int)lua_rawlen(L, list);
+    luaL_checkstack(L, 4, NULL);
+    for (int i = 1; i <= n; i++) {
+        lua_rawgeti(L, list, i);
+        if (lua_istable(L, -1))
+            citations_take(L, a, env);
+        lua_settop(L, list);
+    }
+}
+
+/* Replaces the string on top by a table with it as its url. [-1, +1, m] */
+static void wrap(lua_State *L)
+{
+    lua_createtable(L, 0, 1);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "url");
+}
+
+void citations_sources(lua_State *L, struct answer *a, int env)
+{
+    static const char *const names[] = {"search_results", "citations"};
+    int top = lua_gettop(L);
+    luaL_checkstack(L, 6, NULL);
+    lua_getfield(L, env, "citations");
+    size_t have = lua_istable(L, -1) ? lua_rawlen(L, -1) : 0;
+    lua_settop(L, top);
+    for (size_t k = 0; k < 2; k++) {
+        if (!binding_table(L, names[k]))
+            continue;
+        size_t n = lua_rawlen(L, -1);
+        if (n <= have) { /* each event has them */
+            lua_settop(L, top);
+            continue;
+        }
+        lua_pushnil(L);
+        lua_setfield(L, env, "citations");
+        for (size_t i = 1; i <= n; i++) {
+            lua_rawgeti(L, top + 1, (int)i);
+            if (lua_type(L, -1) == LUA_TSTRING)
+                wrap(L);
+            if (lua_istable(L, -1))
+                citations_take(L, a, env);
+            lua_settop(L, top + 1);
+        }
+        lua_settop(L, top);
+        return;
+    }
+}

@@ -14,4 +14,11 @@
  * named as the type. Whether it was. [-0, +0, m] */
 bool citations_take(lua_State *L, struct answer *a, int env);
 
+/* The same of all in the list on top. [-0, +0, m] */
+void citations_take_all(lua_State *L, struct answer *a, int env);
+
+/* Takes what the table on top has of search results, or of addresses alone: a
+ * list that comes with each event, and may grow. [-0, +0, m] */
+void citations_sources(lua_State *L, struct answer *a, int env);
+
 #endif

@@ -35,6 +35,7 @@ struct block {
     bool blank;  /* the text of such a one says nothing */
     bool input;  /* it began with arguments, */
     bool fed;    /* in place of which there are pieces */
+    bool answer; /* a text that comes as arguments */
 };
 
 /* Opens the block on top. `event` is the index of the event, which may have an

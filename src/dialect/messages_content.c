@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "binding/encoded.h"
 #include "dialect/calls.h"
 
 void content_feed(lua_State *L, struct answer *a, int env, struct block *b)
@@ -25,6 +26,11 @@ void content_feed(lua_State *L, struct answer *a, int env, struct block *b)
 
 void content_settle(lua_State *L, struct answer *a, int env, struct block *b)
 {
+    if (b != NULL && b->answer && !b->fed) {
+        b->fed = true;
+        lua_pushliteral(L, "{}"); /* as the arguments of a call are, then */
+        answer_take(L, a, &a->text);
+    }
     if (b == NULL || b->kind != BLOCK_CALL || !b->input || b->fed)
         return;
     blocks_push_input(L, env, b);
@@ -145,6 +151,33 @@ static void take_citations(lua_State *L, struct answer *a, int env,
     lua_pop(L, 1);
 }
 
+/* Whether the block on top calls the tool that stands for the form of an
+ * answer: then what it is called with is the text of the answer, and the block
+ * becomes one of text. [-0, +0, m] */
+static bool is_answer(lua_State *L, int env)
+{
+    int block = lua_gettop(L);
+    lua_getfield(L, env, "answer_tool");
+    lua_getfield(L, block, "name");
+    bool same = lua_isstring(L, -2) && lua_rawequal(L, -1, -2);
+    lua_settop(L, block);
+    if (!same)
+        return false;
+    lua_createtable(L, 0, 2);
+    lua_pushliteral(L, "text");
+    lua_setfield(L, -2, "type");
+    lua_getfield(L, block, "input");
+    lua_pushnil(L);
+    if (lua_istable(L, -2) && lua_next(L, -2)) {
+        lua_pop(L, 2);
+        if (encoded_push(L, lua_gettop(L)))
+            lua_setfield(L, block + 1, "text");
+    }
+    lua_settop(L, block + 1);
+    lua_replace(L, block);
+    return true;
+}
+
 enum http_fault content_take(lua_State *L, struct answer *a, int env, int event,
                              struct slice raw)
 {
@@ -152,9 +185,13 @@ enum http_fault content_take(lua_State *L, struct answer *a, int env, int event,
     if (!binding_text(L, "type"))
         return FAULT_NONE; /* nobody knows what it is */
     lua_pop(L, 1);
+    bool answer = is_answer(L, env);
+    if (answer)
+        raw.s = NULL;
     enum http_fault fault = blocks_open(L, a, env, event, raw, &b);
     const char *name = b->kind == BLOCK_TEXT ? "text" : "thinking";
     a->event_len = 0; /* it is counted */
+    b->answer = answer;
     if (b->kind == BLOCK_CALL)
         begin_call(L, a, env, b, raw.s != NULL);
     if (b->kind == BLOCK_TEXT && binding_table(L, "citations"))
@@ -167,8 +204,11 @@ enum http_fault content_take(lua_State *L, struct answer *a, int env, int event,
         return fault;
     if (!binding_text(L, name)) {
         b->blank = true;
+        if (event == 0)
+            content_settle(L, a, env, b);
         return FAULT_NONE;
     }
+    b->fed = true;
     size_t n;
     const char *s = lua_tolstring(L, -1, &n);
     utf8_strip(&s, &n);

@@ -89,6 +89,9 @@ static enum http_fault add_input(lua_State *L, struct answer *a, int env,
     lua_pushvalue(L, -1);
     if (b != NULL && b->kind == BLOCK_CALL) {
         content_feed(L, a, env, b);
+    } else if (b != NULL && b->answer) {
+        b->fed = lua_rawlen(L, -1) > 0 || b->fed;
+        return answer_take(L, a, &a->text); /* the tool that is the answer */
     } else if (b != NULL && b->kind == BLOCK_OTHER) {
         a->kept += a->event_len;
         blocks_add(L, env, b, false);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "binding/encoded.h"
-#include "binding/json.h"
 #include "dialect/messages_blocks.h"
 #include "dialect/native.h"
 #include "dialect/sendable.h"
@@ -79,19 +78,6 @@ static struct member member_of(lua_State *L, const char *name, bool text)
     return m;
 }
 
-/* Whether the JSON text on top is that of an object. [-0, +0, m] */
-static bool is_object(lua_State *L)
-{
-    size_t n;
-    const char *s = lua_tolstring(L, -1, &n);
-    utf8_strip(&s, &n);
-    if (n == 0 || *s != '{')
-        return false;
-    bool object = json_decode(L, s, n);
-    lua_pop(L, 1);
-    return object;
-}
-
 /* Pushes the pieces of a block as one string, or nil. [-0, +1, m] */
 static void push_pieces(lua_State *L, struct answer *a, int blocks,
                         const struct block *b)
@@ -117,7 +103,7 @@ static bool get_call(lua_State *L, int env, const struct block *b,
     lua_getfield(L, -2, "function");
     lua_getfield(L, -1, "arguments");
     members[1] = member_of(L, "input", false);
-    return members[1].s != NULL && is_object(L);
+    return members[1].s != NULL && slice_is_object(members[1].s, members[1].n);
 }
 
 /* The same of one that came in pieces and is no call. [-0, +?, m] */
@@ -130,7 +116,8 @@ static bool get_pieces(lua_State *L, struct answer *a, int blocks,
     push_pieces(L, a, blocks, b);
     if (b->kind == BLOCK_OTHER) {
         members[0] = member_of(L, "input", false);
-        good = members[0].s == NULL || is_object(L);
+        good =
+            members[0].s == NULL || slice_is_object(members[0].s, members[0].n);
     } else if (lua_type(L, -1) == LUA_TSTRING) {
         lua_pushliteral(L, "[");
         lua_insert(L, -2);
@@ -204,7 +191,8 @@ static bool measure(lua_State *L, struct answer *a, int env, int blocks)
     lua_getfield(L, env, "tool_calls");
     bool all = calls == (lua_istable(L, -1) ? lua_rawlen(L, -1) : 0);
     lua_pop(L, 1);
-    return own && all && text == 0 && thoughts == 0;
+    return own && all && text == a->text.before &&
+           thoughts == a->reasoning.before;
 }
 
 void messages_give_back(lua_State *L, struct answer *a, int env)

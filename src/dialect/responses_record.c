@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "parsing/escape.h"
+#include "dialect/native.h"
 
 /* Whether there is a list in the field of the table on top, and something in
  * it. [-0, +0, m] */
@@ -77,27 +77,13 @@ static void judge(lua_State *L, struct item *item)
                  has_text(L, "created_by") || has_list(L, "created_by");
 }
 
-/* Whether the JSON can be sent as it is: it is UTF-8, and no half of a
- * surrogate pair is alone. */
-static bool is_sendable(struct answer *a, struct slice raw)
-{
-    bool changed = true;
-    if (raw.s == NULL || utf8_invalid(raw.s, raw.n) != raw.n)
-        return false;
-    if (memmem(raw.s, raw.n, "\\u", 2) == NULL)
-        return true;
-    a->scratch.len = 0;
-    return escape_repair(raw.s, raw.n, &a->scratch, &changed) == BYTES_OK &&
-           !changed;
-}
-
 enum http_fault record_keep(lua_State *L, struct answer *a, int env,
                             struct item *item, struct slice raw)
 {
     int top = lua_gettop(L);
     luaL_checkstack(L, 12, NULL);
     judge(L, item);
-    if (!is_sendable(a, raw))
+    if (raw.s == NULL)
         return FAULT_NONE;
     binding_own_table(L, env, "items");
     binding_own_table(L, top + 1, "raw");
@@ -214,6 +200,17 @@ static bool is_worth(lua_State *L, int items)
     return own && !lost;
 }
 
+/* The i-th place in the order at `order`, if there is one. [-0, +0, -] */
+static int place_at(lua_State *L, int order, int i)
+{
+    if (!lua_istable(L, order))
+        return i;
+    lua_rawgeti(L, order, i);
+    int place = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return place;
+}
+
 void record_finish(lua_State *L, struct answer *a, int env)
 {
     int message = lua_gettop(L), items = message + 1;
@@ -227,21 +224,16 @@ void record_finish(lua_State *L, struct answer *a, int env)
     }
     lua_settop(L, items);
     bool ordered = push_order(L, items, true) || push_order(L, items, false);
-    int count = (int)lua_rawlen(L, items), place = 0;
-    lua_getfield(L, items, "raw");
-    lua_createtable(L, count, 0); /* .., raw, native */
-    for (int i = 1; i <= count; i++) {
-        place = i;
-        if (ordered) {
-            lua_rawgeti(L, items + 1, i);
-            place = (int)lua_tointeger(L, -1);
-            lua_pop(L, 1);
-        }
-        lua_rawgeti(L, -2, place);
-        lua_rawseti(L, -2, i);
-    }
+    int count = (int)lua_rawlen(L, items);
+    if (!ordered)
+        lua_pushnil(L);
+    lua_getfield(L, items, "raw"); /* items, order, raw */
     /* thoughts alone are refused: they belong to what they led to */
-    if (items_at(L, items, place)->kind != ITEM_REASONING)
-        lua_setfield(L, env, "native");
+    int last = place_at(L, items + 1, count);
+    bool alone = items_at(L, items, last)->kind == ITEM_REASONING;
+    for (int i = 1; i <= count && !alone; i++) {
+        lua_rawgeti(L, -1, place_at(L, items + 1, i));
+        native_add(L, a, env);
+    }
     lua_settop(L, message);
 }

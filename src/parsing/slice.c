@@ -70,6 +70,12 @@ struct slice slice_text(const char *s, size_t n)
     return (struct slice){s, n, s + n - 1};
 }
 
+bool slice_is_object(const char *s, size_t n)
+{
+    struct slice of = slice_text(s, n);
+    return of.s != NULL && skip(of.s, of.last, DEPTH) == of.s + of.n;
+}
+
 struct slice slice_member(struct slice of, const char *name)
 {
     struct slice found = none;

@@ -22,6 +22,9 @@ struct slice {
  * only when it cannot be an object. */
 struct slice slice_text(const char *s, size_t n);
 
+/* Whether the text is a valid object, and nothing else. */
+bool slice_is_object(const char *s, size_t n);
+
 /* The value of the member `name` of the object `of`, the last of that name;
  * none when it is no valid object, or has no such member. */
 struct slice slice_member(struct slice of, const char *name);

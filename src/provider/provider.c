@@ -93,7 +93,7 @@ static const struct field_rule fields[] = {
     {"reasoning", TEXT},
     {"efforts", TEXTS},
     {"search", TEXT},
-    {"images", FLAG},
+    {"lacks", TEXTS},
     {"responses_url", TEXT},
     {"messages_url", TEXT},
     {"api_key_env", TEXTS},

@@ -218,6 +218,20 @@ static enum reply_status status_of(enum answer_verdict verdict)
     }
 }
 
+/* Takes the message out of the list on top that has the first part of this
+ * answer, where it went on. [-0, +0, m] */
+static void drop_paused(lua_State *L, int env)
+{
+    int messages = lua_gettop(L), n = (int)lua_rawlen(L, messages);
+    lua_getfield(L, env, "first_part");
+    lua_rawgeti(L, messages, n);
+    if (lua_istable(L, -1) && lua_rawequal(L, -1, -2)) {
+        lua_pushnil(L);
+        lua_rawseti(L, messages, n);
+    }
+    lua_settop(L, messages);
+}
+
 /* The answer is whole: it becomes a message. [-0, +0, m] */
 void ending_well(lua_State *L, struct reply *r, int env)
 {
@@ -233,6 +247,7 @@ void ending_well(lua_State *L, struct reply *r, int env)
         lua_setfield(L, env, "message");
         status = status_of(message_verdict(L, &r->answer, env));
         lua_getfield(L, env, "messages");
+        drop_paused(L, env);
         lua_insert(L, -2);
         history_append(L, -2);
         lua_pop(L, 1);

@@ -383,7 +383,7 @@ static bool tried_again(lua_State *L, struct reply *r)
     lua_getfield(L, err, "kind");
     bool api = strcmp(lua_tostring(L, -1), http_fault_name(FAULT_API)) == 0;
     lua_settop(L, err);
-    if (!api || r->fetch || r->answer.text.bytes.len > 0)
+    if (!api || r->fetch || r->resumed || r->answer.text.bytes.len > 0)
         return false;
     int status = complaint_status(L, err);
     if (status == 0 || !http_refuse(request, status))

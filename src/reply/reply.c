@@ -46,11 +46,19 @@ struct reply *reply_new(lua_State *L)
 void reply_forget(lua_State *L, int i)
 {
     struct reply *r = lua_touserdata(L, i);
-    reply_drop_texts(r);
     r->form = FORM_UNKNOWN;
     r->more = r->held = r->begun = false;
     r->blanks = 0;
     compat_getenv(L, i);
+    if (r->resumed) {
+        bytes_free(&r->last);
+        r->shape = (struct shape){0};
+        r->place = PLACE_ANY;
+        answer_go_on(L, &r->answer, lua_gettop(L));
+        lua_pop(L, 1);
+        return;
+    }
+    reply_drop_texts(r);
     for (size_t k = 0; k < sizeof shared / sizeof *shared; k++)
         if (shared[k].life == REQUEST || shared[k].life == ANSWER) {
             lua_pushnil(L);
@@ -69,7 +77,8 @@ bool reply_start(lua_State *L, int i, struct http *http, struct http_options *o)
 {
     struct reply *r = lua_touserdata(L, i);
     size_t max = o->limits.max_body;
-    answer_init(&r->answer, max);
+    if (!r->resumed)
+        answer_init(&r->answer, max);
     bytes_init(&r->last, o->limits.max_event);
     enum http_fault fault = http_start(http, o, &r->request);
     if (fault != FAULT_NONE) {

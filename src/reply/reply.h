@@ -51,6 +51,7 @@ struct reply {
     bool held;     /* whole, but not over: _release, _reject or a new launch */
     enum reply_status verdict; /* of what is held */
     bool committed;            /* a message of ours is in the conversation */
+    bool resumed;  /* what is asked for is the rest of an answer that paused */
     size_t blanks; /* bytes at the head that tell nothing of the form */
     size_t given;  /* bytes of the text that were handed out */
     size_t reasoning_given;
@@ -75,7 +76,8 @@ void reply_drop_texts(struct reply *r);
 /* Pushes a new, closed reply with an empty environment. [-0, +1, m] */
 struct reply *reply_new(lua_State *L);
 
-/* Takes away what an earlier try of the reply at `i` has left. [-0, +0, m] */
+/* Takes away what an earlier try of the reply at `i` has left, but for an
+ * answer that goes on. [-0, +0, m] */
 void reply_forget(lua_State *L, int i);
 
 /* Starts the request for the reply at `i`, which holds nothing but what is

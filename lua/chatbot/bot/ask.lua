@@ -44,7 +44,10 @@ end
 -- The route in the dialect that this call is for: what the program says, or else the one that
 -- has what the call uses. `model` is nil for that of the bot.
 local function spoken(bot, plan, route, model)
-  local api = plan.base.api or bot:_env().options.api or dialects.wanted(route, plan.base)
+  local env = bot:_env()
+  local api = plan.base.api -- that of the bot is meant for its own service
+    or route.provider == env.route.provider and env.options.api
+    or dialects.wanted(route, plan.base)
   if api == route.api then return route end
   return bot:_route(model, api)
 end
@@ -75,12 +78,12 @@ local function fit(bot, plan, route)
     err.provider, err.model = route.provider, route.model
     return nil, err
   end
-  call.api = route.api
+  call.api, call.strict = route.api, plan.strict
   return call, note, report
 end
 
 -- Asks again, at the server that is asked now or at that of another model.
-local function relaunch(bot, reply, plan, model)
+local function relaunch(bot, reply, plan, model, resumed)
   local env = reply:_env()
   local route = env.route or bot:_env().route
   if model then
@@ -92,12 +95,31 @@ local function relaunch(bot, reply, plan, model)
   local call, note, adjusted = fit(bot, plan, route)
   if not call then return nil, note end
   env.adjusted = adjusted
-  return bot:_relaunch(reply, call, model, note)
+  return bot:_relaunch(reply, call, model, note, resumed)
 end
 
 -- ---- the end of a reply ----------------------------------------------------
 
 local tended = setmetatable({}, { __mode = "k" }) -- replies with an on_text
+
+-- Asks again, for the next round or for the rest of an answer: what poll returns.
+local function go_on(reply, env, resumed)
+  env.learned = nil -- what was learned did help
+  local ran, ok, err = pcall(relaunch, env.bot, reply, env.plan, nil, resumed)
+  if not ran then -- by a finalizer: the tools have run, and do not run twice
+    reply:close()
+    error(ok, 0)
+  end
+  if ok then return nil, "wait" end
+  reply:_reject(err)
+  return reply:_poll()
+end
+
+-- Whether the service has interrupted a long turn of its own tools, to be asked for the rest.
+local function has_paused(env)
+  return env.paused and not env.tool_calls
+    and (env.round or 0) < (env.plan.max_tool_rounds or 8)
+end
 
 ---What remains to be done when a request has ended well: what poll returns.
 ---@param pass boolean whether tools that wait may yield to the caller
@@ -108,16 +130,12 @@ function M.finish(reply, pass)
     if not env.job and not env.running then env.round = (env.round or 0) + 1 end
     if not tools.advance(reply, env, pass) then return nil, "wait" end
     if reply.status ~= "streaming" then return reply:_poll() end
-    env.learned, env.answered = nil, nil -- what was learned did help
+    env.answered, env.first_part = nil, nil
     if reply.text ~= "" then env.said = (env.said or "") .. reply.text end
-    local ran, ok, err = pcall(relaunch, env.bot, reply, env.plan)
-    if not ran then -- by a finalizer: the tools have run, and do not run twice
-      reply:close()
-      error(ok, 0)
-    end
-    if ok then return nil, "wait" end
-    reply:_reject(err)
-    return reply:_poll()
+    return go_on(reply, env)
+  elseif has_paused(env) then
+    env.round, env.first_part = (env.round or 0) + 1, env.message
+    return go_on(reply, env, true)
   end
   tended[reply] = nil
   if env.plan.structured and not env.tool_calls then
@@ -202,7 +220,7 @@ function M.stream(bot, prompt, base, ours)
   local renv = reply:_env()
   renv.plan, renv.candidate, renv.adjusted = plan, candidate, adjusted
   if models then renv.models, renv.attempts = models, attempts end
-  if plan.tools or plan.structured then
+  if plan.tools or plan.structured or reply.api == "messages" then
     renv.hold = true
     if renv.on_text then tended[reply] = true end
   end

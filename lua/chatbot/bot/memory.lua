@@ -10,7 +10,7 @@ local M = {}
 local FORMAT = "chatbot conversation 1"
 
 -- What is kept beside the messages: the settings that say what is asked and how it is answered.
-local kept = { "model", "provider", "base_url", "temperature", "max_context_tokens",
+local kept = { "model", "provider", "base_url", "api", "temperature", "max_context_tokens",
   "keep_partial", "stream" }
 
 -- A base URL without what may be a secret in it: the query, user and password.

@@ -48,7 +48,7 @@ end
 -- Models leave the arguments out where a tool has none.
 local function arguments_of(call)
   local text = call["function"].arguments
-  if call.custom then return { input = text } end -- any text
+  if call.custom == true then return { input = text } end -- any text
   if text:find("^%s*$") then return {} end
   local args, problem = core.json_decode(text)
   if type(args) == "table" then return args end

@@ -87,16 +87,21 @@ local function escaped(text)
   end))
 end
 
+-- Whether a text is a JSON object; one that was looked at the last time is not read again.
+local function is_object(self, text)
+  local known = self.known[text]
+  if known == nil then known = text:find("^%s*{") ~= nil and core.json_decode(text) ~= nil end
+  self.known_now[text] = known
+  return known
+end
+
 -- The text of an object; and whether it was none.
 local function fit_arguments(self, arguments)
   if type(arguments) == "table" then arguments = core.json_encode(arguments) end
   if type(arguments) ~= "string" then return "{}", arguments ~= nil end
-  local known = self.known[arguments]
-  if known == nil then
-    known = arguments:find("^%s*{") ~= nil and core.json_decode(arguments) ~= nil
+  if is_object(self, arguments) then
+    return arguments:find("%c") and escaped(arguments) or arguments
   end
-  self.known_now[arguments] = known
-  if known then return arguments:find("%c") and escaped(arguments) or arguments end
   return "{}", arguments:find("%S") ~= nil and arguments ~= "null"
 end
 
@@ -113,7 +118,7 @@ local function fit_call(self, call, own, place)
     return other
   end
   local given = rawget(fn, "arguments")
-  if rawget(call, "custom") then given = core.json_encode { input = given } end -- any text
+  if rawget(call, "custom") == true then given = core.json_encode { input = given } end -- any text
   local arguments, cut = fit_arguments(self, given)
   return {
     id = new_id(self, rawget(call, "id"), place), type = "function",
@@ -195,6 +200,10 @@ local function record_of(self, message)
       rawget(message, "content"), rawget(message, "tool_calls"), rawget(message, "refusal")) then
     return nil
   end
+  local items = rawget(native, "items")
+  for k = 1, type(items) == "table" and len(items) or 0 do -- a file may have brought anything
+    if type(items[k]) ~= "string" or not is_object(self, items[k]) then return nil end
+  end
   return native
 end
 
@@ -232,7 +241,7 @@ local function add_assistant(self, message, i)
   end
   if record then
     sent.native, sent.before, sent.stored = record.items, record.before, record.id
-    for k = 1, #calls do results[k].custom = rawget(list[k], "custom") end
+    for k = 1, #calls do results[k].custom = rawget(list[k], "custom") == true or nil end
   end
   if calls[1] then
     sent.tool_calls = calls
@@ -251,16 +260,72 @@ local function add_assistant(self, message, i)
   self.gap = false
 end
 
+
+-- Parts ------------------------------------------------------------------------
+
+-- What a part is, of what a service may not take.
+local KINDS = { image_url = "image", file = "file", input_audio = "audio" }
+
+-- The kind of a part, as it is for this service; nil where it can be sent.
+local function lacking(self, part)
+  local kind = type(part) == "table" and KINDS[rawget(part, "type")]
+  local file = kind == "file" and rawget(part, "file")
+  local by_url = type(file) == "table" and rawget(file, "file_url") ~= nil
+  if not kind then return nil end
+  return self.lacks[kind] and kind or by_url and self.lacks.url and "file by its address" or nil
+end
+
+-- The message without what the service cannot have, for which words stand; or nil and the kind
+-- of that, unless it is to be left out.
+local function fit_parts(self, message, leave_out)
+  local parts, content = nil, rawget(message, "content")
+  for i = 1, len(content) do
+    local kind = lacking(self, content[i])
+    if kind and not leave_out then return nil, kind end
+    if kind and not parts then
+      parts = core.array {}
+      for k = 1, len(content) do parts[k] = content[k] end
+    end
+    if kind then parts[i] = { type = "text", text = ("[%s]"):format(kind) } end
+  end
+  if not parts then return message end
+  local copy = {}
+  for key, value in next, message do copy[key] = value end
+  copy.content = parts
+  return copy
+end
+
+-- What the service cannot have of all that is sent: nil and an error, unless the call says
+-- `strict = false`.
+local function fit_all_parts(self, call)
+  if not next(self.lacks) then return self.out end
+  for i, message in ipairs(self.out) do
+    if type(message) == "table" and type(rawget(message, "content")) == "table" then
+      local fitted, kind = fit_parts(self, message, call.strict == false)
+      if not fitted then
+        return nil, core.failure("config", ("'%s' takes no %s (with strict = false it is left out)")
+          :format(self.provider, kind))
+      end
+      self.out[i] = fitted
+    end
+  end
+  return self.out
+end
+
 ---@param messages chatbot.Message[]
 ---@param route table see src/provider/route.h
 ---@param known table<string, boolean> arguments that were looked at, and whether they are good
----@return chatbot.Message[] list to send
----@return table<string, boolean> known what is to be given the next time
-function M.fit(messages, route, known)
+---@param call table of the request
+---@return chatbot.Message[]? list to send
+---@return table known what is to be given the next time; or the error
+function M.fit(messages, route, known, call)
   local spec = route.api == "chat" and route.spec or {} -- what it says of messages is chat's
   local rule = spec.short_ids and { most = 9, form = SHORT } or dialects.of(route).ids
-  local self = { rule = rule, messages = messages, count = len(messages), route = route, spec = spec,
-    provider = route.provider, known = known, known_now = {}, ids = {},
+  local lacks = {}
+  for _, kind in ipairs(spec.lacks or {}) do lacks[kind] = true end
+  for kind in pairs(dialects.of(route).lacks) do lacks[kind] = true end
+  local self = { rule = rule, lacks = lacks, messages = messages, count = len(messages),
+    route = route, spec = spec, provider = route.provider, known = known, known_now = {}, ids = {},
     used = {}, out = {}, gap = false }
   for i = 1, self.count do
     local message = messages[i]
@@ -276,7 +341,8 @@ function M.fit(messages, route, known)
       self.gap = false
     end
   end
-  return self.out, self.known_now
+  local out, err = fit_all_parts(self, call)
+  return out, err or self.known_now
 end
 
 return M

@@ -179,6 +179,9 @@ function M.fields(self)
   self.call.cache = nil
 end
 
+-- What cannot be sent: a document by its address, which OpenRouter alone takes, as its data.
+M.lacks = { url = true }
+
 -- The ids of calls: at most so many characters, of a form.
 M.ids = { most = 40, form = "" }
 

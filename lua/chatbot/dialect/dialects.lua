@@ -13,7 +13,8 @@ function M.of(route) return require("chatbot.dialect." .. route.api) end
 ---@param base table the fields of the call
 ---@return string api
 function M.wanted(route, base)
-  local search = base.search and route.home and core.rule(route, "search")
+  local search = base.search and route.home and route.spec.api ~= "chat"
+    and core.rule(route, "search")
   if search == "responses" or search == "messages" then return search end
   if route.api ~= "responses" then return route.api end
   for _, name in ipairs(M.of(route).chat_only) do

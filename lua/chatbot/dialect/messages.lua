@@ -12,7 +12,8 @@ local MAX_OUTPUT = 4096 -- tokens that every model may say
 local LEAST_BUDGET = 1024 -- of thinking
 local EFFORTS = { "low", "medium", "high", "max" }
 
-M.ANSWER = "answer" -- a tool that is called instead of answering in words
+-- A tool that is called instead of answering in words; a program has hardly one of this name.
+M.ANSWER = "answer_in_this_form"
 
 
 -- Fields -----------------------------------------------------------------------
@@ -51,14 +52,15 @@ local function add_tools(call)
   call.parallel_tool_calls = nil
 end
 
--- The form of the answer: where the model takes none, a tool with that form is to be called,
--- which src/dialect/messages_events.c knows by its name.
+-- The form of the answer: where the model takes none, and for JSON of any form, a tool is to be
+-- called with the answer, which src/dialect/messages_content.c makes text of.
 local function add_format(self)
   local call = self.call
-  local format = fields.schema_of(call.response_format)
+  local format, kind = fields.schema_of(call.response_format)
   call.response_format = nil
+  if kind == "json_object" then format = { schema = { type = "object" } } end
   if not format then return end
-  if core.rule(self.route, "schema") then
+  if kind == nil and core.rule(self.route, "schema") then
     call.output_config = fields.copy(call.output_config)
     call.output_config.format = { type = "json_schema", schema = schemas.closed(format.schema) }
     return
@@ -67,6 +69,7 @@ local function add_format(self)
   for i, tool in ipairs(call.tools or {}) do list[i] = tool end
   list[#list + 1] = { name = M.ANSWER, input_schema = format.schema,
     description = format.description or "Gives the answer; to be called once, instead of text." }
+  call.answer_tool = M.ANSWER
   call.tool_choice = call.tools and { type = "any" } or { type = "tool", name = M.ANSWER }
   call.tools = list
 end
@@ -215,12 +218,11 @@ function PARTS.file(part)
   return { type = "document", source = source_of(url), title = file.filename }
 end
 
--- Appends the blocks of a message's content; the kind of a part that there is not here, or nil.
+-- Appends the blocks of a message's content.
 local function add_blocks(blocks, content)
   if type(content) ~= "table" then content = { { type = "text", text = content } } end
   for _, part in ipairs(content) do
     local kind = type(part) == "table" and part.type
-    if kind == "input_audio" then return "sound" end
     if PARTS[kind] then part = PARTS[kind](part) end
     blocks[#blocks + 1] = part
   end
@@ -292,8 +294,8 @@ end
 ---@param messages chatbot.Message[] as turns.lua has fitted them
 ---@param note? string goes with the system's text
 ---@param call table of the request
----@return table? items nil: the service cannot have something of them
----@return any system or the error
+---@return table items
+---@return any system
 ---@return string? before what was sent, as a hash
 function M.input(messages, _, note, call)
   local items = core.array {}
@@ -301,7 +303,7 @@ function M.input(messages, _, note, call)
   local before = core.hash(system, call.tools)
   for i = first, #messages do
     local message = messages[i]
-    local role, problem = message.role, nil
+    local role = message.role
     if role == "assistant" then
       if message.before ~= before then message.native = nil end
       add_assistant(items, message)
@@ -312,11 +314,7 @@ function M.input(messages, _, note, call)
       and not (items[1] and items[#items].role == "user") then
       items[#items + 1] = message
     else -- the system in mid-conversation is a text of the user here
-      problem = add_blocks(open(items, "user"), message.content)
-    end
-    if problem then
-      return nil, core.failure("config", ("message %d cannot be sent: Messages takes no %s")
-        :format(i, problem))
+      add_blocks(open(items, "user"), message.content)
     end
     before = fields.chain(before, message)
   end
@@ -337,16 +335,19 @@ end
 
 -- The form of an answer --------------------------------------------------------
 
----As in chat.lua. There is no form but that of a schema.
+---As in chat.lua.
 function M.structure(_, schema, known)
-  local takes = schema ~= nil and known == nil
-  return chat.structure({ spec = { json_schema = takes, json_object = false } }, schema)
+  local takes = known == nil
+  return chat.structure({ spec = { json_schema = takes and schema ~= nil, json_object = takes } },
+    schema)
 end
 
 function M.weaker() return false end
 
 
 -- What else is to be known -----------------------------------------------------
+
+M.lacks = { audio = true }
 
 M.ids = { most = 64, form = "^[%w_-]+$" }
 

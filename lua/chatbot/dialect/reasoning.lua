@@ -40,9 +40,11 @@ end
 function M.effort(value, efforts)
   local list = efforts or DEFAULT
   local word = value == false and "none" or type(value) == "number" and word_of(value) or value
-  local best = list[1]
+  local best = value and list[1] == "none" and list[2] or list[1] -- some is more than none
   for _, effort in ipairs(list) do
-    if RANK[effort] and RANK[effort] <= RANK[word] then best = effort end
+    if RANK[effort] and RANK[effort] <= RANK[word] and (effort ~= "none" or not value) then
+      best = effort
+    end
   end
   -- the most that a model has is what "max" means
   local same = best == word or word == "max" and best == list[#list]

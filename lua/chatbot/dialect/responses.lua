@@ -215,11 +215,10 @@ end
 ---@return string? instructions
 ---@return string? before what is sent, as a hash, where the service keeps it
 function M.input(messages, _, note, call)
-  local items, id, before = core.array {}, nil, nil
+  local items, before = core.array {}, nil
   local instructions, first = fields.head(messages, note)
   if call.store == true and call.previous_response_id == nil and call.conversation == nil then
-    first, id, before = stored(messages, first)
-    call.previous_response_id = id
+    first, call.previous_response_id, before = stored(messages, first)
   end
   for i = first, #messages do
     local message = messages[i]
@@ -231,6 +230,8 @@ end
 
 
 -- What else is to be known -----------------------------------------------------
+
+M.lacks = {}
 
 M.ids = { most = 64, form = "" }
 

@@ -213,8 +213,11 @@ function Choice:open(options, target)
     model = target.model,
     provider = target.provider,
     base_url = target.base_url,
+    api = options.api,
     system = options.system,
     temperature = options.temperature,
+    reasoning = options.reasoning,
+    search = options.search,
     stream = not options.no_stream,
     max_context_tokens = options.max_context_tokens,
   }

@@ -26,6 +26,7 @@ local function values_of(option)
   local list, models = names()
   local words = {
     model = models, provider = list, temperature = { "none" }, completion = options.shells,
+    api = options.apis, reasoning = options.reasoning,
   }
   return words[option[1]] or (option[3] == "FILE" or option[3] == "PAGE") and "files" or nil
 end

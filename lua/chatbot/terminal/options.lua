@@ -9,6 +9,10 @@ M.parse_env = require("chatbot.terminal.envfile").parse
 -- The shells that --completion knows.
 M.shells = { "bash", "zsh", "fish" }
 
+-- What --api and --reasoning take; the latter a number of tokens as well.
+M.apis = { "chat", "responses", "messages" }
+M.reasoning = { "none", "minimal", "low", "medium", "high", "max" }
+
 local TOP_LOGPROBS_MAX = 20
 
 -- Options --------------------------------------------------------------------
@@ -27,10 +31,17 @@ local function temperature(text)
   return number_from(0, 10)(text)
 end
 
-local function shell(text)
-  for _, name in ipairs(M.shells) do
-    if name == text then return name end
+local function one_of(list)
+  return function(text)
+    for _, name in ipairs(list) do
+      if name == text then return name end
+    end
   end
+end
+
+local function reasoning(text)
+  if text == "none" then return false end
+  return one_of(M.reasoning)(text) or number_from(1, 2 ^ 31, true)(text)
 end
 
 -- Long name, short name, what it takes (none for a switch), help, conversion.
@@ -39,7 +50,11 @@ local OPTIONS = {
   { "system", "s", "TEXT", "the system message" },
   { "base-url", "b", "URL", "the server, up to /v1" },
   { "provider", "p", "NAME", "the provider, whatever the model is called" },
+  { "api", nil, "API", "how it is asked: chat, responses or messages", one_of(M.apis) },
   { "temperature", "t", "X", "0 unless given; `none` leaves it to the server", temperature },
+  { "reasoning", nil, "X", "how much to think: none, minimal, low, medium, high, max, or tokens",
+    reasoning },
+  { "search", nil, nil, "let the service search the web" },
   { "max-tokens", nil, "N", "the longest answer", number_from(1, 2 ^ 31, true) },
   { "max-context-tokens", nil, "N", "forget the oldest exchange when an answer passes this",
     number_from(1, 2 ^ 31, true) },
@@ -54,7 +69,8 @@ local OPTIONS = {
   { "offline", nil, nil, "talk to the bundled server: no model, no network, no key" },
   { "interactive", "i", nil, "hold a session, though input is not a terminal" },
   { "verbose", "v", nil, "print the token usage; twice: the whole response" },
-  { "completion", nil, "SHELL", "print the completion of these options: bash, zsh or fish", shell },
+  { "completion", nil, "SHELL", "print the completion of these options: bash, zsh or fish",
+    one_of(M.shells) },
   { "version", nil, nil, "print the version" },
   { "help", "h", nil, "print this" },
 }

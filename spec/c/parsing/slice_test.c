@@ -60,6 +60,26 @@ static void finds_members(void)
     test_case = "";
 }
 
+static void tells_objects(void)
+{
+    static const struct {
+        const char *json;
+        bool object;
+    } cases[] = {
+        {"{}", true},          {" {\"a\":[1,{}]}\n", true},
+        {"{\"a\":1}}", false}, {"{\"a\":1} {}", false},
+        {"{\"a\":1", false},   {"[{}]", false},
+        {"{\"a\":}", false},   {"", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t n = strlen(cases[i].json);
+        test_case = cases[i].json;
+        CHECK(slice_is_object(guard_copy(cases[i].json, n), n) ==
+              cases[i].object);
+    }
+    test_case = "";
+}
+
 static void goes_through_objects(void)
 {
     struct slice of = text_of("{\"a\":1 , \"b\\n\" : [2],\"\":{} }");
@@ -135,6 +155,7 @@ int main(void)
 {
     test_begin();
     RUN(finds_members);
+    RUN(tells_objects);
     RUN(goes_through_objects);
     RUN(goes_through_lists);
     RUN(stays_inside);

@@ -128,8 +128,9 @@ local function compare(one, wanted, got)
   for _, field in ipairs { "reasoning", "refusal", "finish" } do
     if wanted[field] ~= got[field] then report.differ(field, wanted[field], got[field]) end
   end
+  if got.api ~= one.dialect then report.differ("api", one.dialect, got.api) end
   compare_calls(wanted.calls, got.calls)
-  compare_usage(wanted.usage, got.usage)
+  if not wanted.parts then compare_usage(wanted.usage, got.usage) end
   compare_citations(wanted.citations, got.citations)
   if #wanted.images ~= #got.images then
     report.differ("number of images", #wanted.images, #got.images)
@@ -139,6 +140,21 @@ local function compare(one, wanted, got)
       report.differ(("images[%d].data"):format(i), wanted.images[i], image.data)
     end
   end
+end
+
+--- Compares the reply to a request that was interrupted and gone on with by itself: it is one
+-- answer. What the usage of several is, nobody says.
+function answers.compare_joined(first, second, answer, reply)
+  local a, b, joined = answers.reading(first), answers.reading(second), { parts = 2 }
+  for key, value in pairs(b) do joined[key] = value end
+  for _, field in ipairs { "text", "reasoning", "refusal" } do
+    joined[field] = a[field] .. b[field]
+  end
+  joined.citations = {}
+  for _, list in ipairs { a.citations, b.citations } do
+    for _, citation in ipairs(list) do table.insert(joined.citations, citation) end
+  end
+  compare(second, joined, observed_of(answer, reply))
 end
 
 local PATHS = { chat = "/v1/chat/completions", responses = "/v1/responses",

@@ -189,16 +189,12 @@ end
 ---@param status integer of HTTP
 ---@return table reading
 function reader.read(bytes, whole, status)
-  local r = { text = "", reasoning = "", refusal = "", calls = {}, places = {},
-    citations = {}, images = {} }
+  local r = events.reading(bytes, status)
+  if r.verdict then return r end
   local function ended(verdict)
     r.verdict, r.finish = verdict, r.reason
     if #r.citations == 0 and r.pages then r.citations = r.pages end
     return r
-  end
-  if status >= 400 then
-    r.words = events.words(decode.json(bytes))
-    return ended "http"
   end
   if whole then
     local value = decode.json(bytes)

@@ -95,4 +95,14 @@ function events.words(value)
     or events.text_of(value, "message") or events.text_of(value, "detail")
 end
 
+--- A reading in which nothing is yet; with its verdict where HTTP's status says all.
+function events.reading(bytes, status)
+  local r = { text = "", reasoning = "", refusal = "", calls = {}, places = {}, citations = {},
+    images = {} }
+  if status >= 400 then
+    r.words, r.verdict = events.words(decode.json(bytes)), "http"
+  end
+  return r
+end
+
 return events

@@ -79,7 +79,7 @@ end
 local function finish_of(r, value)
   r.finish = text_of(value, "stop_reason") or r.finish
   local details = field(value, "stop_details", "table")
-  r.explanation = text_of(details, "explanation") or r.explanation
+  r.refusal = text_of(details, "explanation") or r.refusal
 end
 
 
@@ -124,12 +124,8 @@ end
 --- Reads an answer; see chat.lua. The verdict "paused" is that of a turn that the service
 -- interrupted.
 function reader.read(bytes, whole, status)
-  local r = { text = "", reasoning = "", refusal = "", calls = {}, citations = {}, images = {} }
-  if status >= 400 then
-    r.words = events.words(decode.json(bytes))
-    r.verdict = "http"
-    return r
-  end
+  local r = events.reading(bytes, status)
+  if r.verdict then return r end
   if not whole then
     local blocks = {}
     r.verdict = events.each(bytes, function(value, name)

@@ -28,6 +28,7 @@ local function load(dir, dialect, pattern, list)
       local one = read_json(path .. ".meta.json")
       one.name, one.dialect = dialect .. "/" .. name, dialect
       one.request = read_json(path .. ".req.json")
+      one.request_bytes = support.read_file(path .. ".req.json")
       one.stream_bytes = support.read_file(path .. ".sse")
       one.bytes = one.stream_bytes or support.read_file(path .. ".json")
       if one.bytes then list[#list + 1] = one end

@@ -6,6 +6,7 @@ local support = require "spec.support"
 local report = { passed = 0, failed = 0, explained = 0, differences = 0 }
 
 local skipped, reasons = {}, {} -- reason -> names; the reasons in their order
+local explained = {} -- a list of {reason, n}; reason -> its place
 local case -- the one under way: {name, differs}
 
 local function show(value)
@@ -22,9 +23,15 @@ function report.differ(what, wanted, got)
     show(wanted), show(got)))
 end
 
---- Counts what differs and need not be the same.
-function report.explain(n)
-  report.explained = report.explained + (n or 1)
+--- Counts what differs and need not be the same, and says why.
+function report.explain(reason)
+  report.explained = report.explained + 1
+  if not explained[reason] then
+    explained[#explained + 1] = { reason, 0 }
+    explained[reason] = #explained
+  end
+  local row = explained[explained[reason]]
+  row[2] = row[2] + 1
 end
 
 --- Runs a case; it fails when something differs or an error is raised. True when it passed.
@@ -48,6 +55,7 @@ end
 
 --- Prints the counts; true when there is nothing to complain about.
 function report.finish()
+  for _, row in ipairs(explained) do print(("explained %d: %s"):format(row[2], row[1])) end
   local n = 0
   for _, reason in ipairs(reasons) do
     n = n + #skipped[reason]

@@ -221,13 +221,8 @@ end
 
 --- Reads an answer; see chat.lua.
 function reader.read(bytes, whole, status)
-  local r = { text = "", reasoning = "", refusal = "", calls = {}, places = {},
-    citations = {}, images = {} }
-  if status >= 400 then
-    r.words = events.words(decode.json(bytes))
-    r.verdict = "http"
-    return r
-  end
+  local r = events.reading(bytes, status)
+  if r.verdict then return r end
   if not whole then
     r.verdict = read_stream(r, bytes)
     return r

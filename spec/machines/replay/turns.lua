@@ -21,6 +21,8 @@ local turns = {}
 local wires = { responses = require "spec.machines.replay.wire_responses",
   messages = require "spec.machines.replay.wire_messages" }
 
+local ID_MAX = 40
+
 local function client_of(list)
   local out = {}
   for _, unit in ipairs(list) do
@@ -58,7 +60,7 @@ local function count_own(recorded, so_far)
     if own and unit.kind == "call" then
       report.differ("a call of the recorded client that no answer has", "nothing", unit.key)
     elseif own then
-      report.explain()
+      report.explain("what the recorded client made of an answer in its own way")
     end
   end
 end
@@ -77,7 +79,8 @@ local function compare_units(wanted, sent)
       return report.differ(("item %d of the request"):format(at), unit.numbered,
         got and got.numbered or "nothing")
     else
-      report.explain()
+      report.explain(unit.useless and "thoughts without a seal: only what is stored has none"
+        or "what only the service understands, and the recorded client left out")
     end
   end
   if sent[at] then report.differ("one item too much", "nothing", sent[at].numbered) end
@@ -88,7 +91,7 @@ local function mark_first(list)
   local seen = {}
   for _, unit in ipairs(list) do
     if unit.kind == "call" then
-      unit.first = not seen[unit.id]
+      unit.first = not seen[unit.id] and not unit.foreign
       seen[unit.id] = true
     end
   end
@@ -177,7 +180,7 @@ local function check_request(walk, request, second, wanted, id)
   if not request then return report.differ("a request", "one", "none") end
   local sent = decode.json(request.body)
   compare_units(mark_first(wanted), units.number(walk.wire.units(sent, walk.seals)))
-  local what, wants, has = walk.wire.problem(sent, id and true or false)
+  local what, wants, has = walk.wire.problem(sent, second.request, id and true or false)
   if what then report.differ(what, wants, has) end
   if id and sent.previous_response_id ~= id then
     report.differ("previous_response_id", id, sent.previous_response_id)
@@ -187,12 +190,24 @@ local function check_request(walk, request, second, wanted, id)
   bots.check(request, second)
 end
 
+-- What our conversation can hold of what is said before the first answer: texts without
+-- phase and citations, and ids that every service takes.
 local function without_native(list)
   local out = {}
   for _, unit in ipairs(list) do
-    if units.NATIVE[unit.kind] then report.explain() else out[#out + 1] = unit end
+    if units.NATIVE[unit.kind] then
+      report.explain("what only the service understands, said before the first answer played")
+    else
+      if unit.kind == "text" then
+        local whole = unit.whole
+        unit = units.text(unit.text)
+        unit.whole = whole
+      end
+      unit.foreign = #(unit.id or "") > ID_MAX
+      out[#out + 1] = unit
+    end
   end
-  return out
+  return units.join_texts(out)
 end
 
 -- The id of the answer with which the next recorded request goes on at the service, false
@@ -230,11 +245,13 @@ end
 -- Goes from the answer of the turn `k` to the next request, and compares that.
 local function step(walk, list, k, answer, recorded, id)
   local one, second = list[k], list[k + 1]
+  local paused = answers.reading(one).verdict == "paused"
   if k == walk.first then
-    local text, problem = ask(walk, one, id)
-    if not text then return report.differ("the answer", "an answer", tostring(problem)) end
+    local text, reply = ask(walk, one, id)
+    if not text then return report.differ("the answer", "an answer", tostring(reply)) end
+    if paused then answers.compare_joined(one, second, text, reply) end
   end
-  if answers.reading(one).verdict ~= "paused" then -- else it has gone on by itself
+  if not paused then -- else it has gone on by itself
     local messages = walk.bot:get_messages()
     local more = added(walk.wire, second.request, id and 0 or walk.said, recorded, messages)
     for _, message in ipairs(more) do messages[#messages + 1] = message end
@@ -285,6 +302,26 @@ local function play_from(list, i)
     if not right or id then return left(k + 1) end
   end
   return left(#list)
+end
+
+--- Plays a request alone: the conversation that it shows is sent as the recorded client
+-- sent it, but for what only the service understands.
+function turns.request(one)
+  for _, name in ipairs { "conversation", "previous_response_id" } do
+    if one.request[name] and one.request[name] ~= decode.null then
+      return report.skip(one.name .. ", its request", "the service keeps the conversation")
+    end
+  end
+  local recorded = wires[one.dialect].units(one.request, {})
+  if #recorded > 0 and not units.CLIENT[recorded[#recorded].kind] then
+    return report.skip(one.name .. ", its request", "it ends with what the model said")
+  end
+  report.case(one.name .. ", its request", function()
+    local walk = begin({ one }, 1)
+    ask(walk, one)
+    check_request(walk, walk.server:requests()[1], one, walk.so_far)
+    walk.server:close()
+  end)
 end
 
 --- Plays a conversation.

@@ -71,7 +71,7 @@ local function compare_fields(path, wanted, got, provider, skip, said, message)
     local a, b = wanted[field], got[field]
     if field ~= skip and not same(a, b) then
       if is_explained(field, a, b, provider, message) or field == "content" and b == said then
-        report.explain()
+        report.explain("a field that nobody asks for, or with another nothing in it")
       else
         report.differ(path .. "." .. field, a, b)
       end

@@ -94,12 +94,13 @@ function units.number(list)
   return list
 end
 
---- Puts the texts in one list, so that it does not matter how they were divided.
+--- Joins neighbouring texts that have their `whole`, so that it does not matter how they
+-- were divided.
 function units.join_texts(list)
   local out = {}
   for _, unit in ipairs(list) do
     local before = out[#out]
-    if unit.kind == "text" and before and before.kind == "text" then
+    if unit.whole and before and before.whole then
       local joined = units.text(before.whole .. unit.whole, before.more .. unit.more)
       joined.whole = before.whole .. unit.whole
       out[#out] = joined

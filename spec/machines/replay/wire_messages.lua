@@ -111,11 +111,8 @@ function wire.fields(request)
   local tools = list_of(request, "tools")
   if #tools > 0 then fields.tools = {} end
   for i, tool in ipairs(tools) do
-    local plain = bots.plain(tool)
-    plain.cache_control = nil
-    fields.tools[i] = not plain.input_schema and plain or { type = "function",
-      ["function"] = { name = plain.name, description = plain.description,
-        parameters = plain.input_schema } }
+    fields.tools[i] = bots.tool(tool, tool.input_schema and "input_schema")
+    fields.tools[i].cache_control = nil
   end
   return fields
 end

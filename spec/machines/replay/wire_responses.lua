@@ -88,10 +88,7 @@ function wire.fields(request)
   local tools = list_of(request, "tools")
   if #tools > 0 then fields.tools = {} end
   for i, tool in ipairs(tools) do
-    local plain = bots.plain(tool)
-    fields.tools[i] = plain.type ~= "function" and plain or { type = "function", ["function"] = {
-      name = plain.name, description = plain.description, parameters = plain.parameters,
-      strict = plain.strict } }
+    fields.tools[i] = bots.tool(tool, tool.type == "function" and "parameters")
   end
   return fields
 end
@@ -217,7 +214,7 @@ function wire.answer_id(one)
   return found or not one.stream_bytes and text_of(decode.json(one.bytes), "id") or nil
 end
 
-local LOOSE = { strict = true, defer_loading = true }
+local LOOSE = { strict = true }
 
 --- The tools of a request, one a line; function tools without `strict`, which we choose.
 function wire.tools(request)
@@ -228,17 +225,28 @@ function wire.tools(request)
   return table.concat(out, "\n")
 end
 
+local SEALED = "reasoning.encrypted_content"
+
+local function asks_for_seals(request)
+  for _, name in ipairs(list_of(request, "include")) do
+    if name == SEALED then return true end
+  end
+  return false
+end
+
+-- Models whose thoughts are sealed; others refuse to be asked for seals.
+local function seals(model)
+  return model:find("^gpt%-5") or model:find("^o%d") or model:find("grok", 1, true)
+end
+
 --- What is wrong with the other fields of what we sent: which, what it should be, what it is.
 ---@param stored boolean whether the service keeps the conversation
-function wire.problem(sent, stored)
-  if sent.store ~= (stored) then
-    return "store", stored, sent.store
+function wire.problem(sent, recorded, stored)
+  if sent.store ~= stored then return "store", stored, sent.store end
+  if not stored and asks_for_seals(recorded) and seals(tostring(recorded.model))
+    and not asks_for_seals(sent) then
+    return "include", SEALED, sent.include == null and "null" or sent.include
   end
-  if stored then return nil end
-  for _, name in ipairs(list_of(sent, "include")) do
-    if name == "reasoning.encrypted_content" then return nil end
-  end
-  return "include", "reasoning.encrypted_content", sent.include == null and "null" or sent.include
 end
 
 return wire

@@ -153,7 +153,7 @@ end
 ---@param body string of the request
 ---@return {add: fun(self, bytes: string)}
 function issued:answer(dialect, body)
-  local answer = { dialect = dialect, request = decode.json(body) or {}, bytes = 0, seen = 0 }
+  local answer = { dialect = dialect, body = body, bytes = 0, seen = 0 }
   function answer.add(_, bytes)
     answer.bytes = answer.bytes + #bytes
     if answer.bytes <= MAX_BYTES then answer[#answer + 1] = bytes end
@@ -173,6 +173,7 @@ function issued:each(dialect)
     local answer = self.answers[i]
     if answer and (answer.seen < #answer or answer.seen == 0) then
       answer.seen = #answer
+      answer.request = answer.request or decode.json(answer.body) or {}
       read[dialect](answer, objects(table.concat(answer)))
     end
     return answer
