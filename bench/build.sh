@@ -28,7 +28,7 @@ make_one() # make_one NAME FLAGS...
 {
     name=$1
     shift
-    if newer "$build/$name" "bench/$name.c" bench/histogram.h src; then
+    if newer "$build/$name" "bench/$name.c" bench/*.h src; then
         $cc -o "$build/$name" "bench/$name.c" "$@"
     fi
 }
@@ -36,7 +36,7 @@ make_one() # make_one NAME FLAGS...
 make_one measure
 make_one server $(libs openssl)
 make_one limit $(libs libcurl)
-make_one parse -Isrc src/parsing/*.c src/dialect/chat_scan.c
+make_one parse -Isrc -Ibench src/parsing/*.c src/dialect/*_scan.c
 for lua; do
     mkdir -p "$build/$lua"
     if newer "$build/$lua/benchclock.so" bench/clock.c bench/histogram.h; then

@@ -46,19 +46,21 @@ with()
         "libcurl $(pkg-config --modversion libcurl)"
 }
 
+# parse PART DIALECT: of one event
 parse()
 {
-    a=$(count "$build/parse" "$1" 1000)
-    b=$(count "$build/parse" "$1" 5000)
-    echo $(((b - a) / 4000 - $2))
+    a=$(count "$build/parse" "$1" 1000 "$2")
+    b=$(count "$build/parse" "$1" 5000 "$2")
+    echo $(((b - a) / 4000))
 }
 
+# whole EVENTS DIALECT
 whole()
 {
     LUA_PATH="bench/clients/?.lua;lua/?.lua;lua/?/init.lua;;" \
         LUA_CPATH="$build/lua5.4/?.so;$core/?.so;;" \
         count lua5.4 bench/clients/ours.lua stream \
-        "http://127.0.0.1:$port/$1-200-0-1/v1" 1
+        "http://127.0.0.1:$port/$1-200-0-1/v1" 1 "$2"
 }
 
 : >"$tmp/ports"
@@ -68,21 +70,22 @@ server=$!
 exec 9>"$tmp/input"
 while ! read -r port _ <"$tmp/ports"; do sleep 0.05; done
 
-# what making the events costs, which is the same in each run of `parse`
-made=$(($(count "$build/parse" make 5000) - $(count "$build/parse" make 1000)))
-made=$((made / 4000))
-{
-    echo "sse $(parse sse $made)"
-    echo "delta $(parse delta $made)"
-    echo "same $(parse same $made)"
-    echo "whole $((($(whole 60000) - $(whole 20000)) / 40000))"
-} >"$tmp/counted"
+for dialect in chat responses messages; do
+    made=$(parse make $dialect) # which is the same in each of the others
+    for part in sse scan same; do
+        echo "$dialect $part $(($(parse $part $dialect) - made))"
+    done
+    a=$(whole 20000 $dialect)
+    b=$(whole 60000 $dialect)
+    echo "$dialect whole $(((b - a) / 40000))"
+done >"$tmp/counted"
 
 if [ -n "${RECORD-}" ]; then
     {
         echo "# Instructions per event, counted by \`make instructions\`, written by"
-        echo "# \`make instructions RECORD=1\`. sse: sse.c alone; delta: chat_scan;"
-        echo "# same: shape_same, which most events take; whole: all, Lua 5.4."
+        echo "# \`make instructions RECORD=1\`, in each dialect. sse: sse.c alone;"
+        echo "# scan: its scan; same: shape_same, which most events take; whole:"
+        echo "# all, Lua 5.4."
         echo "with $(with)"
         cat "$tmp/counted"
     } >"$record"
@@ -90,14 +93,15 @@ fi
 bad=0
 other=$(sed -n 's/^with //p' "$record")
 [ "$other" != "$(with)" ] || other=
-while read -r name n; do
+while read -r dialect part n; do
+    name="$dialect $part"
     old=$(sed -n "s/^$name //p" "$record")
     verdict=
     if [ -z "$other" ] && [ $((n * 100)) -gt $((${old:-0} * 105)) ]; then
         verdict="more than 5 % above what is recorded"
         bad=1
     fi
-    printf '%-6s %6s instructions per event, recorded %6s  %s\n' "$name" "$n" \
+    printf '%-15s %6s instructions per event, recorded %6s  %s\n' "$name" "$n" \
         "${old:-none}" "$verdict"
 done <"$tmp/counted"
 [ -z "$other" ] ||

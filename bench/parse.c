@@ -2,32 +2,26 @@
  * parse.c - runs one part of the parsing layer over `N` events of the usual
  * kind, in memory, for callgrind to count:
  *
- *     parse sse N     events out of a stream that is fed 16 KiB at a time
- *     parse delta N   chat_scan of each event
- *     parse same N    shape_same, each event after the one before
- *     parse make N    none of these, only what making the events costs
+ *     parse sse N DIALECT     events out of a stream, fed 16 KiB at a time
+ *     parse scan N DIALECT    the scan of each event
+ *     parse same N DIALECT    shape_same, each event after the one before
+ *     parse make N DIALECT    none of these, only what making the events costs
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dialect/chat_scan.h"
+#include "dialect/messages_scan.h"
+#include "dialect/responses_scan.h"
+#include "events.h"
 #include "parsing/sse.h"
 
 #define PIECE 16384
 
-static size_t event(char *to, size_t size, long i)
-{
-    return (size_t)snprintf(
-        to, size,
-        "data: {\"id\":\"chatcmpl-BPYXc8ZD2Xl4M6nJ2bTs7qZ1rK0aE\",\"object\":"
-        "\"chat.completion.chunk\",\"created\":1745123456,\"model\":"
-        "\"gpt-4.1-2025-04-14\",\"service_tier\":\"default\","
-        "\"system_fingerprint\":\"fp_b38e740b47\",\"choices\":[{\"index\":0,"
-        "\"delta\":{\"content\":\" %05ld\"},\"logprobs\":null,"
-        "\"finish_reason\":null}],\"usage\":null}\n\n",
-        i % 100000);
-}
+struct place {
+    size_t at, len;
+};
 
 static void take(struct sse *s, long *seen)
 {
@@ -36,44 +30,65 @@ static void take(struct sse *s, long *seen)
         ++*seen;
 }
 
+static long read_stream(const char *all, size_t len)
+{
+    struct sse sse;
+    long seen = 0;
+    sse_init(&sse, 1 << 20, 1 << 20);
+    for (size_t at = 0; at < len; at += PIECE) {
+        sse_feed(&sse, all + at, len - at < PIECE ? len - at : PIECE);
+        take(&sse, &seen);
+    }
+    sse_free(&sse);
+    return seen;
+}
+
+static long read_events(enum events_dialect dialect, bool same, const char *all,
+                        const struct place *places, long n)
+{
+    static bool (*const scans[])(const struct sse_event *, struct plain *) = {
+        chat_scan, responses_scan, messages_scan};
+    const char *before = NULL;
+    struct shape shape = {.head = 0};
+    struct plain p;
+    long seen = 0;
+    for (long i = 0; i < n; i++) {
+        const char *s = all + places[i].at;
+        const struct sse_event ev = {.data = s, .data_len = places[i].len};
+        if (same && shape_same(&shape, before, s, places[i].len, &p)) {
+            seen++;
+        } else if (scans[dialect](&ev, &p)) {
+            shape_learn(&shape, s, places[i].len, &p);
+            seen++;
+        }
+        before = s;
+    }
+    return seen;
+}
+
 int main(int argc, char **argv)
 {
-    static char one[512];
-    char kept[512];
-    struct plain p;
-    struct shape shape = {0};
-    struct sse sse;
-    long seen = 0, n = argc == 3 ? atol(argv[2]) : 0;
-    char *all = malloc((size_t)n * sizeof one + PIECE);
+    long seen = 0, n = argc == 4 ? atol(argv[2]) : 0;
+    enum events_dialect dialect = n > 0 ? events_dialect(argv[3]) : 0;
+    char *all = malloc((size_t)n * EVENTS_MAX + PIECE);
+    struct place *places = malloc(((size_t)n + 1) * sizeof *places);
     size_t len = 0;
-    if (n <= 0 || all == NULL)
+    if (n <= 0 || all == NULL || places == NULL)
         return 2;
-    for (long i = 0; i < n; i++)
-        len += event(all + len, sizeof one, i);
-    if (argv[1][0] == 'm') {
-        seen = n;
-    } else if (argv[1][1] == 's') {
-        sse_init(&sse, 1 << 20, 1 << 20);
-        for (size_t at = 0; at < len; at += PIECE) {
-            sse_feed(&sse, all + at, len - at < PIECE ? len - at : PIECE);
-            take(&sse, &seen);
-        }
-        sse_free(&sse);
-    } else {
-        size_t size = event(one, sizeof one, 0), json = size - 8;
-        bool same = argv[1][0] == 's';
-        for (long i = 0; i < n; i++) {
-            const char *s = all + (size_t)i * size + 6;
-            const struct sse_event ev = {.data = s, .data_len = json};
-            if (same && shape_same(&shape, kept, s, json, &p)) {
-                seen++;
-            } else if (chat_scan(&ev, &p)) {
-                shape_learn(&shape, s, json, &p);
-                memcpy(kept, s, json);
-                seen++;
-            }
-        }
+    for (long i = 0; i < n; i++) {
+        size_t size = events_delta(dialect, all + len, EVENTS_MAX, i);
+        const char *data = strstr(all + len, "data: ") + 6;
+        places[i].at = (size_t)(data - all);
+        places[i].len = len + size - 2 - places[i].at;
+        len += size;
     }
+    if (argv[1][0] == 'm')
+        seen = n;
+    else if (argv[1][1] == 's')
+        seen = read_stream(all, len);
+    else
+        seen = read_events(dialect, argv[1][1] == 'a', all, places, n);
     free(all);
+    free(places);
     return seen == n ? 0 : 1;
 }

@@ -12,6 +12,9 @@
  *     last event. The text of paced events is "STREAM:MICROSECONDS " with the
  *     monotonic clock at the moment of the write.
  *
+ * The end of the path says in which dialect: chat completions, or those of
+ * .../responses and .../messages.
+ *
  * Linux only, one thread. Knows just enough HTTP/1.1 for the clients here: one
  * request at a time on a connection, keep-alive, bodies with Content-Length.
  */
@@ -34,6 +37,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "events.h"
+
 #define MAX_FDS  65536
 #define MAX_HEAD 8192
 #define WRITES   16 /* of one flooding stream before it is another's turn */
@@ -44,8 +49,10 @@ struct stream {
     bool secure; /* the handshake is done */
     char head[MAX_HEAD + 1];
     size_t head_len;
-    size_t body_left;    /* of the request */
-    long id, requests;   /* of the connection */
+    size_t body_left;  /* of the request */
+    long id, requests; /* of the connection */
+    enum events_dialect dialect;
+    long sent;           /* events */
     bool answering;      /* a stream is under way */
     bool crowded;        /* it ends one period after its last event */
     long left, batch;    /* events, events to a write */
@@ -66,7 +73,6 @@ struct server {
     long waiting, ids;
     char *flood, *chunk; /* of `room` bytes: events, and a chunk of them */
     size_t room;
-    long tokens;
 };
 
 static struct server s;
@@ -86,32 +92,6 @@ static void die(const char *what)
 
 /* ---- events ---- */
 
-__attribute__((format(printf, 3, 4))) static size_t
-print(char *to, size_t size, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(to, size, format, args);
-    va_end(args);
-    return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
-}
-
-/* One event as OpenAI sends it, with what `delta` and `reason` say. */
-static size_t event(char *to, size_t size, const char *delta,
-                    const char *reason)
-{
-    return print(to, size,
-                 "data: {\"id\":\"chatcmpl-BPYXc8ZD2Xl4M6nJ2bTs7qZ1rK0aE\","
-                 "\"object\":\"chat.completion.chunk\","
-                 "\"created\":1745123456,\"model\":\"gpt-4.1-2025-04-14\","
-                 "\"service_tier\":\"default\","
-                 "\"system_fingerprint\":\"fp_b38e740b47\","
-                 "\"choices\":[{\"index\":0,\"delta\":{%s},"
-                 "\"logprobs\":null,\"finish_reason\":%s}],"
-                 "\"usage\":null}\n\n",
-                 delta, reason);
-}
-
 /* Puts `n` bytes at `data` into one HTTP chunk at `to`. */
 static size_t chunk(char *to, const char *data, size_t n)
 {
@@ -124,10 +104,9 @@ static size_t chunk(char *to, const char *data, size_t n)
 /* Makes a write of `n` events, each anew as a real server does: about two
  * million a second, so that a client that is faster has to wait, and is not
  * charged for the kernel's work of the sender. */
-static size_t make_flood(long n)
+static size_t make_flood(struct stream *c, long n)
 {
-    char delta[64];
-    size_t room = (size_t)n * 512 + 64, len = 0;
+    size_t room = (size_t)n * EVENTS_MAX + 64, len = 0;
     if (room > s.room) {
         s.room = room;
         s.flood = realloc(s.flood, room);
@@ -135,11 +114,8 @@ static size_t make_flood(long n)
         if (s.flood == NULL || s.chunk == NULL)
             die("realloc");
     }
-    for (long i = 0; i < n; i++) {
-        print(delta, sizeof delta, "\"content\":\" %05ld\"",
-              s.tokens++ % 100000);
-        len += event(s.flood + len, room - len, delta, "null");
-    }
+    for (long i = 0; i < n; i++)
+        len += events_delta(c->dialect, s.flood + len, room - len, c->sent++);
     return chunk(s.chunk, s.flood, len);
 }
 
@@ -235,8 +211,7 @@ static int flush(struct stream *c)
 static bool end_stream(struct stream *c)
 {
     char text[2048], all[2200];
-    size_t n = event(text, sizeof text, "", "\"stop\"");
-    n += print(text + n, sizeof text - n, "data: [DONE]\n\n");
+    size_t n = events_end(c->dialect, text, sizeof text);
     n = chunk(all, text, n);
     memcpy(all + n, "0\r\n\r\n", 5);
     c->answering = false;
@@ -246,16 +221,15 @@ static bool end_stream(struct stream *c)
 /* The next write of a stream. False: the connection is over. */
 static bool send_batch(struct stream *c)
 {
-    char text[1024], delta[96], all[1100];
+    char text[1024], word[64], all[1100];
     long n = c->left < c->batch ? c->left : c->batch;
     c->left -= n;
     if (c->period == 0) {
-        size_t all_len = make_flood(n);
+        size_t all_len = make_flood(c, n);
         return write_all(c, s.chunk, all_len);
     }
-    print(delta, sizeof delta, "\"content\":\"%ld:%lld \"", c->id,
-          (long long)now());
-    size_t len = event(text, sizeof text, delta, "null");
+    events_print(word, sizeof word, "%ld:%lld ", c->id, (long long)now());
+    size_t len = events_text(c->dialect, text, sizeof text, c->sent++, word);
     return write_all(c, all, chunk(all, text, len));
 }
 
@@ -314,14 +288,21 @@ static bool answer(struct stream *c)
                                "Transfer-Encoding: chunked\r\n\r\n";
     long events = 0, batch = 1, rate = 0, crowd = 1;
     char *path = strchr(c->head, '/');
-    if (path != NULL)
+    char begin[1024], all[1100];
+    if (path != NULL) {
         sscanf(path, "/%ld-%ld-%ld-%ld/", &events, &batch, &rate, &crowd);
+        path[strcspn(path, " \r\n")] = '\0';
+        c->dialect = events_dialect(path);
+    }
     c->requests++;
     c->answering = true;
     c->left = events;
     c->batch = batch;
     c->period = rate > 0 ? 1000000 / rate : 0;
-    if (!write_all(c, head, sizeof head - 1))
+    c->sent = 0;
+    size_t n = events_begin(c->dialect, begin, sizeof begin);
+    if (!write_all(c, head, sizeof head - 1) ||
+        (n > 0 && !write_all(c, all, chunk(all, begin, n))))
         return false;
     if (rate <= 0)
         return flood(c);

@@ -1,6 +1,6 @@
 -- ours.lua - the bench's client for this module.
 --
---   stream URL STREAMS   reads streams to their ends
+--   stream URL STREAMS [API]   reads streams to their ends
 --   event URL            one stream, every event decoded for the user (on_event)
 --   twice URL [CA]       two requests, one after the other, each of one event
 --   poll URL STREAMS MS [BUDGET]   poll(0) in a loop: the longest
@@ -21,6 +21,7 @@ local loaded = now() - began
 local function new(more)
   local opts = { model = "m", base_url = url, api_key = "bench", ca_file = arg1 }
   if mode ~= "twice" and mode ~= "hold" then opts.ca_file = nil end
+  if mode == "stream" then opts.api = arg2 end
   for k, v in pairs(more or {}) do opts[k] = v end
   return chatbot.new(opts)
 end

@@ -35,7 +35,6 @@ void answer_forget(struct answer *a, bool think_tags, bool several)
         (struct utf8){.len = 0};
     a->think = (struct think){.state = think_tags ? THINK_HEAD : THINK_OFF};
     a->choice = several ? 0 : -1;
-    a->text.came = a->reasoning.came = a->refusal.came = 0;
     a->text.before = a->reasoning.before = 0;
     a->kept = 0;
     a->part = -1;
@@ -105,7 +104,6 @@ static inline enum http_fault add(struct answer *a, struct answer_text *t,
                                   const char *s, size_t n)
 {
     a->brought |= n > 0;
-    t->came += n;
     if (a->parted && n > 0 && t == &a->reasoning) {
         enum http_fault fault = begin_part(a);
         if (fault != FAULT_NONE)
@@ -203,7 +201,8 @@ enum http_fault answer_plain(lua_State *L, struct answer *a, int env,
         fault = add_escaped(a, &a->reasoning, &p->text);
         a->thoughts |= p->text.n > 0;
     } else {
-        fault = add_escaped(a, &a->text, &p->text);
+        fault = add_escaped(a, p->to == PLAIN_TEXT ? &a->text : &a->refusal,
+                            &p->text);
         a->streamed |= p->text.n > 0;
     }
     if (reason) {

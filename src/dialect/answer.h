@@ -20,7 +20,6 @@
 struct answer_text {
     struct bytes bytes;
     struct utf8 utf8;
-    size_t came;   /* bytes that came for it, of thoughts at its head, too */
     size_t before; /* bytes that it had when the answer went on */
 };
 

@@ -142,7 +142,7 @@ static const char *top_member(struct scan *s, const char *p,
         SCAN_IS(key, "x_groq") || SCAN_IS(key, "timings"))
         return scan_null(p, s->last);
     if (SCAN_IS(key, "obfuscation") && *p == '"')
-        return scan_string(p, s->last, &plain_of(s)->padding);
+        return plain_skip_string(plain_of(s), p, s->last);
     return scan_scalar(p, s->last);
 }
 
@@ -160,20 +160,14 @@ static bool choose_text(struct plain *p, const struct escape_text *reasoning)
 
 bool chat_scan(const struct sse_event *ev, struct plain *p)
 {
-    const char *json = ev->data;
-    size_t n = ev->data_len;
     struct escape_text reasoning = {.s = NULL};
     struct chat c = {.plain = p, .reasoning = &reasoning};
 
     plain_clear(p);
-    while (n > 0 && (json[n - 1] == ' ' || json[n - 1] == '\n' ||
-                     json[n - 1] == '\r' || json[n - 1] == '\t'))
-        n--;
-    if (n == 0 || json[n - 1] != '}')
+    if (!scan_begin(&c.scan, ev->data, ev->data_len))
         return false;
-    c.scan.last = json + n - 1;
-
-    const char *end = scan_object(&c.scan, scan_skip_to(json, '{'), top_member);
+    const char *end =
+        scan_object(&c.scan, scan_skip_to(ev->data, '{'), top_member);
     return end != NULL && end > c.scan.last && (c.scan.seen & SEEN_CHOICES) &&
            choose_text(p, &reasoning);
 }

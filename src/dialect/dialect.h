@@ -35,8 +35,9 @@ struct dialect {
     /* Writes the body of a request. [-0, +(0|1), m] */
     writer_function *write;
 
-    /* Whether the event is plain, and what it says then, as merge would. Pure:
-     * no Lua. */
+    /* Whether the event is plain, and what it says then: what merge would say
+     * of it as well, behind an event whose text has the same place, see
+     * shape.h. Pure: no Lua. */
     bool (*scan)(const struct sse_event *ev, struct plain *p);
 
     /* Adds what an event says to the answer. [-1, +(0|1), m] */

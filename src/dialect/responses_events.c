@@ -48,7 +48,7 @@ static enum http_fault take_text(lua_State *L, struct answer *a, int env,
                                  bool whole)
 {
     struct item *item = items_find(L, a, env, event, e->kind);
-    bool news = !whole || !items_had_some(item, a, e->text);
+    bool news = !whole || !items_had_some(item, e->text);
     enum http_fault fault = FAULT_NONE;
     if (binding_text(L, whole ? e->whole : "delta") != NULL)
         fault =
@@ -86,7 +86,7 @@ static enum http_fault take_content(lua_State *L, struct answer *a, int env,
     struct item *item =
         items_find(L, a, env, event, thoughts ? ITEM_REASONING : ITEM_MESSAGE);
     if (!whole)
-        items_begin(item, a, text, index);
+        items_begin(item, index);
     else if (binding_text(L, refusal ? "refusal" : "text") != NULL)
         fault = parts_text(L, a, item, text, index, true);
     lua_pop(L, 1);
@@ -100,7 +100,7 @@ static enum http_fault take_summary(lua_State *L, struct answer *a, int env,
     double index = number(L, event, "summary_index");
     struct item *item = items_find(L, a, env, event, ITEM_REASONING);
     if (!whole) {
-        a->part = 2.0 * items_begin(item, a, ITEM_SUMMARY, index);
+        a->part = 2.0 * items_begin(item, index);
         a->parted = true;
     } else if (binding_table(L, "part")) {
         if (binding_text(L, "text") != NULL)
@@ -132,7 +132,7 @@ static enum http_fault take_item(lua_State *L, struct answer *a, int env,
     } else {
         struct item *item = items_find(L, a, env, event, kind);
         fault = parts_take(L, a, env, item);
-        items_close(item, a);
+        item->done = true;
         if (fault == FAULT_NONE)
             fault = record_keep(L, a, env, item, slice_member(raw, "item"));
     }
@@ -156,7 +156,7 @@ static enum http_fault take_output(lua_State *L, struct answer *a, int env,
         if (lua_istable(L, -1)) {
             struct item *item = items_match(L, a, env, i, next);
             fault = parts_take(L, a, env, item);
-            items_close(item, a);
+            item->done = true;
             if (fault == FAULT_NONE)
                 fault = record_keep(L, a, env, item, one);
         }

@@ -33,15 +33,6 @@ enum item_kind items_kind(lua_State *L)
     return kind;
 }
 
-/* The text of the answer that a text of an item is part of. */
-static const struct answer_text *whole_of(const struct answer *a,
-                                          enum item_text text)
-{
-    return text == ITEM_TEXT      ? &a->text
-           : text == ITEM_REFUSAL ? &a->refusal
-                                  : &a->reasoning;
-}
-
 /* Whether an item may be of this kind, where either may be unknown. */
 static bool may_be(const struct item *item, enum item_kind kind)
 {
@@ -96,8 +87,6 @@ static struct item *new_item(lua_State *L, struct answer *a, int items)
     int place = (int)lua_rawlen(L, items) + 1;
     struct item *item = lua_newuserdata(L, sizeof *item);
     *item = (struct item){.place = place, .index = -1, .call = -1, .parts = -1};
-    for (int i = 0; i < ITEM_TEXTS; i++)
-        item->texts[i].came = whole_of(a, (enum item_text)i)->came;
     lua_rawseti(L, items, place);
     a->kept += a->event_len;
     a->event_len = 0;
@@ -260,53 +249,23 @@ static uint64_t bit(int index)
     return UINT64_C(1) << (index < 0 ? 0 : index > 63 ? 63 : index);
 }
 
-/* Whether pieces have come since the part began: of the one that comes. */
-static bool has_grown(const struct item *item, const struct answer *a,
-                      enum item_text text)
+bool items_had(const struct item *item, enum item_text text, int index)
 {
-    return whole_of(a, text)->came > item->texts[text].came;
+    return (item->had[text] & bit(index)) != 0;
 }
 
-bool items_had(const struct item *item, const struct answer *a,
-               enum item_text text, int index)
+bool items_had_some(const struct item *item, enum item_text text)
 {
-    return (item->texts[text].had & bit(index)) || has_grown(item, a, text);
+    return item->had[text] != 0;
 }
 
-bool items_had_some(const struct item *item, const struct answer *a,
-                    enum item_text text)
+void items_note(struct item *item, enum item_text text, int index)
 {
-    return item->texts[text].some || has_grown(item, a, text);
+    item->had[text] |= bit(index);
 }
 
-void items_note(struct item *item, const struct answer *a, enum item_text text,
-                int index)
+int items_begin(struct item *item, double index)
 {
-    item->texts[text].some = true;
-    item->texts[text].had |= bit(index);
-    if (!item->done)
-        item->texts[text].came = whole_of(a, text)->came;
-}
-
-void items_close(struct item *item, const struct answer *a)
-{
-    for (int i = 0; i < ITEM_TEXTS; i++) {
-        if (has_grown(item, a, (enum item_text)i)) {
-            item->texts[i].some = true;
-            item->texts[i].had = UINT64_MAX;
-        }
-        item->texts[i].came = SIZE_MAX;
-    }
-    item->done = true;
-}
-
-int items_begin(struct item *item, struct answer *a, enum item_text text,
-                double index)
-{
-    int part = index >= 0 && index < MOST ? (int)index : item->parts + 1;
-    if (has_grown(item, a, text)) /* that was the one before */
-        items_note(item, a, text, part - 1);
-    item->parts = part;
-    item->texts[text].came = whole_of(a, text)->came;
-    return part;
+    item->parts = index >= 0 && index < MOST ? (int)index : item->parts + 1;
+    return item->parts;
 }

@@ -42,13 +42,11 @@ struct item {
     int call;     /* its number among the calls; -1: it has none yet */
     int parts;    /* that have begun without an index of their own */
     enum item_kind kind;
-    struct {
-        size_t came;  /* bytes of the answer's text when the part began */
-        uint64_t had; /* the parts of which something has come, by index */
-        bool some;    /* something has come of any */
-    } texts[ITEM_TEXTS];
-    bool announced;               /* the event that opens it has come */
-    bool done;                    /* the event that ends it has */
+    uint64_t had[ITEM_TEXTS]; /* a bit for each part that has come, or begun to:
+                                 the first piece of each is merged, see
+                                 shape.h */
+    bool announced;           /* the event that opens it has come */
+    bool done;                /* the event that ends it has */
     bool named, identified, said; /* a call: name, id, arguments are known */
     bool cited, shown;            /* citations, an image were taken */
     bool own;                     /* only its service understands it */
@@ -81,25 +79,17 @@ struct item *items_match(lua_State *L, struct answer *a, int env, int i,
 /* How many calls there are, and one more. [-0, +0, m] */
 int items_count_call(lua_State *L, int env);
 
-/* A part of a text begins: the one with this index, for -1 the next. Its index.
- * [-0, +0, -] */
-int items_begin(struct item *item, struct answer *a, enum item_text text,
-                double index);
+/* A part of a text begins: the one with this index, for -1 the next. Its
+ * index. */
+int items_begin(struct item *item, double index);
 
-/* Whether something of the part has come, in events that were merged or were
- * plain. */
-bool items_had(const struct item *item, const struct answer *a,
-               enum item_text text, int index);
+/* Whether something of the part has come. */
+bool items_had(const struct item *item, enum item_text text, int index);
 
 /* Whether something of any part has come. */
-bool items_had_some(const struct item *item, const struct answer *a,
-                    enum item_text text);
+bool items_had_some(const struct item *item, enum item_text text);
 
-/* Something of the part has come, or all of it is known. */
-void items_note(struct item *item, const struct answer *a, enum item_text text,
-                int index);
-
-/* The item is over: what comes from now on belongs to others. */
-void items_close(struct item *item, const struct answer *a);
+/* Something of the part has come. */
+void items_note(struct item *item, enum item_text text, int index);
 
 #endif

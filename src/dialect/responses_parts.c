@@ -40,12 +40,12 @@ enum http_fault parts_text(lua_State *L, struct answer *a, struct item *item,
                : item->parts > 0         ? item->parts
                                          : 0;
     enum http_fault fault = FAULT_NONE;
-    if (lua_rawlen(L, -1) == 0 || (whole && items_had(item, a, text, part))) {
+    if (lua_rawlen(L, -1) == 0 || (whole && items_had(item, text, part))) {
         lua_pop(L, 1);
     } else {
         begin_thoughts(a, text, part);
         fault = answer_take(L, a, text_of(a, text));
-        items_note(item, a, text, part);
+        items_note(item, text, part);
     }
     return fault;
 }
@@ -102,12 +102,12 @@ static enum http_fault take_part(lua_State *L, struct answer *a, int env,
     }
     if (whole == NULL)
         return fault;
-    if (had[text] && items_had(item, a, text, index)) {
+    if (had[text] && items_had(item, text, index)) {
         lua_pop(L, 1);
         return fault;
     }
     fault = answer_take(L, a, text_of(a, text));
-    items_note(item, a, text, index);
+    items_note(item, text, index);
     if (text == ITEM_TEXT)
         parts_logprobs(L, a, env);
     return fault;
@@ -118,8 +118,8 @@ static enum http_fault take_message(lua_State *L, struct answer *a, int env,
                                     struct item *item)
 {
     enum http_fault fault = FAULT_NONE;
-    const bool had[ITEM_TEXTS] = {items_had_some(item, a, ITEM_TEXT),
-                                  items_had_some(item, a, ITEM_REFUSAL)};
+    const bool had[ITEM_TEXTS] = {items_had_some(item, ITEM_TEXT),
+                                  items_had_some(item, ITEM_REFUSAL)};
     bool cited = item->cited;
     lua_getfield(L, -1, "content");
     if (lua_type(L, -1) == LUA_TSTRING && !had[ITEM_TEXT])
@@ -169,7 +169,7 @@ static enum http_fault take_thoughts(lua_State *L, struct answer *a,
             } else {
                 begin_thoughts(a, text, i - 1);
                 fault = answer_take(L, a, &a->reasoning);
-                items_note(item, a, text, i - 1);
+                items_note(item, text, i - 1);
             }
         }
         lua_pop(L, 1);
@@ -183,8 +183,8 @@ static enum http_fault take_reasoning(lua_State *L, struct answer *a,
                                       struct item *item)
 {
     int top = lua_gettop(L);
-    if (items_had_some(item, a, ITEM_SUMMARY) ||
-        items_had_some(item, a, ITEM_THOUGHT))
+    if (items_had_some(item, ITEM_SUMMARY) ||
+        items_had_some(item, ITEM_THOUGHT))
         return FAULT_NONE;
     lua_getfield(L, top, "summary");
     lua_pushnil(L);

@@ -37,20 +37,26 @@ enum bytes_status escape_undo(const struct escape_text *t, struct bytes *out);
 enum bytes_status escape_repair(const char *json, size_t n, struct bytes *out,
                                 bool *changed);
 
+#ifdef __SSE2__
+/* A bit for each byte that is `"`, `\` or a control character. */
+static inline int escape_stops(__m128i v)
+{
+    const __m128i control = _mm_set1_epi8(0x1F);
+    __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+                                _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+
+    stop = _mm_or_si128(stop, _mm_cmpeq_epi8(_mm_min_epu8(v, control), v));
+    return _mm_movemask_epi8(stop);
+}
+#endif
+
 /* The first byte that is `"`, `\` or a control character, or `last`. */
 static inline const char *escape_skip_plain(const char *p, const char *last)
 {
 #ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"');
-    const __m128i backslash = _mm_set1_epi8('\\');
-    const __m128i control = _mm_set1_epi8(0x1F);
-
     for (; last - p >= 16; p += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(v, quote),
-                                    _mm_cmpeq_epi8(v, backslash));
-        stop = _mm_or_si128(stop, _mm_cmpeq_epi8(_mm_min_epu8(v, control), v));
-        int mask = _mm_movemask_epi8(stop);
+        int mask =
+            escape_stops(_mm_loadu_si128((const __m128i *)(const void *)p));
         if (mask != 0)
             return p + __builtin_ctz((unsigned)mask);
     }
@@ -75,6 +81,22 @@ static inline const char *escape_skip_plain(const char *p, const char *last)
     while (p < last && (unsigned char)*p >= 0x20 && *p != '"' && *p != '\\')
         p++;
     return p;
+}
+
+/* The same near the end of an input that has at least 16 bytes before `last`:
+ * the last of them are looked at all at once. */
+static inline const char *escape_skip_last(const char *p, const char *last)
+{
+#ifdef __SSE2__
+    ptrdiff_t left = last - p;
+
+    if (left > 0 && left < 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(last - 16));
+        unsigned mask = (unsigned)escape_stops(v) >> (16 - left);
+        return mask != 0 ? p + __builtin_ctz(mask) : last;
+    }
+#endif
+    return escape_skip_plain(p, last);
 }
 
 /* The value of four hexadecimal digits, or -1. Reads no further than the first

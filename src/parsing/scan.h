@@ -38,6 +38,17 @@ struct scan_key {
     ((key).n == sizeof(text) - 1 &&                                            \
      memcmp((key).s, text, sizeof(text) - 1) == 0)
 
+/* Finds the end of the `n` bytes at `json`. False when it is not that of an
+ * object. */
+static inline bool scan_begin(struct scan *s, const char *json, size_t n)
+{
+    while (n > 0 && (json[n - 1] == ' ' || json[n - 1] == '\n' ||
+                     json[n - 1] == '\r' || json[n - 1] == '\t'))
+        n--;
+    s->last = json + n - (n > 0);
+    return n > 0 && *s->last == '}';
+}
+
 /* Strings */
 
 /* Behind the escape whose backslash is at `p`. */
@@ -159,6 +170,21 @@ static inline const char *scan_scalar(const char *p, const char *last)
     if (*p == 'f')
         return scan_word(p, last, "false", 5);
     return scan_number(p);
+}
+
+/* A number from 0 to 9999, written as one. */
+static inline const char *scan_index(const char *p, unsigned *index)
+{
+    const char *first = p;
+    unsigned n = 0;
+
+    for (; (unsigned char)(*p - '0') < 10; p++) {
+        if (p - first == 4)
+            return NULL;
+        n = n * 10 + (unsigned)(*p - '0');
+    }
+    *index = n;
+    return scan_number(first) == p ? p : NULL;
 }
 
 /* A string, or null, which leaves `text` as it is. */

@@ -3,19 +3,21 @@
  *
  * All bytes stand in one buffer, `in`, and lines are read where they stand:
  *
- *     | dead | part ... | line ... lf/cr ... | len
+ *     | dead | name ... | part ... | line ... searched ... | len
  *
- * An event with one data line (nearly every one) is handed out as a pointer
- * into `in`; data is copied only when it has several lines or when its blank
- * line is not there yet. Bytes are moved to the front only when at least as
- * many in front of them are dead, and no byte is searched twice for the same
- * line end, so the whole is linear whatever the cuts.
+ * An event with one data line (nearly every one) is handed out as pointers into
+ * `in`; its data is copied only when it has several lines or, like its type,
+ * when its blank line is not there yet. Bytes are moved to the front only when
+ * at least as many in front of them are dead, and no byte is searched twice for
+ * a line end, so the whole is linear whatever the cuts.
  */
 #include "parsing/sse.h"
 
 #include <limits.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "parsing/line.h"
 
 static const char BOM[3] = {'\xEF', '\xBB', '\xBF'};
 
@@ -63,7 +65,9 @@ void sse_free(struct sse *s)
 /* Where the bytes that are still needed start. */
 static size_t head(const struct sse *s)
 {
-    return s->has_part ? s->part : s->line;
+    size_t first = s->has_part ? s->part : s->line;
+
+    return s->has_name && s->name < first ? s->name : first;
 }
 
 /* Gives the dead bytes back when this pays. Ends what `part` and the event
@@ -76,9 +80,11 @@ static void compact(struct sse *s)
         return;
     bytes_consume(&s->in, dead);
     s->line -= dead;
-    s->lf = s->cr = 0; /* what is searched again is no more than was dead */
+    s->searched = 0; /* what is searched again is no more than was dead */
     if (s->has_part)
         s->part -= dead;
+    if (s->has_name)
+        s->name -= dead;
 }
 
 enum sse_status sse_feed(struct sse *s, const char *p, size_t n)
@@ -110,7 +116,7 @@ static enum sse_status fail(struct sse *s, enum sse_status error)
 static size_t event_size(const struct sse *s)
 {
     return s->data.len + (s->has_part ? s->part_len : 0) + s->type.len +
-           s->next_id.len;
+           (s->has_name ? s->name_len : 0) + s->next_id.len;
 }
 
 static bool fits(const struct sse *s, size_t n)
@@ -119,28 +125,15 @@ static bool fits(const struct sse *s, size_t n)
     return size <= s->max_event && n <= s->max_event - size;
 }
 
-/* The first `c` at or after the start of the line; in.len when there is none.
- * `*known` is a place before which there is none. */
-static size_t find(const struct sse *s, size_t *known, char c)
-{
-    if (*known < s->line)
-        *known = s->line;
-    if (*known < s->in.len && s->in.data[*known] != c) {
-        size_t rest = s->in.len - *known;
-        const char *at = memchr(s->in.data + *known, c, rest);
-        *known = at != NULL ? (size_t)(at - s->in.data) : s->in.len;
-    }
-    return *known;
-}
-
 /* Where the line ends; in.len when its end has not come. */
-static size_t line_end(struct sse *s)
+static inline size_t line_end(struct sse *s)
 {
-    size_t cr = find(s, &s->cr, '\r');
-    if (cr == s->line)
-        return cr;
-    size_t lf = find(s, &s->lf, '\n');
-    return lf < cr ? lf : cr;
+    size_t from = s->searched < s->line ? s->line : s->searched;
+    const char *p = s->in.data;
+
+    if (from < s->in.len && p[from] != '\n' && p[from] != '\r')
+        from = (size_t)(line_find_end(p + from, p + s->in.len) - p);
+    return s->searched = from;
 }
 
 /* Copies the part to `data`, because it cannot stay where it is. */
@@ -176,6 +169,23 @@ static enum bytes_status replace(struct bytes *b, const char *p, size_t n)
     return bytes_append(b, p, n);
 }
 
+static void set_name(struct sse *s, size_t at, size_t n)
+{
+    s->type.len = 0;
+    s->has_name = true;
+    s->name = at;
+    s->name_len = n;
+}
+
+/* Copies the name to `type`, because it cannot stay where it is. */
+static enum bytes_status keep_name(struct sse *s)
+{
+    if (!s->has_name)
+        return BYTES_OK;
+    s->has_name = false;
+    return replace(&s->type, s->in.data + s->name, s->name_len);
+}
+
 /* Digits only; anything else, or a number that does not fit, changes nothing.
  */
 static void set_retry(struct sse *s, const char *p, size_t n)
@@ -207,6 +217,30 @@ static enum field field_of(const char *p, size_t n)
     return FIELD_NONE;
 }
 
+/* Takes in the two lines of which nearly every event consists, where nothing
+ * has to be copied. False: it is another line, or there is more to do. */
+static inline bool take_usual(struct sse *s, size_t at, size_t end)
+{
+    const char *p = s->in.data + at;
+    size_t n = end - at;
+
+    if (n < 7 || !fits(s, n))
+        return false;
+    if (memcmp(p, "data:", 5) == 0 && !s->has_data) {
+        at += p[5] == ' ' ? 6 : 5;
+        s->has_data = s->has_part = true;
+        s->part = at;
+        s->part_len = end - at;
+        return true;
+    }
+    if (memcmp(p, "event:", 6) == 0) {
+        at += p[6] == ' ' ? 7 : 6;
+        set_name(s, at, end - at);
+        return true;
+    }
+    return false;
+}
+
 /* Takes in the line from `at` to before `end`, which is not empty. SSE_EVENT
  * when it is an event of its own. */
 static enum sse_status take_line(struct sse *s, size_t at, size_t end,
@@ -233,7 +267,7 @@ static enum sse_status take_line(struct sse *s, size_t at, size_t end,
         status = add_data(s, at, n);
         break;
     case FIELD_EVENT:
-        status = replace(&s->type, p + at, n);
+        set_name(s, at, n);
         break;
     case FIELD_ID:
         if (memchr(p + at, '\0', n) == NULL) {
@@ -261,8 +295,13 @@ static enum sse_status dispatch(struct sse *s, struct sse_event *ev)
 
     if (has_data) {
         ev->is_error = false;
-        ev->type = s->type.data != NULL ? s->type.data : "";
-        ev->type_len = s->type.len;
+        if (s->has_name) {
+            ev->type = s->in.data + s->name;
+            ev->type_len = s->name_len;
+        } else {
+            ev->type = s->type.data != NULL ? s->type.data : "";
+            ev->type_len = s->type.len;
+        }
         if (s->has_part) {
             ev->data = s->in.data + s->part;
             ev->data_len = s->part_len;
@@ -277,7 +316,7 @@ static enum sse_status dispatch(struct sse *s, struct sse_event *ev)
         s->next_id = id;
         s->next_id.len = 0;
     }
-    s->has_id = s->has_data = s->has_part = false;
+    s->has_id = s->has_data = s->has_part = s->has_name = false;
     s->data.len = s->type.len = 0;
     return has_data ? SSE_EVENT : SSE_MORE;
 }
@@ -311,7 +350,7 @@ static enum sse_status want_more(struct sse *s)
     } else if (rest > 0 && known && !fits(s, rest)) {
         return fail(s, SSE_LIMIT);
     }
-    if (keep_part(s) != BYTES_OK)
+    if (keep_part(s) != BYTES_OK || keep_name(s) != BYTES_OK)
         return fail(s, SSE_MEMORY);
     if (!s->has_data)
         bytes_consume(&s->data, 0); /* nothing points into it any more */
@@ -354,7 +393,7 @@ enum sse_status sse_next(struct sse *s, struct sse_event *ev)
             s->skip = false;
         else if (end == at)
             status = dispatch(s, ev);
-        else
+        else if (!take_usual(s, at, end))
             status = take_line(s, at, end, ev);
         if (status != SSE_MORE)
             return status;

@@ -14,7 +14,7 @@
  * One thing beyond the standard: a line `error: ...` (older llama-server) is an
  * event of its own, dispatched at the end of that line with `is_error` set.
  *
- * Knows bytes.h only: nothing of JSON, of Lua, of HTTP.
+ * Knows bytes.h and line.h only: nothing of JSON, of Lua, of HTTP.
  */
 #ifndef CHATBOT_SSE_H
 #define CHATBOT_SSE_H
@@ -43,13 +43,15 @@ struct sse_event {
 /* All fields are private, except that `id` (the last event id) and `retry` (the
  * last `retry` field in ms, -1 when there was none) may be read. */
 struct sse {
-    struct bytes in;      /* what was fed; before head(s) it is dead */
-    size_t line;          /* where the unfinished line starts in `in` */
-    size_t lf, cr;        /* no LF from `line` to before `lf`; so for CR */
-    struct bytes data;    /* joined data lines of the unfinished event... */
-    size_t part;          /* ...or its only data line, still standing */
-    size_t part_len;      /* in `in` so that it need not be copied */
-    struct bytes type;    /* `event` field of the unfinished event */
+    struct bytes in;   /* what was fed; before head(s) it is dead */
+    size_t line;       /* where the unfinished line starts in `in` */
+    size_t searched;   /* no line ends from `line` to before this */
+    struct bytes data; /* joined data lines of the unfinished event... */
+    size_t part;       /* ...or its only data line, still standing */
+    size_t part_len;   /* in `in` so that it need not be copied */
+    struct bytes type; /* `event` field of the unfinished event... */
+    size_t name;       /* ...or the same, still standing in `in` */
+    size_t name_len;
     struct bytes id;      /* last event id; persists */
     struct bytes next_id; /* `id` field of the unfinished event */
     long retry;
@@ -59,6 +61,7 @@ struct sse {
     bool skip;     /* the rest of this line is of no interest */
     bool has_data; /* a data line was seen */
     bool has_part; /* it is `part` */
+    bool has_name; /* its type is `name` */
     bool has_id;   /* `next_id` was set */
     enum sse_status error;
 };

@@ -25,7 +25,7 @@ static void keep_last(struct reply *r, const char *s, size_t n, size_t same)
 {
     r->last.len = same;
     if (bytes_append(&r->last, s + same, n - same) != BYTES_OK)
-        r->last.len = r->shape.text = 0;
+        r->last.len = r->shape.head = 0;
 }
 
 /* Keeps the decoded event on top for on_event, if there is such an option; it
@@ -83,26 +83,51 @@ static bool take_other(lua_State *L, struct reply *r, int env,
     return r->dialect->merge(L, &r->answer, env);
 }
 
+/* What comes next is for merge to look at first. */
+static void forget_place(struct reply *r)
+{
+    r->shape.head = 0;
+    r->place = PLACE_ANY;
+}
+
+/* Whether an event, which is not the same as the last, is plain, and says no
+ * more than `p` where it stands: behind text for the same place. What comes for
+ * another one is for merge to look at first. */
+static bool is_plain(struct reply *r, const struct sse_event *ev,
+                     struct plain *p)
+{
+    unsigned place = r->place;
+    forget_place(r);
+    if (!r->dialect->scan(ev, p))
+        return false;
+    bool known = p->place == PLACE_ANY || p->place == place;
+    if (!known && p->text.n == 0)
+        return false;
+    r->place = p->place == PLACE_UNKNOWN ? PLACE_ANY : p->place;
+    shape_learn(&r->shape, ev->data, ev->data_len, p);
+    return known;
+}
+
 /* The data of one event. False: an error table is pushed. `last`: the stream
  * ended inside this event. [-0, +(0|1), m] */
 static bool take_data(lua_State *L, struct reply *r, int env,
                       const struct sse_event *ev, bool last)
 {
     const char *s = ev->data;
-    size_t n = ev->data_len, same = r->shape.text;
+    size_t n = ev->data_len, same = r->shape.head;
     struct plain p;
     bool was = r->answer.finished;
     r->answer.brought = false;
     bool plain = shape_same(&r->shape, r->last.data, s, n, &p);
     if (!plain) {
-        plain = r->dialect->scan(ev, &p);
-        same = r->shape.text = 0;
-        if (plain)
-            shape_learn(&r->shape, s, n, &p);
+        same = 0;
+        plain = is_plain(r, ev, &p);
     }
     if (!plain) {
         if (!take_other(L, r, env, ev, last))
             return false;
+        if (!r->answer.brought)
+            forget_place(r);
     } else {
         if (r->eventful)
             decode_event(L, r, env, s, n);
@@ -118,8 +143,10 @@ static bool take_data(lua_State *L, struct reply *r, int env,
 /* Whether the type of an event is one that only keeps the connection alive. */
 static bool is_idle(const char *type, size_t n)
 {
-    static const char *const names[] = {"ping", "keepalive", "keep-alive",
-                                        "keep_alive", "heartbeat"};
+    static const char names[][sizeof "keep-alive"] = {
+        "ping", "keepalive", "keep-alive", "keep_alive", "heartbeat"};
+    if (n >= sizeof *names)
+        return false; /* as nearly all are that there are */
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (n == strlen(names[i]) && memcmp(type, names[i], n) == 0)
             return true;

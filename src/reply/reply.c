@@ -34,6 +34,7 @@ void reply_drop_texts(struct reply *r)
     answer_free(&r->answer);
     bytes_free(&r->last);
     r->shape = (struct shape){0}; /* that of `last`, which is gone */
+    r->place = PLACE_ANY;
     r->given = r->reasoning_given = 0;
 }
 
@@ -52,6 +53,7 @@ void reply_forget(lua_State *L, int i)
     if (r->resumed) {
         bytes_free(&r->last);
         r->shape = (struct shape){0};
+        r->place = PLACE_ANY;
         answer_go_on(L, &r->answer, lua_gettop(L));
         lua_pop(L, 1);
         return;

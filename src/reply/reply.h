@@ -57,6 +57,7 @@ struct reply {
     size_t reasoning_given;
     struct bytes last;  /* the last event, for `raw` */
     struct shape shape; /* of `last` */
+    unsigned place;     /* of its text in the answer, see shape.h */
     int http_status, attempts;
 };
 

@@ -6,16 +6,8 @@
  */
 #define _DEFAULT_SOURCE
 #include "dialect/chat_scan.h"
-#include "guard.h"
-#include "parsing/escape.h"
-#include "test.h"
 
-#define NONE NULL
-
-struct row {
-    const char *in;
-    const char *content, *reasoning, *finish_reason, *id, *model;
-};
+#include "scanning.h"
 
 /* A chunk with `delta` as its delta. */
 #define DELTA(delta) "{\"choices\":[{\"index\":0,\"delta\":" delta "}]}"
@@ -243,101 +235,51 @@ static const char *const OTHER[] = {
     "{\"choices\":[],\"a\":t}",
 };
 
-static struct bytes out;
-
-static bool scan_at(const char *in, size_t n, struct plain *p)
-{
-    const struct sse_event ev = {.type = "", .data = in, .data_len = n};
-
-    return chat_scan(&ev, p);
-}
-
-static bool scan(const char *in, size_t n, struct plain *p)
-{
-    memset(p, 0xA5, sizeof *p); /* the answer must not depend on it */
-    return scan_at(guard_copy(in, n), n, p);
-}
-
-static void check_text(const struct escape_text *t, const char *want)
-{
-    if (want == NULL) {
-        CHECK(t->s == NULL);
-        out.len = 0;
-        CHECK(escape_undo(t, &out) == BYTES_OK && out.len == 0);
-        return;
-    }
-    if (!CHECK(t->s != NULL))
-        return;
-    CHECK(t->escaped == (memchr(t->s, '\\', t->n) != NULL));
-    /* Also when the text ends where memory ends. */
-    struct escape_text copy = *t;
-    copy.s = guard_copy_to(1, t->s, t->n);
-    out.len = 0;
-    CHECK(escape_undo(&copy, &out) == BYTES_OK);
-    CHECK(test_same(out.data, out.len, want, strlen(want)));
-}
-
-static void check_plain(const char *in, size_t n, const struct row *want)
-{
-    struct plain d;
-
-    if (!CHECK(scan(in, n, &d)))
-        return;
-    CHECK((d.to == PLAIN_REASONING) == (want->reasoning != NULL));
-    CHECK(want->reasoning == NULL || want->content == NULL);
-    check_text(&d.text,
-               d.to == PLAIN_REASONING ? want->reasoning : want->content);
-    check_text(&d.finish, want->finish_reason);
-    check_text(&d.id, want->id);
-    check_text(&d.model, want->model);
-}
-
-static void accepts_what_is_plain(void)
-{
-    struct plain d;
-
-    for (size_t i = 0; i < sizeof PLAIN / sizeof *PLAIN; i++) {
-        const char *in = PLAIN[i].in;
-        size_t n = strlen(in);
-        test_case = in;
-        check_plain(in, n, &PLAIN[i]);
-        /* White space may follow; its beginning is not a whole object. */
-        size_t end = n;
-        while (strchr(" \r\n", in[end - 1]) != NULL)
-            end--;
-        for (size_t k = 0; k < end; k++)
-            CHECK(!scan(in, k, &d));
-        CHECK(!scan(in, n + 1, &d)); /* with its NUL */
-    }
-    test_case = "";
-}
-
-static void refuses_what_is_not(void)
-{
-    struct plain d;
-
-    for (size_t i = 0; i < sizeof OTHER / sizeof *OTHER; i++) {
-        test_case = OTHER[i];
-        CHECK(!scan(OTHER[i], strlen(OTHER[i]), &d));
-    }
-    test_case = "";
-}
-
-/* A NUL is never part of plain JSON. */
-static void refuses_nul_anywhere(void)
-{
-    struct plain d;
-    char copy[1024];
-
-    for (size_t i = 0; i < sizeof PLAIN / sizeof *PLAIN; i++) {
-        size_t n = strlen(PLAIN[i].in);
-        for (size_t k = 0; k < n; k++) {
-            memcpy(copy, PLAIN[i].in, n);
-            copy[k] = '\0';
-            CHECK(!scan(copy, n, &d));
-        }
-    }
-}
+static const struct pair PAIRS[] = {
+    {DELTA("{\"content\":\" a\"}"), DELTA("{\"content\":\" word\"}"), true},
+    {DELTA("{\"content\":\"a\"}"), DELTA("{\"content\":\"\"}"), true},
+    {DELTA("{\"content\":\"\"}"), DELTA("{\"content\":\"a\"}"), true},
+    {DELTA("{\"content\":\"a\"}"), DELTA("{\"content\":\"\\\"\"}"), true},
+    {DELTA("{\"content\":\"a\"}"), DELTA("{\"content\":\"\\x\"}"), false},
+    {DELTA("{\"content\":\"a\"}"), DELTA("{\"content\":\"b}"), false},
+    {DELTA("{\"content\":\"a\"}"), DELTA("{\"content\":null}"), false},
+    {DELTA("{\"content\":\"a\"}"),
+     DELTA("{\"content\":\"a\",\"content\":\"b\"}"), false},
+    {DELTA("{\"content\":\"a\"}"),
+     DELTA("{\"role\":\"assistant\",\"content\":\"a\"}"), false},
+    {DELTA("{\"reasoning\":\"a\"}"), DELTA("{\"reasoning\":\"b\"}"), true},
+    {DELTA("{\"content\":\"\",\"reasoning\":\"a\"}"),
+     DELTA("{\"content\":\"\",\"reasoning\":\"bc\"}"), true},
+    {DELTA("{\"content\":\"\",\"reasoning\":\"a\"}"),
+     DELTA("{\"content\":\"\",\"reasoning\":\"\"}"), true},
+    {DELTA("{\"content\":\"x\",\"reasoning\":\"a\"}"),
+     DELTA("{\"content\":\"x\",\"reasoning\":\"a\"}"), false},
+    {"{\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"obfuscation\":"
+     "\"x\"}",
+     "{\"choices\":[{\"delta\":{\"content\":\"bc\"}}],\"obfuscation\":"
+     "\"yz\\n\"}",
+     true},
+    {"{\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"obfuscation\":"
+     "\"x\"}",
+     "{\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"obfuscation\":\"x\","
+     "\"error\":1}",
+     false},
+    {"{\"obfuscation\":\"x\",\"choices\":[{\"delta\":{\"content\":\"a\"}}]"
+     "}",
+     "{\"obfuscation\":\"x\",\"choices\":[{\"delta\":{\"content\":\"b\"}}]"
+     "}",
+     true},
+    {"{\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":"
+     "\"stop\"}]}",
+     "{\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":"
+     "\"stop\"}]}",
+     false},
+    {"{\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"\"}]"
+     "}",
+     "{\"choices\":[{\"delta\":{\"content\":\"b\"},\"finish_reason\":\"\"}]"
+     "}",
+     true},
+};
 
 /* Strings of all lengths, with what ends them at all places. */
 static void reads_strings_of_any_length(void)
@@ -373,154 +315,9 @@ static void reads_strings_of_any_length(void)
     }
 }
 
-/* Nothing to compare with; a guard page and the sanitizers watch. */
-static void survives_random_changes(void)
-{
-    static const char BYTES[] = "{}[]\",:\\u0n -.eE\t\x80\xFF";
-    char copy[1024];
-    struct plain d;
-
-    for (int round = 0; round < 200000; round++) {
-        const char *in =
-            PLAIN[test_random() % (sizeof PLAIN / sizeof *PLAIN)].in;
-        size_t n = strlen(in);
-        memcpy(copy, in, n);
-        for (uint32_t k = 1 + test_random() % 3; k > 0; k--)
-            copy[test_random() % n] = BYTES[test_random() % (sizeof BYTES - 1)];
-        n -= test_random() % 4 == 0 ? test_random() % n : 0;
-        if (!scan(copy, n, &d))
-            continue;
-        CHECK(d.text.s == NULL ||
-              (d.text.n < n && escape_undo(&d.text, &out) == BYTES_OK));
-        out.len = 0;
-    }
-}
-
-/* What shape_same says of `after` must be what chat_scan says, and what is
- * learned on the way what shape_learn learns. True when it said yes. */
-static bool check_same(const char *before, size_t m, const char *after,
-                       size_t n)
-{
-    struct shape shape = {0}, again = {0};
-    struct plain p, whole;
-
-    if (!scan_at(before, m, &p))
-        return false;
-    shape_learn(&shape, before, m, &p);
-    const char *kept = guard_copy(before, m);
-    if (!shape_same(&shape, kept, guard_copy_to(1, after, n), n, &p))
-        return false;
-    CHECK(scan_at(after, n, &whole));
-    const struct escape_text *t = &p.text, *w = &whole.text;
-    CHECK(p.to == shape.to && (whole.to == p.to || w->n == 0));
-    CHECK(t->escaped == w->escaped && test_same(t->s, t->n, w->s, w->n));
-    CHECK(p.finish.s == NULL && whole.finish.n == 0);
-    shape_learn(&again, after, n, &whole);
-    CHECK(again.text == shape.text || w->n == 0);
-    CHECK(w->n == 0 || (again.text_end == shape.text_end &&
-                        again.padding == shape.padding && again.len == n));
-    return true;
-}
-
-static void knows_the_next_event_by_the_last(void)
-{
-    static const struct {
-        const char *before, *after;
-        bool same;
-    } ROWS[] = {
-        {DELTA("{\"content\":\" a\"}"), DELTA("{\"content\":\" word\"}"), true},
-        {DELTA("{\"content\":\"a\"}"), DELTA("{\"content\":\"\"}"), true},
-        {DELTA("{\"content\":\"\"}"), DELTA("{\"content\":\"a\"}"), true},
-        {DELTA("{\"content\":\"a\"}"), DELTA("{\"content\":\"\\\"\"}"), true},
-        {DELTA("{\"content\":\"a\"}"), DELTA("{\"content\":\"\\x\"}"), false},
-        {DELTA("{\"content\":\"a\"}"), DELTA("{\"content\":\"b}"), false},
-        {DELTA("{\"content\":\"a\"}"), DELTA("{\"content\":null}"), false},
-        {DELTA("{\"content\":\"a\"}"),
-         DELTA("{\"content\":\"a\",\"content\":\"b\"}"), false},
-        {DELTA("{\"content\":\"a\"}"),
-         DELTA("{\"role\":\"assistant\",\"content\":\"a\"}"), false},
-        {DELTA("{\"reasoning\":\"a\"}"), DELTA("{\"reasoning\":\"b\"}"), true},
-        {DELTA("{\"content\":\"\",\"reasoning\":\"a\"}"),
-         DELTA("{\"content\":\"\",\"reasoning\":\"bc\"}"), true},
-        {DELTA("{\"content\":\"\",\"reasoning\":\"a\"}"),
-         DELTA("{\"content\":\"\",\"reasoning\":\"\"}"), true},
-        {DELTA("{\"content\":\"x\",\"reasoning\":\"a\"}"),
-         DELTA("{\"content\":\"x\",\"reasoning\":\"a\"}"), false},
-        {"{\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"obfuscation\":"
-         "\"x\"}",
-         "{\"choices\":[{\"delta\":{\"content\":\"bc\"}}],\"obfuscation\":"
-         "\"yz\\n\"}",
-         true},
-        {"{\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"obfuscation\":"
-         "\"x\"}",
-         "{\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"obfuscation\":\"x\","
-         "\"error\":1}",
-         false},
-        {"{\"obfuscation\":\"x\",\"choices\":[{\"delta\":{\"content\":\"a\"}}]"
-         "}",
-         "{\"obfuscation\":\"x\",\"choices\":[{\"delta\":{\"content\":\"b\"}}]"
-         "}",
-         true},
-        {"{\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":"
-         "\"stop\"}]}",
-         "{\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":"
-         "\"stop\"}]}",
-         false},
-        {"{\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"\"}]"
-         "}",
-         "{\"choices\":[{\"delta\":{\"content\":\"b\"},\"finish_reason\":\"\"}]"
-         "}",
-         true},
-    };
-
-    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
-        const char *after = ROWS[i].after;
-        size_t m = strlen(ROWS[i].before), n = strlen(after);
-        test_case = after;
-        CHECK(check_same(ROWS[i].before, m, after, n) == ROWS[i].same);
-        for (size_t k = 0; k < n; k++)
-            CHECK(!check_same(ROWS[i].before, m, after, k));
-    }
-    test_case = "";
-}
-
-static void never_takes_another_for_the_same(void)
-{
-    static const char BYTES[] = "{}[]\",:\\u0n -.eE\t\x80\xFF";
-    char copy[1024];
-    int same = 0;
-
-    for (int round = 0; round < 100000; round++) {
-        const char *in =
-            PLAIN[test_random() % (sizeof PLAIN / sizeof *PLAIN)].in;
-        size_t m = strlen(in), n = m;
-        memcpy(copy, in, n);
-        for (uint32_t k = test_random() % 3; k > 0; k--) {
-            size_t at = test_random() % n;
-            if (test_random() % 2 == 0) {
-                copy[at] = BYTES[test_random() % (sizeof BYTES - 1)];
-            } else { /* longer by one byte */
-                memmove(copy + at + 1, copy + at, n - at);
-                n++;
-            }
-        }
-        same += check_same(in, m, copy, n);
-    }
-    CHECK(same > 1000);
-}
-
 int main(void)
 {
-    test_begin();
-    bytes_init(&out, 1 << 20);
-    CHECK(bytes_reserve(&out, 1) == BYTES_OK);
-    RUN(accepts_what_is_plain);
-    RUN(refuses_what_is_not);
-    RUN(refuses_nul_anywhere);
+    SCANNING_BEGIN(chat_scan);
     RUN(reads_strings_of_any_length);
-    RUN(survives_random_changes);
-    RUN(knows_the_next_event_by_the_last);
-    RUN(never_takes_another_for_the_same);
-    bytes_free(&out);
-    return test_summary();
+    return scanning_end();
 }

@@ -107,6 +107,24 @@ static void halves_meet_across_chunks(void)
     bytes_free(&text);
 }
 
+/* Near the end the bytes before it are looked at as well, and do not count. */
+static void stops_near_the_end_as_elsewhere(void)
+{
+    static const char BYTES[] = "\"\\\x1F\n x\x80\xFF";
+    char in[40];
+
+    for (int round = 0; round < 20000; round++) {
+        size_t n = 16 + test_random() % 24, from = test_random() % (n + 1);
+        for (size_t i = 0; i < n; i++)
+            in[i] = test_random() % 8 == 0
+                        ? BYTES[test_random() % (sizeof BYTES - 1)]
+                        : 'x';
+        const char *p = guard_copy(in, n);
+        CHECK(escape_skip_last(p + from, p + n) ==
+              escape_skip_plain(p + from, p + n));
+    }
+}
+
 int main(void)
 {
     test_begin();
@@ -115,5 +133,6 @@ int main(void)
     RUN(repairs_lone_halves);
     RUN(halves_meet_across_chunks);
     bytes_free(&out);
+    RUN(stops_near_the_end_as_elsewhere);
     return test_summary();
 }

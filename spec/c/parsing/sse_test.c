@@ -469,6 +469,37 @@ static void bounds_data_without_an_end(void)
 
 #define MANY 4000000
 
+/* Lines of any length, with a byte that may be taken for an end at any place:
+ * only LF and CR are one. */
+static void ends_lines_at_their_ends_alone(void)
+{
+    static const char BYTES[] = "\t\v\f\x01\x0E\x7F\x80\x8A\x8D\xFF";
+    char in[160];
+    struct sse_event ev;
+
+    for (size_t n = 1; n < 150; n++) {
+        for (size_t k = 0; k < n; k++) {
+            struct sse s;
+            char other = BYTES[(n + k) % (sizeof BYTES - 1)];
+            char end = k % 2 == 0 ? '\n' : '\r';
+            memcpy(in, "data:", 5);
+            memset(in + 5, 'x', n);
+            in[5 + k] = other;
+            memset(in + 5 + n, end, 2);
+            sse_init(&s, NO_LIMIT, NO_LIMIT);
+            sse_feed(&s, guard_copy(in, n + 7), n + 7);
+            CHECK(sse_next(&s, &ev) == SSE_EVENT);
+            CHECK(test_same(ev.data, ev.data_len, in + 5, n));
+            in[5 + k] = end; /* two lines, the second of no known field */
+            sse_free(&s);
+            sse_feed(&s, guard_copy(in, n + 7), n + 7);
+            CHECK(sse_next(&s, &ev) == SSE_EVENT);
+            CHECK(test_same(ev.data, ev.data_len, in + 5, k));
+            sse_free(&s);
+        }
+    }
+}
+
 static void reads_a_long_line_byte_by_byte(void)
 {
     static const char START[] = "data: ", END[] = "\r\n\r\n";
@@ -557,6 +588,7 @@ int main(void)
     RUN(ends_where_the_bytes_end);
     RUN(bounds_the_queue);
     RUN(bounds_data_without_an_end);
+    RUN(ends_lines_at_their_ends_alone);
     RUN(reads_a_long_line_byte_by_byte);
     reads_many_events_at_once("data: x\n\n");
     reads_many_events_at_once("data: x\r\n\r\n");

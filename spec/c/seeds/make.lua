@@ -1,13 +1,14 @@
 -- Writes the first inputs of the fuzzers: lua spec/c/seeds/make.lua DIRECTORY
 --
--- DIRECTORY/sse gets the bodies of recorded streams, DIRECTORY/chat_scan their events, and
--- both some that no server has sent. An input of fuzz_sse begins with two bytes that
--- choose the limit and the pieces; fuzz_chat_scan knows `~` (the inside of a string),
--- `^` (a token for each byte), and more events behind the byte 1E.
+-- DIRECTORY/sse gets the bodies of recorded streams, DIRECTORY/chat_scan and those of the
+-- other dialects their events, and all some that no server has sent. An input of fuzz_sse
+-- begins with two bytes that choose the limit and the pieces; the others know `~` (the
+-- inside of a string), `^` (a token for each byte), and more events behind the byte 1E.
 
 local out = assert(arg[1], "usage: make.lua DIRECTORY")
 local rows = dofile("spec/fixtures/wire/index.lua")
-local counts = { sse = 0, chat_scan = 0 }
+local KINDS = { "sse", "chat_scan", "responses_scan", "messages_scan" }
+local counts = {}
 
 local function write(kind, bytes)
   counts[kind] = counts[kind] + 1
@@ -16,7 +17,10 @@ local function write(kind, bytes)
   file:close()
 end
 
-os.execute(("mkdir -p '%s/sse' '%s/chat_scan'"):format(out, out))
+for _, kind in ipairs(KINDS) do
+  counts[kind] = 0
+  os.execute(("mkdir -p '%s/%s'"):format(out, kind))
+end
 
 -- one event of each shape is enough
 local seen = {}
@@ -29,16 +33,17 @@ for _, row in ipairs(rows) do
   local body = file:read("*a"):match("\r?\n\r?\n(.*)") or ""
   file:close()
   if row.stream then
+    local kind = (row.api or "chat") .. "_scan"
     write("sse", "\0\2" .. body:sub(1, 2000))
     local together = {}
     for data in body:gmatch("data: ?([^\r\n]+)") do
       if #data < 600 and #together < 5 then together[#together + 1] = data end
       if #data < 1500 and not seen[shape(data)] then
         seen[shape(data)] = true
-        write("chat_scan", data)
+        write(kind, data)
       end
     end
-    write("chat_scan", table.concat(together, "\30"))
+    write(kind, table.concat(together, "\30"))
   end
 end
 
@@ -96,4 +101,32 @@ for _, parts in ipairs {
 end
 write("chat_scan", '{"obfuscation":"x","choices":[{"delta":{"content":"a"}}]}\30=b\30#y\30=')
 
-print(("%d seeds for fuzz_sse, %d for fuzz_chat_scan"):format(counts.sse, counts.chat_scan))
+local RESPONSE = '{"type":"response.%s.delta","sequence_number":4,"item_id":"i","output_index":0,'
+  .. '"content_index":0,"delta":"a","logprobs":[],"obfuscation":"xyz"}'
+local BLOCK = '{"type":"content_block_delta","index":0,"delta":{"type":"%s_delta","%s":"a"}   }'
+local events = {
+  responses_scan = { RESPONSE:format "output_text", RESPONSE:format "refusal",
+    RESPONSE:format "reasoning_text", RESPONSE:format "function_call_arguments",
+    RESPONSE:format("reasoning_summary_text"):gsub("content_", "summary_"),
+    RESPONSE:format("output_text"):gsub('"output_index":0,', ""),
+    RESPONSE:format("output_text"):gsub("%[%]", '[{"token":"a"}]'),
+    '{"delta":"a","type":"response.output_text.delta","error":null,"response":null,"x":1}' },
+  messages_scan = { BLOCK:format("text", "text"), BLOCK:format("thinking", "thinking"),
+    BLOCK:format("signature", "signature"), BLOCK:format("text", "thinking"),
+    BLOCK:format("text", "text"):gsub('"index":0,', ""), '{"type":"ping"}',
+    '{"delta":{"text":"a","type":"text_delta"},"index":1,"type":"content_block_delta",'
+      .. '"error":null,"object":null,"x":1}' },
+}
+for _, kind in ipairs { "responses_scan", "messages_scan" } do
+  for _, text in ipairs { "~plain", "~\\ud83d\\ude00", "~\\u12", "~\0", "~a\30~b\30=c",
+    "^\8\10\28\30\11", "^\8\9\10\11\13\15" } do
+    write(kind, text)
+  end
+  for _, event in ipairs(events[kind]) do
+    write(kind, event)
+    write(kind, event .. "\30=b\30=\\n\30#7\30#a\30$b\30$  \30=")
+    write(kind, event .. "\30" .. event:gsub('"a"', '"b"') .. "\30" .. event:gsub("0", "1"))
+  end
+end
+
+for _, kind in ipairs(KINDS) do print(("%d seeds for fuzz_%s"):format(counts[kind], kind)) end
