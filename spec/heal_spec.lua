@@ -1,5 +1,6 @@
 -- Parameters that a server refuses: left out or renamed once, and remembered.
 
+local answers = require "spec.support.answers"
 local bots = require "spec.support.bots"
 local chatbot = require "chatbot"
 local support = require "spec.support"
@@ -463,5 +464,65 @@ describe("tools that are refused to a model that thinks", function()
     local _, reply = bot_at(server):chat("x", { tools = TOOLS, reasoning_effort = "low" })
     assert.is_nil(fields(server, 2).reasoning_effort)
     assert.same({ reasoning_effort = "dropped" }, reply.adjusted)
+  end)
+end)
+
+-- What a service made of its own answer, and refuses to have back: keys change, contents expire.
+describe("what is given back and refused", function()
+  after_each(collect)
+
+  local function bad(code, message, param, status)
+    return http(status or 400, {}, { error = { message = message, code = code, param = param,
+      type = "invalid_request_error" } })
+  end
+
+  local CASES = {
+    { "responses", "secret", bad("invalid_encrypted_content",
+      "The encrypted content gAAA... could not be verified.") },
+    { "responses", "secret", bad(nil, "Item 'rs_1' of type 'reasoning' was provided without its "
+      .. "required following item.") },
+    { "messages", "secret", bad(nil, "messages.1.content.0: Invalid `signature` in `thinking` block") },
+  }
+
+  it("is left out from there on", function()
+    for _, case in ipairs(CASES) do
+      local form = answers[case[1]]
+      local server = support.serve { form.answer { { reasoning = "thinks", secret = "sealed" },
+        "One." }, case[3], form.answer { "Two." }, form.answer { "Three." } }
+      local bot = bot_at(server, { api = case[1] })
+      assert.equal("One.", (bot:chat("a")))
+      assert.equal("table", type(bot:get_messages()[2].native))
+      assert.equal("Two.", (bot:chat("b")))
+      assert.equal("Three.", (bot:chat("c")))
+      local requests = server:requests()
+      assert.truthy(requests[2].body:find("sealed", 1, true), case[1])
+      for i = 3, 4 do assert.is_nil(requests[i].body:find("sealed", 1, true), case[1]) end
+      assert.is_nil(bot:get_messages()[2].native)
+      assert.equal("One.", bot:get_messages()[2].content)
+    end
+  end)
+
+  it("is told whole where the service does not have it any more", function()
+    for _, status in ipairs { 400, 404 } do
+      local form = answers.responses
+      local server = support.serve { form.answer({ "One." }, { id = "resp_1" }),
+        bad("previous_response_not_found", "Previous response with id 'resp_1' not found.",
+          "previous_response_id", status), form.answer({ "Two." }, { id = "resp_3" }) }
+      local bot = bot_at(server, { api = "responses" })
+      assert.equal("One.", (bot:chat("a", { store = true })))
+      local answer, err = bot:chat("b", { store = true })
+      assert.equal("Two.", answer, tostring(err))
+      local sent = server:requests()
+      assert.same({ "resp_1", 1 }, { sent[2].json.previous_response_id, #sent[2].json.input })
+      assert.is_nil(sent[3].json.previous_response_id)
+      assert.equal(3, #sent[3].json.input)
+    end
+  end)
+
+  it("is refused for good where there was nothing", function()
+    local server = support.serve { bad("invalid_encrypted_content", "no") }
+    local answer, err = bot_at(server, { api = "responses" }):chat("a")
+    assert.is_nil(answer)
+    assert.same({ 400, 1 }, { err.status, #server:requests() })
   end)
 end)

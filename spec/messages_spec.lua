@@ -559,6 +559,40 @@ describe("an answer of Messages that paused", function()
     assert.same({ 3, 4 }, { #sent, #sent[2].content })
   end)
 
+  it("has all of its parts in what is given back", function()
+    local function thought(words, sign)
+      return block(0, '{"type":"thinking","thinking":"","signature":""}',
+        ('{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta",'
+          .. '"thinking":"%s"}}'):format(words),
+        ('{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta",'
+          .. '"signature":"%s"}}'):format(sign))
+    end
+    local function sends(reason, ...)
+      return http(200, { ["Content-Type"] = "text/event-stream" }, stream(answer(reason, ...)))
+    end
+    local bot, server = bot_at({
+      sends("pause_turn", thought("one", "S1"), block(1, SEARCH:format(1), input(1, "{}"))),
+      sends("tool_use", thought("two", "S2"), block(1, TEXT, text(1, "a")),
+        block(2, '{"type":"tool_use","id":"t1","name":"look","input":{}}', input(2, "{}"))),
+      sends("end_turn", block(0, TEXT, text(0, "b"))) },
+      { tools = { { name = "look", call = function() return "seen" end } } })
+    assert.equal("b", (bot:chat "x"))
+    assert.same({ '{"type":"thinking","thinking":"one","signature":"S1"}', SEARCH:format(1),
+      '{"type":"thinking","thinking":"two","signature":"S2"}', '{"type":"text","text":"a"}',
+      '{"type":"tool_use","id":"t1","name":"look","input":{}}' },
+      bot:get_messages()[2].native.items)
+    local sent = server:requests()[3].json.messages
+    assert.same({ 5, "tool_result" }, { #sent[2].content, sent[3].content[1].type })
+  end)
+
+  it("keeps what there was once, where the rest of it fails", function()
+    local bot = bot_at({ part("pause_turn", "a", 1), http(400, {}, { error = { message = "no" } }) },
+      { keep_partial = true })
+    assert.is_nil((bot:chat "x"))
+    assert.same({ { role = "user", content = "x" }, { role = "assistant", content = "a" } },
+      bot:get_messages())
+  end)
+
   it("is gone with the prompt where the rest of it fails", function()
     local bot = bot_at { part("pause_turn", "a", 1), http(400, {}, { error = { message = "no" } }) }
     local answer_, err = bot:chat "x"

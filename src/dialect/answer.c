@@ -53,6 +53,7 @@ void answer_go_on(lua_State *L, struct answer *a, int env)
     }
     a->text.before = a->text.bytes.len;
     a->reasoning.before = a->reasoning.bytes.len;
+    a->part = -1;
     a->whole = a->finished = a->ended = a->named = false;
     a->reasoned = a->brought = a->doubtful = a->streamed = a->cut = false;
 }

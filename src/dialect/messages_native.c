@@ -176,8 +176,12 @@ static bool is_void(struct answer *a, const struct block *b)
 static bool measure(lua_State *L, struct answer *a, int env, int blocks)
 {
     size_t text = a->text.bytes.len, thoughts = a->reasoning.bytes.len;
-    bool own = false;
     size_t calls = 0;
+    lua_getfield(L, env, "native");
+    bool own = lua_istable(L, -1); /* a first part of it has */
+    lua_pop(L, 1);
+    if (!own && (a->text.before > 0 || a->reasoning.before > 0))
+        return false; /* there is one that cannot be given back */
     for (int i = (int)lua_rawlen(L, blocks); i > 0; i--) {
         struct block *b = blocks_at(L, blocks, i);
         if (b->kind == BLOCK_TEXT || b->kind == BLOCK_THOUGHTS) {
@@ -200,7 +204,13 @@ void messages_give_back(lua_State *L, struct answer *a, int env)
     int top = lua_gettop(L), blocks = top + 1;
     luaL_checkstack(L, 8, NULL);
     binding_own_table(L, env, "blocks");
-    int n = measure(L, a, env, blocks) ? (int)lua_rawlen(L, blocks) : 0;
+    int n = 0;
+    if (measure(L, a, env, blocks)) {
+        n = (int)lua_rawlen(L, blocks);
+    } else { /* nor what there is of the first part */
+        lua_pushnil(L);
+        lua_setfield(L, env, "native");
+    }
     for (int i = 1; i <= n; i++) {
         struct block *b = blocks_at(L, blocks, i);
         if (is_void(a, b))

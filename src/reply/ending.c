@@ -61,6 +61,20 @@ static void let_go(lua_State *L, int env)
     lua_rawseti(L, env, REPLY_BODY);
 }
 
+/* Takes the message out of the list on top that has the first part of this
+ * answer, where it went on. [-0, +0, m] */
+static void drop_paused(lua_State *L, int env)
+{
+    int messages = lua_gettop(L), n = (int)lua_rawlen(L, messages);
+    lua_getfield(L, env, "first_part");
+    lua_rawgeti(L, messages, n);
+    if (lua_istable(L, -1) && lua_rawequal(L, -1, -2)) {
+        lua_pushnil(L);
+        lua_rawseti(L, messages, n);
+    }
+    lua_settop(L, messages);
+}
+
 void ending_give_up(lua_State *L, struct reply *r, int env)
 {
     int top = lua_gettop(L);
@@ -70,6 +84,7 @@ void ending_give_up(lua_State *L, struct reply *r, int env)
     if (lua_toboolean(L, -1) && (some || r->committed)) {
         if (some && !r->held) { /* what is held stands there already */
             lua_getfield(L, env, "messages");
+            drop_paused(L, env);
             lua_createtable(L, 0, 2);
             lua_pushliteral(L, "assistant");
             lua_setfield(L, -2, "role");
@@ -216,20 +231,6 @@ static enum reply_status status_of(enum answer_verdict verdict)
     default:
         return REPLY_COMPLETE;
     }
-}
-
-/* Takes the message out of the list on top that has the first part of this
- * answer, where it went on. [-0, +0, m] */
-static void drop_paused(lua_State *L, int env)
-{
-    int messages = lua_gettop(L), n = (int)lua_rawlen(L, messages);
-    lua_getfield(L, env, "first_part");
-    lua_rawgeti(L, messages, n);
-    if (lua_istable(L, -1) && lua_rawequal(L, -1, -2)) {
-        lua_pushnil(L);
-        lua_rawseti(L, messages, n);
-    }
-    lua_settop(L, messages);
 }
 
 /* The answer is whole: it becomes a message. [-0, +0, m] */

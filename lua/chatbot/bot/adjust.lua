@@ -138,18 +138,35 @@ local function remedy(bot, err, call, plan, route, known)
   return name, name == dialect.format and dialect.weaker(call[name])
 end
 
+-- Takes out of the conversation what the server refuses to have back: thoughts that it can no
+-- longer read, an answer that it keeps no longer. Whether there was such a thing.
+local function forget_native(bot, route, err)
+  local stored, found = refusal.is_stored(err), false
+  for _, message in ipairs(bot:get_messages()) do
+    local native = type(message) == "table" and rawget(message, "native")
+    if type(native) == "table" and native.dialect == route.api and native.server == route.base_url
+      and (not stored or native.id ~= nil) then
+      message.native, found = nil, true
+    end
+  end
+  return found
+end
+
 ---Learns from a request that was refused: true when the next one is another, false when
 ---nothing can be done, nil when it is not the parameters that were refused.
 ---@return boolean?
 function M.learn(bot, reply, err, plan)
   local env, renv = bot:_env(), reply:_env()
-  if plan.strict or not refusal.is_one(err) then return nil end
   local route, call = renv.route or env.route, plan.sent or renv.call or {}
+  renv.learned = renv.learned or {}
+  if (refusal.is_native(err) or refusal.is_stored(err)) and forget_native(bot, route, err) then
+    return true
+  end
+  if plan.strict or not refusal.is_one(err) then return nil end
   env.adjust = env.adjust or {}
   local known = M.known(bot, route)
   env.adjust[key_of(route)] = known
   local name, what = remedy(bot, err, call, plan, route, known)
-  renv.learned = renv.learned or {}
   if not name then return false end
   renv.learned[name] = true
   known[name] = what

@@ -14,6 +14,12 @@ function M.is_one(err)
   return (status == 400 or status == 422) and not hopeless[err.code] and not hopeless[err.type]
 end
 
+-- What services say of items of their own that they do not take back.
+local NATIVE_CODES = { "encrypted_content", "signature" }
+local NATIVE_WORDS = { "encrypted content", "encrypted_content", "signature", "thinking` block",
+  "thinking block", "redacted_thinking", "item of type 'reasoning'", "reasoning item",
+  "required following item", "items are not persisted", "item with id" }
+
 -- How services say that it is the value that they refuse.
 local BAD_CODES = { "^invalid_value$", "^invalid_type$", "_below_min", "_above_max", "out_of_range",
   "^less_than", "^greater_than" }
@@ -45,6 +51,20 @@ end
 function M.is_bad_value(err)
   if has(err.code, UNKNOWN_CODES) or has(err.message, UNKNOWN_WORDS) then return false end
   return has(err.code, BAD_CODES) or has(err.type, BAD_CODES) or has(err.message, BAD_WORDS)
+end
+
+-- Whether it is what an answer of before was for the service that is refused when it is given
+-- back: thoughts that are sealed or signed.
+function M.is_native(err)
+  return M.is_one(err) and (has(err.code, NATIVE_CODES) or has(err.message, NATIVE_WORDS))
+end
+
+-- Whether the service no longer has the answer that a request goes on from.
+function M.is_stored(err)
+  return (err.status == 400 or err.status == 404)
+    and (text_of(err.code):find("previous_response", 1, true) ~= nil
+      or err.param == "previous_response_id"
+      or text_of(err.message):find("previous response", 1, true) ~= nil)
 end
 
 -- Whether the message has this word, in lower case.

@@ -200,11 +200,19 @@ local function record_of(self, message)
       rawget(message, "content"), rawget(message, "tool_calls"), rawget(message, "refusal")) then
     return nil
   end
-  local items = rawget(native, "items")
-  for k = 1, type(items) == "table" and len(items) or 0 do -- a file may have brought anything
+  local items = rawget(native, "items") -- a file may have brought anything
+  if items == nil then return type(rawget(native, "id")) == "string" and native or nil end
+  if type(items) ~= "table" or len(items) == 0 then return nil end
+  for k = 1, len(items) do
     if type(items[k]) ~= "string" or not is_object(self, items[k]) then return nil end
   end
   return native
+end
+
+-- Whether a call is sent as the service has made it: it stands in what is given back.
+local function is_same(call, made)
+  local fn, own = call["function"], rawget(made, "function")
+  return call.id == rawget(made, "id") and (not fn or fn.name == rawget(own, "name"))
 end
 
 local function add_assistant(self, message, i)
@@ -214,9 +222,10 @@ local function add_assistant(self, message, i)
   for key, value in next, message do
     if not OURS[key] then sent[key] = value end
   end
-  local list = rawget(message, "tool_calls")
+  local list, same = rawget(message, "tool_calls"), true
   for k = 1, type(list) == "table" and len(list) or 0 do
     local call, cut = fit_call(self, list[k], own, i .. "." .. k)
+    same = same and call ~= nil and not cut and is_same(call, list[k])
     if call then
       calls[#calls + 1] = call
       results[#results + 1] = fit_result(find_result(self, i, rawget(list[k], "id")), call.id, cut)
@@ -231,13 +240,10 @@ local function add_assistant(self, message, i)
       sent.content = "" -- some want the field in any case
     end
   end
-  if not calls[1] and not has_text(sent.content) then
+  local record = same and record_of(self, message)
+  if not calls[1] and not has_text(sent.content) and not (record and record.items) then
     self.gap = true
     return
-  end
-  local record = record_of(self, message)
-  for k, call in ipairs(calls) do -- in what is given back are the ids of old
-    if call.id ~= rawget(list[k], "id") then record = nil end
   end
   if record then
     sent.native, sent.before, sent.stored = record.items, record.before, record.id

@@ -335,9 +335,10 @@ end
 
 -- The form of an answer --------------------------------------------------------
 
----As in chat.lua.
-function M.structure(_, schema, known)
-  local takes = known == nil
+---As in chat.lua. What a tool is called with is always an object.
+function M.structure(route, schema, known)
+  local object = not schema or schema.type == "object"
+  local takes = known == nil and (object or core.rule(route, "schema") ~= nil)
   return chat.structure({ spec = { json_schema = takes and schema ~= nil, json_object = takes } },
     schema)
 end

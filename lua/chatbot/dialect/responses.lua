@@ -8,7 +8,7 @@ local core = require "chatbot.core"
 local fields = require "chatbot.dialect.fields"
 local reasoning = require "chatbot.dialect.reasoning"
 
-local M = { tools = chat.tools, structure = chat.structure, format = chat.format,
+local M = { tools = chat.tools, format = chat.format,
   weaker = chat.weaker, twins = {} }
 
 -- Fields that chat completions alone have. A model that is usually asked here is asked there
@@ -226,6 +226,12 @@ function M.input(messages, _, note, call)
     add(items, message)
   end
   return items, instructions, before
+end
+
+
+---As in chat.lua; each service has both forms here.
+function M.structure(_, schema, known)
+  return chat.structure({ spec = {} }, schema, known)
 end
 
 
