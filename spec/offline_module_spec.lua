@@ -68,6 +68,15 @@ describe("the module and the offline server", function()
       end
     end)
 
+    it("run tools, and answer by a schema: " .. way, function()
+      local asked = 0
+      local _, reply = new { tools = { { name = "weather", parameters = CITY, call = function()
+        asked = asked + 1
+        return "rain"
+      end } } }:chat("What is the weather in Oslo, 7 or 8?", { schema = COUNT })
+      assert.same({ 1, "number" }, { asked, type(reply.parsed.count) })
+    end)
+
     it("think, and have it back: " .. way, function()
       local bot = new { reasoning = "low", tools = { { name = "weather", parameters = CITY,
         call = function() return "rain" end } } }

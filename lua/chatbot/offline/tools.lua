@@ -71,6 +71,8 @@ function M.calls(request, remark, fresh)
   local list = {}
   if type(choice) == "table" then
     list[1] = named(tools, choice.name)
+  elseif choice == "required" and not fresh then
+    list[1] = tools[#tools] -- it has what it asked for; by custom the last one is for answers
   elseif choice == "required" or choice == "auto" and fresh then
     list = meant(tools, remark)
     if choice == "required" and not list[1] then list[1] = tools[1] end
