@@ -213,6 +213,35 @@ describe("reasoning", function()
   end)
 end)
 
+describe("a tool of Responses", function()
+  after_each(bots.collect)
+
+  it("is strict where its schema can be held to, or as the program says", function()
+    local server = start()
+    local function object(required, more)
+      local out = { type = "object", properties = { a = { type = "string" },
+        b = { type = "array", items = { type = "integer" } } }, required = required,
+        additionalProperties = false }
+      for name, value in pairs(more or {}) do out[name] = value end
+      return out
+    end
+    local inner = object({ "a", "b" }, {
+      properties = { a = object { "a" }, b = { type = "null" } } })
+    local tools = {
+      { name = "closed", parameters = object { "a", "b" } },
+      { name = "optional", parameters = object { "a" } },
+      { name = "open", parameters = object({ "a", "b" }, { additionalProperties = true }) },
+      { name = "inside", parameters = inner },
+      { name = "none" },
+      { name = "denied", parameters = object { "a", "b" }, strict = false },
+    }
+    chatbot.new({ model = "x", base_url = server.url, api = "responses", tools = tools }):chat "hi"
+    local strict = {}
+    for i, tool in ipairs(server:requests()[1].json.tools) do strict[i] = tool.strict end
+    assert.same({ true, false, false, false, false, false }, strict)
+  end)
+end)
+
 describe("a prompt's parts", function()
   after_each(bots.collect)
 

@@ -326,9 +326,7 @@ int asking_relaunch(lua_State *L)
     r->resumed = lua_toboolean(L, NOTE + 1);
     lua_settop(L, NOTE);
     compat_getenv(L, REPLY);
-    lua_getfield(L, RENV, "route");
-    if (!lua_isnil(L, MODEL) || speaks_other(L, ENV, OPTS)) {
-        lua_settop(L, RENV);
+    if (!lua_isnil(L, MODEL)) {
         compat_getenv(L, BOT);
         lua_getfield(L, ENV, "route");
         bool keyed;

@@ -7,6 +7,7 @@ local chat = require "chatbot.dialect.chat"
 local core = require "chatbot.core"
 local fields = require "chatbot.dialect.fields"
 local reasoning = require "chatbot.dialect.reasoning"
+local schemas = require "chatbot.dialect.schemas"
 
 local M = { tools = chat.tools, format = chat.format,
   weaker = chat.weaker, twins = {} }
@@ -20,13 +21,15 @@ M.chat_only = { "stop", "seed", "n", "logit_bias", "presence_penalty", "frequenc
 -- Fields -----------------------------------------------------------------------
 
 -- A function in the form that is flat here. Without `strict` the service would make each
--- argument a required one.
+-- argument a required one, also where the schema says otherwise.
 local function flat(tool)
   if not fields.is_function(tool) then return tool end
   local fn, out = tool["function"], fields.copy(tool)
   out["function"] = nil
   for name, value in pairs(fn) do out[name] = value end
-  out.strict = fn.strict or false
+  if out.strict == nil then
+    out.strict = fn.parameters ~= nil and schemas.is_strict(fn.parameters)
+  end
   return out
 end
 

@@ -1,5 +1,6 @@
--- dialect/schemas.lua - a JSON schema as Messages takes it: objects are closed, and what its
--- grammar has no way to hold to is said in words instead ("Structured outputs" in its manual).
+-- dialect/schemas.lua - JSON schemas: one as Messages takes it, where objects are closed, and
+-- what its grammar has no way to hold to is said in words instead ("Structured outputs" in its
+-- manual); and whether one can be held to strictly as it is.
 
 local core = require "chatbot.core"
 
@@ -74,6 +75,36 @@ function closed(schema)
     out.description = text .. table.concat(said, ", ") .. ")"
   end
   return out
+end
+
+-- Whether a table of schemas, or of one alone, is strict.
+local function all_strict(schemas)
+  for _, schema in pairs(schemas) do
+    if not M.is_strict(schema) then return false end
+  end
+  return true
+end
+
+---Whether a schema is one that OpenAI holds to with `strict`: each object in it is closed, and
+---has all of its members ("Structured outputs" in its manual).
+---@return boolean
+function M.is_strict(schema)
+  if type(schema) ~= "table" then return schema ~= true end
+  if is_object(schema) then
+    local required = {}
+    for _, name in ipairs(type(schema.required) == "table" and schema.required or {}) do
+      required[name] = true
+    end
+    for name in pairs(type(schema.properties) == "table" and schema.properties or {}) do
+      if not required[name] then return false end
+    end
+    if schema.additionalProperties ~= false then return false end
+  end
+  for name, value in pairs(schema) do
+    local inside = (LIST[name] or NAMED[name]) and value or ONE[name] and { value } or {}
+    if type(inside) == "table" and not all_strict(inside) then return false end
+  end
+  return true
 end
 
 ---A copy of the schema that Messages takes.
