@@ -476,16 +476,17 @@ describe("what is given back and refused", function()
       type = "invalid_request_error" } })
   end
 
-  local CASES = {
+  local REFUSALS = {
     { "responses", "secret", bad("invalid_encrypted_content",
       "The encrypted content gAAA... could not be verified.") },
     { "responses", "secret", bad(nil, "Item 'rs_1' of type 'reasoning' was provided without its "
       .. "required following item.") },
-    { "messages", "secret", bad(nil, "messages.1.content.0: Invalid `signature` in `thinking` block") },
+    { "messages", "secret", bad(nil, "messages.1.content.0: Invalid `signature` in `thinking` "
+      .. "block") },
   }
 
   it("is left out from there on", function()
-    for _, case in ipairs(CASES) do
+    for _, case in ipairs(REFUSALS) do
       local form = answers[case[1]]
       local server = support.serve { form.answer { { reasoning = "thinks", secret = "sealed" },
         "One." }, case[3], form.answer { "Two." }, form.answer { "Three." } }

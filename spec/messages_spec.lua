@@ -560,7 +560,7 @@ describe("an answer of Messages that paused", function()
   end)
 
   it("has all of its parts in what is given back", function()
-    local function thought(words, sign)
+    local function thinking(words, sign)
       return block(0, '{"type":"thinking","thinking":"","signature":""}',
         ('{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta",'
           .. '"thinking":"%s"}}'):format(words),
@@ -571,8 +571,8 @@ describe("an answer of Messages that paused", function()
       return http(200, { ["Content-Type"] = "text/event-stream" }, stream(answer(reason, ...)))
     end
     local bot, server = bot_at({
-      sends("pause_turn", thought("one", "S1"), block(1, SEARCH:format(1), input(1, "{}"))),
-      sends("tool_use", thought("two", "S2"), block(1, TEXT, text(1, "a")),
+      sends("pause_turn", thinking("one", "S1"), block(1, SEARCH:format(1), input(1, "{}"))),
+      sends("tool_use", thinking("two", "S2"), block(1, TEXT, text(1, "a")),
         block(2, '{"type":"tool_use","id":"t1","name":"look","input":{}}', input(2, "{}"))),
       sends("end_turn", block(0, TEXT, text(0, "b"))) },
       { tools = { { name = "look", call = function() return "seen" end } } })
@@ -586,8 +586,8 @@ describe("an answer of Messages that paused", function()
   end)
 
   it("keeps what there was once, where the rest of it fails", function()
-    local bot = bot_at({ part("pause_turn", "a", 1), http(400, {}, { error = { message = "no" } }) },
-      { keep_partial = true })
+    local bot = bot_at({ part("pause_turn", "a", 1),
+      http(400, {}, { error = { message = "no" } }) }, { keep_partial = true })
     assert.is_nil((bot:chat "x"))
     assert.same({ { role = "user", content = "x" }, { role = "assistant", content = "a" } },
       bot:get_messages())
