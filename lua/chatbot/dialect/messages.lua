@@ -315,6 +315,7 @@ function M.input(messages, _, note, call)
       items[#items + 1] = message
     else -- the system in mid-conversation is a text of the user here
       add_blocks(open(items, "user"), message.content)
+      if not items[#items].content[1] then items[#items] = nil end -- it says nothing
     end
     before = fields.chain(before, message)
   end
