@@ -62,6 +62,29 @@ function M.choice_of(choice)
   return type(fn) == "table" and fn.name or choice.type == "function" and choice.name or nil, nil
 end
 
+---The tools of a call with one more.
+function M.add_tool(call, tool)
+  local list = core.array {}
+  for i, other in ipairs(call.tools or {}) do list[i] = other end
+  list[#list + 1] = tool
+  call.tools = list
+end
+
+---Adds the tool that searches the web, with what the option `search` says of it, where a
+---service is known to have it or its address is not known.
+---@param self table a context
+---@param tool table
+function M.add_search(self, tool)
+  local call, value = self.call, self.call.search
+  call.search = nil
+  if not value then return end
+  if core.rule(self.route, "search") == nil and self.route.home then
+    self.refuse(("'%s' has no search of the web"):format(self.route.provider))
+  end
+  for name, field in pairs(type(value) == "table" and value or {}) do tool[name] = field end
+  M.add_tool(call, tool)
+end
+
 ---Whether a tool is a function; the service's own are sent as they are.
 function M.is_function(tool)
   return type(tool) == "table" and tool.type == "function" and type(tool["function"]) == "table"

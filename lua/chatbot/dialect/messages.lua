@@ -65,13 +65,10 @@ local function add_format(self)
     call.output_config.format = { type = "json_schema", schema = schemas.closed(format.schema) }
     return
   end
-  local list = core.array {}
-  for i, tool in ipairs(call.tools or {}) do list[i] = tool end
-  list[#list + 1] = { name = M.ANSWER, input_schema = format.schema,
-    description = format.description or "Gives the answer; to be called once, instead of text." }
   call.answer_tool = M.ANSWER
   call.tool_choice = call.tools and { type = "any" } or { type = "tool", name = M.ANSWER }
-  call.tools = list
+  fields.add_tool(call, { name = M.ANSWER, input_schema = format.schema,
+    description = format.description or "Gives the answer; to be called once, instead of text." })
 end
 
 local function budget(self, value)
@@ -134,18 +131,6 @@ local function add_reasoning(self)
   call.reasoning = nil
 end
 
-local function add_search(self)
-  local call, value = self.call, self.call.search
-  call.search = nil
-  if not value then return end
-  local tool = fields.copy(type(value) == "table" and value or nil)
-  tool.type, tool.name = tool.type or "web_search_20250305", tool.name or "web_search"
-  local list = core.array {}
-  for i, other in ipairs(call.tools or {}) do list[i] = other end
-  list[#list + 1] = tool
-  call.tools = list
-end
-
 local function add_maximum(self)
   local call = self.call
   fields.rename(call, "max_completion_tokens", "max_tokens")
@@ -179,7 +164,7 @@ function M.fields(self)
   end
   add_tools(call)
   add_format(self)
-  add_search(self)
+  fields.add_search(self, { type = "web_search_20250305", name = "web_search" })
   add_reasoning(self)
   add_steering(self)
   if call.cache and call.tools and call.tools[1] then

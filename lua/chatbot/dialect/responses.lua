@@ -82,21 +82,6 @@ local function add_reasoning(self)
   call.reasoning_effort = nil
 end
 
-local function add_search(self)
-  local call, value = self.call, self.call.search
-  call.search = nil
-  if not value then return end
-  if core.rule(self.route, "search") == nil and self.route.home then
-    self.refuse(("'%s' has no search of the web"):format(self.route.provider))
-  end
-  local tool = fields.copy(type(value) == "table" and value or nil)
-  tool.type = tool.type or "web_search"
-  local list = core.array {}
-  for i, other in ipairs(call.tools or {}) do list[i] = other end
-  list[#list + 1] = tool
-  call.tools = list
-end
-
 local function include(call, what)
   local list = core.array {}
   for _, name in ipairs(call.include or {}) do
@@ -117,7 +102,7 @@ function M.fields(self)
   add_tools(call)
   add_text(call)
   add_reasoning(self)
-  add_search(self)
+  fields.add_search(self, { type = "web_search" })
   if call.logprobs or call.top_logprobs then
     include(call, "message.output_text.logprobs")
     call.top_logprobs = call.top_logprobs or 0
