@@ -97,6 +97,8 @@ describe("the dialect", function()
     local server = service("api-spec-d", { models = { { prefix = { "big" }, api = "responses" } } })
     local bot = chatbot.new { model = "api-spec-d:big" }
     assert.equal("responses", select(2, bot:chat("hi")).api)
+    assert.equal("chat", select(2, bot:chat("hi", { max_tokens = 15 })).api)
+    assert.equal("responses", select(2, bot:chat("hi", { max_tokens = 16 })).api)
     for _, opts in ipairs { { stop = "x" }, { seed = 1 }, { n = 1 }, { logit_bias = { ["1"] = 1 } },
       { presence_penalty = 0.1 }, { frequency_penalty = 0.1 } } do
       local name = next(opts)

@@ -5,6 +5,8 @@ local core = require "chatbot.core"
 
 local M = {}
 
+local LEAST = 16 -- tokens that Responses may be limited to
+
 ---The dialect of a route: what it has, see chat.lua.
 function M.of(route) return require("chatbot.dialect." .. route.api) end
 
@@ -17,6 +19,8 @@ function M.wanted(route, base)
     and core.rule(route, "search")
   if search == "responses" or search == "messages" then return search end
   if route.api ~= "responses" then return route.api end
+  local most = base.max_tokens or base.max_completion_tokens
+  if type(most) == "number" and most < LEAST then return "chat" end
   for _, name in ipairs(M.of(route).chat_only) do
     if base[name] ~= nil then return "chat" end
   end

@@ -20,8 +20,15 @@ M.ANSWER = "answer_in_this_form"
 
 local NO_ARGUMENTS = { type = "object", properties = {} }
 
+-- What a tool of Responses takes that any text can be given to.
+local ANY_TEXT = { type = "object", properties = { input = { type = "string" } },
+  required = { "input" } }
+
 local function wire_tool(tool)
-  if not fields.is_function(tool) then return tool end
+  if not fields.is_function(tool) then
+    if tool.type ~= "custom" or tool.input_schema ~= nil then return tool end
+    return { name = tool.name, description = tool.description, input_schema = ANY_TEXT }
+  end
   local fn, out = tool["function"], fields.copy(tool)
   out["function"], out.type = nil, nil
   for name, value in pairs(fn) do out[name] = value end
