@@ -46,9 +46,9 @@ describe("the module", function()
   after_each(collect)
 
   it("has the functions of its manual and no others", function()
-    assert.same({ "_VERSION", "all", "array", "budget", "image", "load", "max_concurrent", "new",
-      "poll", "pollfd", "providers", "race", "register", "save", "timeout", "warmup" },
-      sorted_keys(chatbot))
+    assert.same({ "_VERSION", "all", "array", "budget", "document", "image", "load",
+      "max_concurrent", "new", "poll", "pollfd", "providers", "race", "register", "save",
+      "timeout", "warmup" }, sorted_keys(chatbot))
     for name, value in pairs(chatbot) do
       assert.equal(name == "_VERSION" and "string" or "function", type(value), name)
     end
