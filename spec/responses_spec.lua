@@ -3,9 +3,13 @@
 
 local batch = require "spec.support.batch"
 local bots = require "spec.support.bots"
+local outputs = require "spec.support.outputs"
 local support = require "spec.support"
 
+local unpack = table.unpack or unpack
 local array, null, encode = support.array, support.null, support.encode
+
+local DRAWN = 600 -- answers, each of its own seed
 
 local FFFD = "\239\191\189"
 
@@ -297,6 +301,115 @@ describe("thoughts of Responses", function()
     ask(stream { begins(0, 0), summary(0, 0, "One."), begins(0, 1), summary(0, 1, "Two."),
       completed() }, { call = { on_reasoning = function(s) told[#told + 1] = s end } })
     assert.equal("One.\n\nTwo.", table.concat(told))
+  end)
+end)
+
+describe("items of Responses that interleave", function()
+  after_each(bots.collect)
+
+  local function thought(item, delta, part)
+    return { "reasoning_summary_text.delta", output_index = item, summary_index = part or 0,
+      delta = delta }
+  end
+  -- Without its number; or its id.
+  local function unnumbered(event)
+    event.output_index = nil
+    return event
+  end
+  local function nameless(item)
+    item.id = nil
+    return item
+  end
+  local A, B = message("m1", "AAA"), message("m2", "BBB")
+  local R1, R2 = thoughts("r1", "One."), thoughts("r2", "Two.")
+  local function kept(...)
+    local out = {}
+    for i, item in ipairs { ... } do out[i] = encode(item) end
+    return out
+  end
+
+  run {
+    { "may be whole behind one that came later", { added(0, message "m1"), added(1, message "m2"),
+      text(1, "BBB"), done(1, B), done(0, A), completed { A, B } }, { text = "BBBAAA" } },
+    { "may be whole in the last event", { added(0, message "m1"), added(1, message "m2"),
+      text(1, "BBB"), completed { A, B } }, { text = "BBBAAA" } },
+    { "may be known from the last event alone", { text(1, "BBB", { item_id = "m2" }),
+      completed { A, B } }, { text = "BBBAAA" } },
+    { "may be known from it by number", { text(1, "BB"), text(1, "B"),
+      completed { nameless(message("", "AAA")), nameless(message("", "BBB")) } },
+      { text = "BBBAAA" } },
+    { "may be known from it by id", { unnumbered(text(1, "BBB", { item_id = "m2" })),
+      completed { A, B } }, { text = "BBBAAA" } },
+    { "may be thoughts that are whole late", { added(0, thoughts "r1"), added(1, message "m2"),
+      text(1, "BBB"), done(0, R1), completed { R1, B } },
+      { text = "BBB", reasoning = "One.", native = kept(R1, B) } },
+    { "may be several thoughts, of which one is whole late", { added(0, thoughts "r1"),
+      added(1, thoughts "r2"), thought(1, "Two."), done(0, R1), completed { R1, R2, B } },
+      { text = "BBB", reasoning = "Two.\n\nOne.", native = kept(R1, R2, B) } },
+    { "may be several thoughts in pieces", { added(0, thoughts "r1"), thought(0, "On"),
+      added(1, thoughts "r2"), thought(0, "e."), thought(1, "Two."),
+      completed { R1, R2, B } },
+      { text = "BBB", reasoning = "One.\n\nTwo.", native = kept(R1, R2, B) } },
+    { "may have a part that is whole with the item", { added(0, message "m1"), text(0, "a"),
+      added(1, message "m2"), text(1, "c"), done(0, message("m1", "a", "b")),
+      completed { message("m1", "a", "b"), message("m2", "c") } }, { text = "acb" } },
+    { "may have a part that is whole in the last event", { added(0, message "m1"), text(0, "a"),
+      added(1, message "m2"), text(1, "c"),
+      completed { message("m1", "a", "b"), message("m2", "c") } }, { text = "acb" } },
+    { "may have a part of thoughts that is whole with the item", { thought(0, "One."),
+      done(0, thoughts("r1", "One.", "Two.")), added(1, message "m2"), text(1, "BBB"),
+      completed { thoughts("r1", "One.", "Two."), B } }, { text = "BBB",
+      reasoning = "One.\n\nTwo.", native = kept(thoughts("r1", "One.", "Two."), B) } },
+    { "may be named in their last event first", { { "output_text.delta", delta = "AAA" },
+      { "output_item.done", item = A }, { "output_text.delta", delta = "BBB" },
+      { "output_item.done", item = B }, completed { A, B } }, { text = "AAABBB" } },
+    { "may have one id for all", { added(0, message "m"), added(1, message "m"), text(1, "BBB"),
+      completed { message("m", "AAA"), message("m", "BBB") } }, { text = "BBBAAA" } },
+    { "may have no id but an empty one", { { "output_item.added", item = message "" },
+      unnumbered(text(0, "AAA", { item_id = "" })),
+      { "output_item.done", item = message("", "AAA") },
+      { "output_item.added", item = message "" },
+      unnumbered(text(0, "BBB", { item_id = "" })),
+      completed { message("", "AAA"), message("", "BBB") } }, { text = "AAABBB" } },
+    { "may not all be in the last event", { added(0, thoughts "r1"), thought(0, "One."),
+      text(1, "AAA"), text(2, "BBB"), completed { nameless(message("", "AAA")),
+      nameless(message("", "BBB")) } }, { text = "AAABBB", reasoning = "One." } },
+    { "may have parts without number that end", { { "output_text.delta", delta = "a" },
+      { "output_text.done", text = "a" }, { "output_text.delta", delta = "b" },
+      { "output_text.done", text = "b" }, completed { message("m1", "a", "b") } },
+      { text = "ab" } },
+  }
+
+  it("have each of many parts", function()
+    local parts, want = {}, {}
+    local events = { text(0, "0,", { content_index = 65 }) }
+    for i = 1, 70 do parts[i] = i == 66 and "0," or i .. "," end
+    for i = 67, 68 do
+      events[#events + 1] = { "output_text.done", output_index = 0, content_index = i - 1,
+        text = parts[i] }
+    end
+    events[#events + 1] = completed { message("m1", unpack(parts)) }
+    for i = 1, 64 do want[i] = parts[i] end
+    want = "0," .. parts[67] .. parts[68] .. table.concat(want) .. parts[69] .. parts[70]
+    check({ text = want }, ask(stream(events)))
+  end)
+
+  it("come each once, whatever is left out", function()
+    local jobs, drawn = {}, {}
+    for seed = 1, DRAWN do
+      drawn[seed] = outputs.draw(seed)
+      local bytes = stream(drawn[seed].events)
+      jobs[seed] = job(seed % 3 == 0 and cut(bytes, 97) or { bytes })
+    end
+    for seed, result in ipairs(batch.run(jobs)) do
+      local want, reply = drawn[seed], result.reply
+      local about = ("seed %d, named by %s:\n%s"):format(seed, want.naming, stream(want.events))
+      assert.is_nil(result.err, about)
+      assert.equal(want.text or "", result.text, about)
+      for _, name in ipairs { "refusal", "reasoning" } do
+        assert.equal(want[name], reply[name], about)
+      end
+    end
   end)
 end)
 

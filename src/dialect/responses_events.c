@@ -48,14 +48,10 @@ static enum http_fault take_text(lua_State *L, struct answer *a, int env,
                                  bool whole)
 {
     struct item *item = items_find(L, a, env, event, e->kind);
-    bool news = !whole || !items_had_some(item, e->text);
-    enum http_fault fault = FAULT_NONE;
-    if (binding_text(L, whole ? e->whole : "delta") != NULL)
-        fault =
-            parts_text(L, a, item, e->text, number(L, event, e->index), whole);
-    if (fault == FAULT_NONE && news && e->text == ITEM_TEXT)
-        parts_logprobs(L, a, env);
-    return fault;
+    double index = number(L, event, e->index);
+    if (binding_text(L, whole ? e->whole : "delta") == NULL)
+        return FAULT_NONE;
+    return parts_text(L, a, env, item, e->text, index, whole);
 }
 
 static void take_arguments(lua_State *L, struct answer *a, int env, int event,
@@ -86,9 +82,9 @@ static enum http_fault take_content(lua_State *L, struct answer *a, int env,
     struct item *item =
         items_find(L, a, env, event, thoughts ? ITEM_REASONING : ITEM_MESSAGE);
     if (!whole)
-        items_begin(item, index);
+        items_begin(item, text, index);
     else if (binding_text(L, refusal ? "refusal" : "text") != NULL)
-        fault = parts_text(L, a, item, text, index, true);
+        fault = parts_text(L, a, env, item, text, index, true);
     lua_pop(L, 1);
     return fault;
 }
@@ -100,11 +96,10 @@ static enum http_fault take_summary(lua_State *L, struct answer *a, int env,
     double index = number(L, event, "summary_index");
     struct item *item = items_find(L, a, env, event, ITEM_REASONING);
     if (!whole) {
-        a->part = 2.0 * items_begin(item, index);
-        a->parted = true;
+        items_begin(item, ITEM_SUMMARY, index);
     } else if (binding_table(L, "part")) {
         if (binding_text(L, "text") != NULL)
-            fault = parts_text(L, a, item, ITEM_SUMMARY, index, true);
+            fault = parts_text(L, a, env, item, ITEM_SUMMARY, index, true);
         lua_pop(L, 1);
     }
     return fault;
@@ -148,13 +143,14 @@ static enum http_fault take_output(lua_State *L, struct answer *a, int env,
 {
     enum http_fault fault = FAULT_NONE;
     struct slice one = {NULL, 0, NULL};
-    int next[ITEM_KINDS] = {0}, n = (int)lua_rawlen(L, -1);
+    int list = lua_gettop(L), n = (int)lua_rawlen(L, list);
+    items_match(L, a, env);
     for (int i = 1; i <= n && fault == FAULT_NONE; i++) {
-        lua_rawgeti(L, -1, i);
+        lua_rawgeti(L, list, i);
         if (i == 1 || one.s != NULL)
             one = slice_next(raw, one);
-        if (lua_istable(L, -1)) {
-            struct item *item = items_match(L, a, env, i, next);
+        struct item *item = items_at(L, list + 1, i);
+        if (item != NULL) {
             fault = parts_take(L, a, env, item);
             item->done = true;
             if (fault == FAULT_NONE)
@@ -162,6 +158,7 @@ static enum http_fault take_output(lua_State *L, struct answer *a, int env,
         }
         lua_pop(L, 1);
     }
+    lua_pop(L, 1);
     return fault;
 }
 

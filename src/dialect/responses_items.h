@@ -35,18 +35,27 @@ enum item_text {
     ITEM_TEXTS
 };
 
+/* Their parts are counted apart. */
+enum item_in { ITEM_CONTENT, ITEM_SUMMARIES, ITEM_LISTS };
+
 struct item {
     int place;    /* in the list */
     double index; /* `output_index`; -1: not known */
     double order; /* in the final list; 0: not there */
     int call;     /* its number among the calls; -1: it has none yet */
-    int parts;    /* that have begun without an index of their own */
+    struct item_list {
+        int part;   /* that was begun, or spoken of, last; -1: none yet */
+        bool whole; /* it has come whole: a piece without index is another's */
+    } list[ITEM_LISTS];
     enum item_kind kind;
     uint64_t had[ITEM_TEXTS]; /* a bit for each part that has come, or begun to:
                                  the first piece of each is merged, see
                                  shape.h */
-    bool announced;           /* the event that opens it has come */
-    bool done;                /* the event that ends it has */
+    int most[ITEM_TEXTS]; /* the last part of these, for those without bit */
+    bool has_id;          /* one of the server's */
+    bool twin;            /* which another item has as well */
+    bool announced;       /* the event that opens it has come */
+    bool done;            /* the event that ends it has */
     bool named, identified, said; /* a call: name, id, arguments are known */
     bool cited, shown;            /* citations, an image were taken */
     bool own;                     /* only its service understands it */
@@ -61,8 +70,9 @@ struct item *items_at(lua_State *L, int items, int place);
 enum item_kind items_kind(lua_State *L);
 
 /* The item that the event at `event` is about, which is opened if there is none
- * yet: by its number, its id, or the one that was opened last. Of this kind,
- * if that is known. Good until the next event. [-0, +0, m] */
+ * yet: by its number, its id, or the one that was opened last of those whose
+ * number and id are not others. Of this kind, if that is known. Good until the
+ * next event. [-0, +0, m] */
 struct item *items_find(lua_State *L, struct answer *a, int env, int event,
                         enum item_kind kind);
 
@@ -71,17 +81,20 @@ struct item *items_find(lua_State *L, struct answer *a, int env, int event,
 struct item *items_open(lua_State *L, struct answer *a, int env, int event,
                         enum item_kind kind);
 
-/* The item on top, element `i` of the final list, among those that have come,
- * or opened. `next` has ITEM_KINDS numbers, 0 at first. [-0, +0, m] */
-struct item *items_match(lua_State *L, struct answer *a, int env, int i,
-                         int next[ITEM_KINDS]);
+/* Pushes the items of the final list on top, for items_at, in its places: such
+ * as have come, or are opened. NULL where it has no table. [-0, +1, m] */
+void items_match(lua_State *L, struct answer *a, int env);
 
 /* How many calls there are, and one more. [-0, +0, m] */
 int items_count_call(lua_State *L, int env);
 
-/* A part of a text begins: the one with this index, for -1 the next. Its
- * index. */
-int items_begin(struct item *item, double index);
+/* A part of the text begins: the one with this index, for -1 the next. */
+void items_begin(struct item *item, enum item_text text, double index);
+
+/* The index of the part that a piece is of, or with `whole` all of it. `index`:
+ * the one that the server says; -1: none. */
+int items_part(struct item *item, enum item_text text, double index,
+               bool whole);
 
 /* Whether something of the part has come. */
 bool items_had(const struct item *item, enum item_text text, int index);

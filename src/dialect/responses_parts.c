@@ -10,6 +10,8 @@
 #include "dialect/citations.h"
 #include "parsing/base64.h"
 
+#define PARTS 8589934592.0 /* numbers for the parts of an item, 2^33 */
+
 /* What counts as kept of an event counts once, however much is kept. */
 static void count(struct answer *a)
 {
@@ -26,31 +28,17 @@ static struct answer_text *text_of(struct answer *a, enum item_text text)
                                   : &a->reasoning;
 }
 
-/* The thoughts that follow are of this part. */
-static void begin_thoughts(struct answer *a, enum item_text text, int index)
+/* The thoughts that follow are of this part of the item. */
+static void begin_thoughts(struct answer *a, const struct item *item,
+                           enum item_text text, int index)
 {
     if (text == ITEM_SUMMARY || text == ITEM_THOUGHT)
-        answer_part(a, 2.0 * index + (text == ITEM_THOUGHT));
+        answer_part(a,
+                    PARTS * item->place + 2.0 * index + (text == ITEM_THOUGHT));
 }
 
-enum http_fault parts_text(lua_State *L, struct answer *a, struct item *item,
-                           enum item_text text, double index, bool whole)
-{
-    int part = index >= 0 && index < 1e9 ? (int)index
-               : item->parts > 0         ? item->parts
-                                         : 0;
-    enum http_fault fault = FAULT_NONE;
-    if (lua_rawlen(L, -1) == 0 || (whole && items_had(item, text, part))) {
-        lua_pop(L, 1);
-    } else {
-        begin_thoughts(a, text, part);
-        fault = answer_take(L, a, text_of(a, text));
-        items_note(item, text, part);
-    }
-    return fault;
-}
-
-void parts_logprobs(lua_State *L, struct answer *a, int env)
+/* The log probabilities in the field of the table on top. [-0, +0, m] */
+static void take_logprobs(lua_State *L, struct answer *a, int env)
 {
     if (!binding_table(L, "logprobs"))
         return;
@@ -59,6 +47,28 @@ void parts_logprobs(lua_State *L, struct answer *a, int env)
         answer_logprobs(L, env, "content");
     }
     lua_pop(L, 1);
+}
+
+enum http_fault parts_text(lua_State *L, struct answer *a, int env,
+                           struct item *item, enum item_text text, double index,
+                           bool whole)
+{
+    int part = items_part(item, text, index, whole);
+    enum http_fault fault = FAULT_NONE;
+    if (whole && items_had(item, text, part)) {
+        lua_pop(L, 1);
+        return fault;
+    }
+    if (lua_rawlen(L, -1) == 0) {
+        lua_pop(L, 1);
+    } else {
+        begin_thoughts(a, item, text, part);
+        fault = answer_take(L, a, text_of(a, text));
+        items_note(item, text, part);
+    }
+    if (fault == FAULT_NONE && text == ITEM_TEXT)
+        take_logprobs(L, a, env);
+    return fault;
 }
 
 /* ---- messages ---- */
@@ -87,30 +97,15 @@ static void take_annotations(lua_State *L, struct answer *a, int env,
     lua_pop(L, 1);
 }
 
-/* The part on top of a message, as far as it is news. `had`: so are texts of
- * these kinds only where no piece of the part has come. [-0, +0, m] */
+/* The part on top of a message, as far as it is news. [-0, +0, m] */
 static enum http_fault take_part(lua_State *L, struct answer *a, int env,
-                                 struct item *item, int index,
-                                 const bool had[ITEM_TEXTS])
+                                 struct item *item, int index)
 {
-    enum http_fault fault = FAULT_NONE;
-    enum item_text text = ITEM_TEXT;
-    const char *whole = binding_text(L, "text");
-    if (whole == NULL) {
-        text = ITEM_REFUSAL;
-        whole = binding_text(L, "refusal");
-    }
-    if (whole == NULL)
-        return fault;
-    if (had[text] && items_had(item, text, index)) {
-        lua_pop(L, 1);
-        return fault;
-    }
-    fault = answer_take(L, a, text_of(a, text));
-    items_note(item, text, index);
-    if (text == ITEM_TEXT)
-        parts_logprobs(L, a, env);
-    return fault;
+    if (binding_text(L, "text") != NULL)
+        return parts_text(L, a, env, item, ITEM_TEXT, index, true);
+    if (binding_text(L, "refusal") != NULL)
+        return parts_text(L, a, env, item, ITEM_REFUSAL, index, true);
+    return FAULT_NONE;
 }
 
 /* The message on top. [-0, +0, m] */
@@ -118,17 +113,15 @@ static enum http_fault take_message(lua_State *L, struct answer *a, int env,
                                     struct item *item)
 {
     enum http_fault fault = FAULT_NONE;
-    const bool had[ITEM_TEXTS] = {items_had_some(item, ITEM_TEXT),
-                                  items_had_some(item, ITEM_REFUSAL)};
     bool cited = item->cited;
     lua_getfield(L, -1, "content");
-    if (lua_type(L, -1) == LUA_TSTRING && !had[ITEM_TEXT])
-        return parts_text(L, a, item, ITEM_TEXT, 0, true);
+    if (lua_type(L, -1) == LUA_TSTRING && !items_had_some(item, ITEM_TEXT))
+        return parts_text(L, a, env, item, ITEM_TEXT, 0, true);
     int n = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : 0;
     for (int i = 1; i <= n && fault == FAULT_NONE; i++) {
         lua_rawgeti(L, -1, i);
         if (lua_istable(L, -1)) {
-            fault = take_part(L, a, env, item, i - 1, had);
+            fault = take_part(L, a, env, item, i - 1);
             if (!cited)
                 take_annotations(L, a, env, item);
         }
@@ -140,37 +133,40 @@ static enum http_fault take_message(lua_State *L, struct answer *a, int env,
 
 /* ---- thoughts ---- */
 
-/* Whether the list `list` has the text on top in its place `i`. [-0, +0, m] */
-static bool is_repeated(lua_State *L, int list, int i)
+/* Whether the text on top, in place `i` of its list, has come as part of the
+ * other one: it is there as well, or there is nothing else that it could have
+ * been. [-0, +0, m] */
+static bool is_repeated(lua_State *L, const struct item *item,
+                        enum item_text other, int list, int i)
 {
-    if (!lua_istable(L, list))
+    if (!items_had(item, other, i - 1))
         return false;
+    if (!lua_istable(L, list))
+        return true;
     int top = lua_gettop(L);
     lua_rawgeti(L, list, i);
-    bool same = lua_istable(L, -1) && binding_text(L, "text") != NULL &&
-                lua_rawequal(L, -1, top);
+    bool there = lua_istable(L, -1) && binding_text(L, "text") != NULL;
+    bool same = !there || lua_rawequal(L, -1, top);
     lua_settop(L, top);
     return same;
 }
 
-/* The parts of thoughts in the list on top, but for those that the list at
- * `other` has as well. [-0, +0, m] */
-static enum http_fault take_thoughts(lua_State *L, struct answer *a,
+/* The thoughts in the list at `list`, but for those that have come, also as
+ * part of the list at `other`. [-0, +0, m] */
+static enum http_fault take_thoughts(lua_State *L, struct answer *a, int env,
                                      struct item *item, enum item_text text,
-                                     int other)
+                                     int list, int other)
 {
     enum http_fault fault = FAULT_NONE;
-    int n = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : 0;
+    enum item_text not = text == ITEM_SUMMARY ? ITEM_THOUGHT : ITEM_SUMMARY;
+    int n = lua_istable(L, list) ? (int)lua_rawlen(L, list) : 0;
     for (int i = 1; i <= n && fault == FAULT_NONE; i++) {
-        lua_rawgeti(L, -1, i);
+        lua_rawgeti(L, list, i);
         if (lua_istable(L, -1) && binding_text(L, "text") != NULL) {
-            if (is_repeated(L, other, i)) {
+            if (is_repeated(L, item, not, other, i))
                 lua_pop(L, 1);
-            } else {
-                begin_thoughts(a, text, i - 1);
-                fault = answer_take(L, a, &a->reasoning);
-                items_note(item, text, i - 1);
-            }
+            else
+                fault = parts_text(L, a, env, item, text, i - 1, true);
         }
         lua_pop(L, 1);
     }
@@ -179,20 +175,16 @@ static enum http_fault take_thoughts(lua_State *L, struct answer *a,
 
 /* The thoughts in the item on top: a summary, or they themselves, or both, of
  * which some servers make no difference. [-0, +0, m] */
-static enum http_fault take_reasoning(lua_State *L, struct answer *a,
+static enum http_fault take_reasoning(lua_State *L, struct answer *a, int env,
                                       struct item *item)
 {
     int top = lua_gettop(L);
-    if (items_had_some(item, ITEM_SUMMARY) ||
-        items_had_some(item, ITEM_THOUGHT))
-        return FAULT_NONE;
     lua_getfield(L, top, "summary");
-    lua_pushnil(L);
-    lua_insert(L, -2); /* nil, summary */
-    enum http_fault fault = take_thoughts(L, a, item, ITEM_SUMMARY, top + 1);
     lua_getfield(L, top, "content");
+    enum http_fault fault =
+        take_thoughts(L, a, env, item, ITEM_SUMMARY, top + 1, top + 2);
     if (fault == FAULT_NONE)
-        fault = take_thoughts(L, a, item, ITEM_THOUGHT, top + 2);
+        fault = take_thoughts(L, a, env, item, ITEM_THOUGHT, top + 2, top + 1);
     lua_settop(L, top);
     return fault;
 }
@@ -362,7 +354,7 @@ enum http_fault parts_take(lua_State *L, struct answer *a, int env,
     case ITEM_MESSAGE:
         return take_message(L, a, env, item);
     case ITEM_REASONING:
-        return take_reasoning(L, a, item);
+        return take_reasoning(L, a, env, item);
     case ITEM_CALL:
     case ITEM_CUSTOM:
         take_call(L, a, env, item);
