@@ -720,6 +720,9 @@ describe("the verdict on an answer of Responses", function()
       { kind = "truncated", partial = "Hi" } },
     { "is truncated where the sentinel comes before it", { hi, done(0, message("m1", "Hi")) },
       { kind = "truncated", partial = "Hi" }, { done = true } },
+    { "is a failure where it has an error beside its status", { hi, completed(nil, {
+      error = { code = "server_error", message = "gone" } }) }, { kind = "api", partial = "Hi",
+      code = "server_error" } },
     { "is not changed by a sentinel behind it", { hi, completed() }, { text = "Hi" },
       { done = true } },
     { "is not changed by what comes behind it", { hi, completed(), text(0, "more"), "{" },

@@ -8,7 +8,8 @@ local jit = rawget(_G, "jit") -- hosts forbid what is not there
 
 -- Some that every Lua has, and core calls.
 local EVERYWHERE = "lua_checkstack lua_gettop lua_settop lua_pushvalue lua_type "
-  .. "lua_touserdata lua_toboolean lua_tolstring lua_pushnil lua_pushboolean lua_pushlstring lua_pushstring lua_rawgeti "
+  .. "lua_touserdata lua_toboolean lua_tolstring lua_pushnil lua_pushboolean "
+  .. "lua_pushlstring lua_pushstring lua_rawgeti "
   .. "lua_rawset lua_rawseti lua_createtable lua_setfield lua_getfield lua_next lua_error "
   .. "luaL_argerror luaL_error luaL_checklstring luaL_checktype"
 

@@ -303,12 +303,10 @@ local providers = {
   },
 }
 
-for _, provider in ipairs(providers) do
-  local models = {}
-  for _, rules in ipairs { provider.models or {}, claude, claude_models } do
-    for _, rule in ipairs(rules) do models[#models + 1] = rule end
-  end
-  provider.models = models
+-- Rules for models that any provider may have, behind its own.
+providers.models = {}
+for _, rules in ipairs { claude, claude_models } do
+  for _, rule in ipairs(rules) do providers.models[#providers.models + 1] = rule end
 end
 
 return providers

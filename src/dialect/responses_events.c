@@ -237,6 +237,9 @@ static bool take_response(lua_State *L, struct answer *a, int env,
     bool failed = strcmp(said, "failed") == 0 ||
                   strcmp(status, "failed") == 0 ||
                   strcmp(status, "cancelled") == 0;
+    lua_getfield(L, -2, "error"); /* whatever the status says beside it */
+    failed = failed || lua_istable(L, -1);
+    lua_pop(L, 1);
     lua_insert(L, -2); /* status, response */
     bool good = failed ? report_failure(L, a) : conclude(L, a, env, status);
     lua_remove(L, good ? -1 : -2); /* status, error */

@@ -31,6 +31,17 @@ static int add_known(lua_State *L)
         lua_insert(L, -2);
         lua_call(L, 2, 0);
     }
+    provider_push_list(L);
+    for (int i = 1; i <= n; i++) {
+        lua_rawgeti(L, 1, i);
+        lua_getfield(L, -1, "name");
+        lua_gettable(L, 2);
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, "common"); /* the rules for all are for it, too */
+        lua_settop(L, 2);
+    }
+    lua_getfield(L, 1, "models");
+    lua_setfield(L, 2, PROVIDER_MODELS);
     return 0;
 }
 
@@ -250,6 +261,10 @@ int provider_register(lua_State *L)
     if (known && has(L, 2, "base_url") && !has(L, 2, "api")) {
         lua_pushliteral(L, "chat"); /* who knows what is spoken there */
         lua_setfield(L, 4, "api");
+    }
+    if (!known || has(L, 2, "models")) { /* who gives rules gives all */
+        lua_pushboolean(L, !has(L, 2, "models"));
+        lua_setfield(L, 4, "common");
     }
     lua_pushvalue(L, 1);
     lua_setfield(L, 4, "name");

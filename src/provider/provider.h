@@ -16,8 +16,9 @@
 int provider_register(lua_State *L);
 int provider_list(lua_State *L);
 
-/* Pushes the list, {names in order, name = spec}, which is made when it is
- * first asked for. [-0, +1, e] */
+/* Pushes the list, {names in order, name = spec, [PROVIDER_MODELS] = rules for
+ * the models of all}, which is made when it is first asked for. [-0, +1, e] */
+#define PROVIDER_MODELS ":models" /* no provider's name has a colon */
 void provider_push_list(lua_State *L);
 
 /* The string field of the table at `i`; NULL when it is none. The pointer is

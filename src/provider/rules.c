@@ -88,30 +88,56 @@ static bool is_for(lua_State *L, const char *model, bool own)
            (!since || is_since(L, rule, model));
 }
 
-/* Calls `visit` for the spec and for each rule in spec.models that fits the
- * route's model, the rule on top of the stack, until it returns true. */
+/* A look at the rules for one route. */
+struct look {
+    const char *model;
+    bool own; /* see is_for */
+    bool (*visit)(lua_State *, void *);
+    void *arg;
+};
+
+/* Calls `visit` for each rule of the list on top that is for the model, the
+ * rule on top of the stack, until it returns true. The list is popped. */
+static bool each_of(lua_State *L, const struct look *look)
+{
+    int list = lua_gettop(L);
+    bool found = false;
+    for (int i = 1; !found && lua_istable(L, list); i++) {
+        lua_rawgeti(L, list, i);
+        if (!lua_istable(L, -1))
+            break;
+        if (is_for(L, look->model, look->own))
+            found = look->visit(L, look->arg);
+        lua_settop(L, list);
+    }
+    lua_settop(L, list - 1);
+    return found;
+}
+
+/* The same for the rules of the route's provider, for those of all unless the
+ * program gave it its own, and last for the provider's data. */
 static bool each_rule(lua_State *L, int route,
                       bool (*visit)(lua_State *, void *), void *arg)
 {
     route = lua_absindex(L, route);
-    luaL_checkstack(L, 8, NULL);
-    const char *model = provider_field(L, route, "model");
+    luaL_checkstack(L, 10, NULL);
+    struct look look = {provider_field(L, route, "model"),
+                        route_is_own(L, route), visit, arg};
+    int top = lua_gettop(L);
     lua_getfield(L, route, "spec");
-    int spec = lua_gettop(L);
-    bool found = false, own = route_is_own(L, route);
-    lua_getfield(L, spec, "models");
-    for (int i = 1; !found && lua_istable(L, spec + 1); i++) {
-        lua_rawgeti(L, spec + 1, i);
-        if (!lua_istable(L, -1))
-            break;
-        if (is_for(L, model, own))
-            found = visit(L, arg);
-        lua_settop(L, spec + 1);
+    lua_getfield(L, top + 1, "models");
+    bool found = each_of(L, &look);
+    if (!found && provider_flag(L, top + 1, "common")) {
+        provider_push_list(L);
+        lua_getfield(L, -1, PROVIDER_MODELS);
+        lua_remove(L, -2);
+        found = each_of(L, &look);
     }
-    lua_settop(L, spec);
-    if (!found)
+    if (!found) {
+        lua_settop(L, top + 1);
         found = visit(L, arg);
-    lua_settop(L, spec - 1);
+    }
+    lua_settop(L, top);
     return found;
 }
 
