@@ -21,7 +21,7 @@ root=$dir/root
 log=$dir/log
 mirror=${MIRROR:-http://deb.debian.org/debian}
 suite=${SUITE:-$(. /etc/os-release && echo "${VERSION_CODENAME:-}")}
-specs=${SPECS:-framing payload verdict save tools structured together history}
+specs=${SPECS:-framing payload verdict save tools structured together history plain messages}
 . .ci/counting
 
 # LuaJIT has no port to the mainframe.
