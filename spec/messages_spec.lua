@@ -464,6 +464,8 @@ describe("a whole answer of Messages", function()
     { "has nothing in it", whole "[]", { status = "complete" } },
     { "has wrong types in it", whole('[7,"x",[],{"type":[]},{"type":"text","text":7},null,'
       .. '{"type":"thinking","thinking":{}},{"type":"text","text":"a"}]'), { text = "a" } },
+    { "has gaps in it", whole('[null,null,null,null,null,{"type":"text","text":"a"}]'),
+      { text = "a" } },
     { "is an error", '{"type":"error","error":{"type":"api_error","message":"bad"}}',
       { kind = "api", message = "bad", type = "api_error", retryable = true } },
     { "is none", '{"choices":[]}', { kind = "protocol" } },

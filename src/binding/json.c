@@ -3,6 +3,7 @@
  */
 #include "binding/json.h"
 
+#include <limits.h>
 #include <locale.h>
 #include <math.h>
 #include <string.h>
@@ -403,4 +404,21 @@ bool json_is_null(lua_State *L, int i)
     bool same = lua_isuserdata(L, -1) && is_own(L, SENTINEL);
     lua_pop(L, 1);
     return same;
+}
+
+int json_length(lua_State *L, int i)
+{
+    int n = (int)lua_rawlen(L, i);
+    i = lua_absindex(L, i);
+    if (!json_is_array(L, i))
+        return n;
+    lua_pushnil(L);
+    while (lua_next(L, i)) {
+        lua_pop(L, 1);
+        lua_Number key =
+            lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+        if (key > n && key <= INT_MAX)
+            n = (int)key;
+    }
+    return n;
 }

@@ -35,4 +35,8 @@ bool json_is_array(lua_State *L, int i);
  * after json_ready, what the library has for it. [-0, +0, -] */
 bool json_is_null(lua_State *L, int i);
 
+/* The length of a list at `i` that was decoded, where nulls are gaps: there
+ * Lua's own may be less. [-0, +0, m] */
+int json_length(lua_State *L, int i);
+
 #endif

@@ -8,6 +8,7 @@
 
 #include "binding/complaint.h"
 #include "binding/failure.h"
+#include "binding/json.h"
 #include "parsing/escape.h"
 
 #define REASON 200 /* characters of a finish_reason in a message */
@@ -255,7 +256,7 @@ void answer_logprobs(lua_State *L, int env, const char *name)
     int from = lua_gettop(L);
     own_table(L, env, "logprobs");
     own_table(L, from + 1, name);
-    int have = (int)lua_rawlen(L, -1), n = (int)lua_rawlen(L, from);
+    int have = (int)lua_rawlen(L, -1), n = json_length(L, from);
     for (int i = 1; i <= n; i++) {
         lua_rawgeti(L, from, i);
         lua_rawseti(L, -2, have + i);

@@ -287,7 +287,7 @@ bool calls_add(lua_State *L, struct answer *a, int env)
 
 bool calls_take(lua_State *L, struct answer *a, int env)
 {
-    int n = (int)lua_rawlen(L, -1);
+    int n = json_length(L, -1);
     bool any = false;
     luaL_checkstack(L, 4, NULL);
     for (int i = 1; i <= n && i <= MAX_TOOLS; i++) {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "binding/json.h"
 #include "dialect/calls.h"
 #include "dialect/chat.h"
 #include "dialect/citations.h"
@@ -42,7 +43,7 @@ static enum http_fault take_content(lua_State *L, struct answer *a,
     if (lua_type(L, -1) == LUA_TSTRING)
         return answer_take(L, a, to);
     luaL_checkstack(L, 8, NULL);
-    int n = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : 0;
+    int n = lua_istable(L, -1) ? json_length(L, -1) : 0;
     for (int i = 1; fault == FAULT_NONE && i <= n; i++) {
         lua_rawgeti(L, -1, i);
         if (lua_type(L, -1) == LUA_TSTRING) {
@@ -69,7 +70,7 @@ static enum http_fault take_details(lua_State *L, struct answer *a)
     enum http_fault fault = FAULT_NONE;
     if (!binding_table(L, "reasoning_details"))
         return fault;
-    int n = (int)lua_rawlen(L, -1);
+    int n = json_length(L, -1);
     for (int i = 1; fault == FAULT_NONE && i <= n; i++) {
         lua_rawgeti(L, -1, i);
         if (lua_istable(L, -1) &&
@@ -184,7 +185,7 @@ static double index_of(lua_State *L, int i)
  * [-0, +0, m] */
 static int our_choice(lua_State *L, struct answer *a, int env)
 {
-    int n = (int)lua_rawlen(L, -1), first = 0;
+    int n = json_length(L, -1), first = 0;
     double other = 0;
     for (int i = 1; i <= n && i <= MAX_CHOICES; i++) {
         double index = index_of(L, i);
@@ -207,7 +208,7 @@ static bool has_calls(lua_State *L, int i)
     int top = lua_gettop(L);
     lua_rawgeti(L, -1, i);
     bool some = (binding_table(L, "delta") || binding_table(L, "message")) &&
-                binding_table(L, "tool_calls") && lua_rawlen(L, -1) > 0;
+                binding_table(L, "tool_calls") && json_length(L, -1) > 0;
     lua_settop(L, top);
     return some;
 }
@@ -217,7 +218,7 @@ static bool has_calls(lua_State *L, int i)
  * texts alone are several answers. [-0, +0, m] */
 static int next_part(lua_State *L, int env, int i)
 {
-    int n = (int)lua_rawlen(L, -1);
+    int n = json_length(L, -1);
     if (i >= n)
         return 0;
     double index = index_of(L, i);
@@ -288,7 +289,7 @@ bool chat_whole(lua_State *L, struct answer *a, int env)
         return false;
     }
     lua_getfield(L, -1, "choices");
-    a->finished = lua_istable(L, -1) && lua_rawlen(L, -1) > 0;
+    a->finished = lua_istable(L, -1) && json_length(L, -1) > 0;
     lua_pop(L, 1);
     if (a->finished) { /* also without a finish_reason */
         lua_pop(L, 1);

@@ -3,6 +3,8 @@
  */
 #include "dialect/citations.h"
 
+#include "binding/json.h"
+
 /* citation[name] = top[from], where that has this type and there is none yet.
  * [-0, +0, m] */
 static void copy(lua_State *L, int citation, const char *from, const char *name,
@@ -57,7 +59,7 @@ bool citations_take(lua_State *L, struct answer *a, int env)
 
 void citations_take_all(lua_State *L, struct answer *a, int env)
 {
-    int list = lua_gettop(L), n = (int)lua_rawlen(L, list);
+    int list = lua_gettop(L), n = json_length(L, list);
     luaL_checkstack(L, 4, NULL);
     for (int i = 1; i <= n; i++) {
         lua_rawgeti(L, list, i);
@@ -86,7 +88,7 @@ void citations_sources(lua_State *L, struct answer *a, int env)
     for (size_t k = 0; k < 2; k++) {
         if (!binding_table(L, names[k]))
             continue;
-        size_t n = lua_rawlen(L, -1);
+        size_t n = (size_t)json_length(L, -1);
         if (n <= have) { /* each event has them */
             lua_settop(L, top);
             continue;

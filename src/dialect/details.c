@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "binding/json.h"
 #include "dialect/sendable.h"
 
 #define MAX_DETAILS 1024
@@ -87,7 +88,7 @@ static void merge(lua_State *L)
 
 void details_take(lua_State *L, int env)
 {
-    int list = lua_gettop(L), n = (int)lua_rawlen(L, list);
+    int list = lua_gettop(L), n = json_length(L, list);
     luaL_checkstack(L, 16, NULL);
     for (int i = 1; i <= n && i <= MAX_DETAILS; i++) {
         lua_rawgeti(L, list, i);

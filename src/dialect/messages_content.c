@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "binding/encoded.h"
+#include "binding/json.h"
 #include "dialect/calls.h"
 
 void content_feed(lua_State *L, struct answer *a, int env, struct block *b)
@@ -140,7 +141,7 @@ static void take_citations(lua_State *L, struct answer *a, int env,
                            struct block *b, struct slice list)
 {
     struct slice raw = {.s = NULL};
-    int n = (int)lua_rawlen(L, -1);
+    int n = json_length(L, -1);
     for (int i = 1; i <= n; i++) {
         raw = slice_next(list, raw);
         lua_rawgeti(L, -1, i);

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "binding/json.h"
 #include "dialect/message.h"
 #include "dialect/messages_blocks.h"
 #include "dialect/messages_content.h"
@@ -246,7 +247,7 @@ bool messages_merge(lua_State *L, struct answer *a, int env)
 /* The list of blocks on top. [-0, +0, m] */
 static enum http_fault take_content(lua_State *L, struct answer *a, int env)
 {
-    int content = lua_gettop(L), n = (int)lua_rawlen(L, content);
+    int content = lua_gettop(L), n = json_length(L, content);
     enum http_fault fault = FAULT_NONE;
     struct slice list = slice_member(document(a), "content");
     struct slice raw = {.s = NULL};

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "binding/failure.h"
+#include "binding/json.h"
 #include "dialect/native.h"
 #include "dialect/responses.h"
 #include "dialect/responses_parts.h"
@@ -143,7 +144,7 @@ static enum http_fault take_output(lua_State *L, struct answer *a, int env,
 {
     enum http_fault fault = FAULT_NONE;
     struct slice one = {NULL, 0, NULL};
-    int list = lua_gettop(L), n = (int)lua_rawlen(L, list);
+    int list = lua_gettop(L), n = json_length(L, list);
     items_match(L, a, env);
     for (int i = 1; i <= n && fault == FAULT_NONE; i++) {
         lua_rawgeti(L, list, i);

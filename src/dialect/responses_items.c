@@ -3,6 +3,8 @@
  */
 #include "dialect/responses_items.h"
 
+#include "binding/json.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -246,7 +248,7 @@ static struct item *said_item(lua_State *L, int items, int i, bool numbered)
 static bool is_numbered(lua_State *L, int list, int items)
 {
     int top = lua_gettop(L), count = (int)lua_rawlen(L, items);
-    int n = (int)lua_rawlen(L, list);
+    int n = json_length(L, list);
     bool good = true;
     for (int i = 1; i <= count && good; i++) {
         struct item *item = items_at(L, items, i);
@@ -326,7 +328,7 @@ static void set_match(lua_State *L, int items, int found, int i,
 void items_match(lua_State *L, struct answer *a, int env)
 {
     int list = lua_gettop(L), found = list + 1, items = list + 2;
-    int n = (int)lua_rawlen(L, list);
+    int n = json_length(L, list);
     struct queue queue;
     luaL_checkstack(L, 16, NULL);
     lua_createtable(L, n, 0);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "binding/json.h"
 #include "dialect/calls.h"
 #include "dialect/citations.h"
 #include "parsing/base64.h"
@@ -87,7 +88,7 @@ static void take_annotations(lua_State *L, struct answer *a, int env,
 {
     if (!binding_table(L, "annotations"))
         return;
-    int n = (int)lua_rawlen(L, -1);
+    int n = json_length(L, -1);
     for (int i = 1; i <= n; i++) {
         lua_rawgeti(L, -1, i);
         if (lua_istable(L, -1))
@@ -117,7 +118,7 @@ static enum http_fault take_message(lua_State *L, struct answer *a, int env,
     lua_getfield(L, -1, "content");
     if (lua_type(L, -1) == LUA_TSTRING && !items_had_some(item, ITEM_TEXT))
         return parts_text(L, a, env, item, ITEM_TEXT, 0, true);
-    int n = lua_istable(L, -1) ? (int)lua_rawlen(L, -1) : 0;
+    int n = lua_istable(L, -1) ? json_length(L, -1) : 0;
     for (int i = 1; i <= n && fault == FAULT_NONE; i++) {
         lua_rawgeti(L, -1, i);
         if (lua_istable(L, -1)) {
@@ -159,7 +160,7 @@ static enum http_fault take_thoughts(lua_State *L, struct answer *a, int env,
 {
     enum http_fault fault = FAULT_NONE;
     enum item_text not = text == ITEM_SUMMARY ? ITEM_THOUGHT : ITEM_SUMMARY;
-    int n = lua_istable(L, list) ? (int)lua_rawlen(L, list) : 0;
+    int n = lua_istable(L, list) ? json_length(L, list) : 0;
     for (int i = 1; i <= n && fault == FAULT_NONE; i++) {
         lua_rawgeti(L, list, i);
         if (lua_istable(L, -1) && binding_text(L, "text") != NULL) {

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "binding/json.h"
 #include "dialect/native.h"
 
 /* Whether there is a list in the field of the table on top, and something in
@@ -13,7 +14,7 @@ static bool has_list(lua_State *L, const char *name)
 {
     if (!binding_table(L, name))
         return false;
-    bool some = lua_rawlen(L, -1) > 0;
+    bool some = json_length(L, -1) > 0;
     lua_pop(L, 1);
     return some;
 }
@@ -31,7 +32,7 @@ static bool is_annotated(lua_State *L)
     bool some = false;
     if (!binding_table(L, "content"))
         return false;
-    int n = (int)lua_rawlen(L, -1);
+    int n = json_length(L, -1);
     for (int i = 1; i <= n && !some; i++) {
         lua_rawgeti(L, -1, i);
         some = lua_istable(L, -1) && has_list(L, "annotations");

@@ -87,8 +87,8 @@ end
 -- What a reference within the schema points at.
 local function referred(root, reference)
   local at = root
-  for name in (reference:match("^#/(.*)$") or ""):gmatch("[^/]+") do
-    name = name:gsub("~1", "/"):gsub("~0", "~")
+  for part in (reference:match("^#/(.*)$") or ""):gmatch("[^/]+") do
+    local name = part:gsub("~1", "/"):gsub("~0", "~")
     at = type(at) == "table" and at ~= null and (at[name] or at[(tonumber(name) or -1) + 1])
   end
   return at or {}
