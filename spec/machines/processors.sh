@@ -119,6 +119,9 @@ done
 
 # ---- the tests ----
 
+EMULATED=1 # for what is measured
+export EMULATED
+
 (. /etc/os-release && echo "version system ${PRETTY_NAME%% *} $suite")
 echo "version processor $arch"
 echo "version lua $luas"
