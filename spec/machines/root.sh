@@ -1,7 +1,7 @@
 #!/bin/sh
 # Usage: spec/machines/root.sh SUITE COMMAND...
 #
-# Runs COMMAND on another Debian (bullseye, trixie, sid), in a copy of this
+# Runs COMMAND on another Debian (trixie, sid), in a copy of this
 # checkout as it is now, commits or not. The system is below build/roots/SUITE,
 # made there once by debootstrap, brought up to date each time.
 #

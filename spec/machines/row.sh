@@ -1,11 +1,9 @@
 #!/bin/sh
-# Usage: spec/machines/row.sh suite|faults|gnutls    (by spec/machines/matrix.sh)
+# Usage: spec/machines/row.sh suite|gnutls    (by spec/machines/matrix.sh)
 #
 # The part of a row of `make matrix` that runs on the row's system:
 #
 #   suite   `make test` under each Lua of $LUAS that this system has
-#   faults  a pass through the module (core.lua) and `make faults`, where the
-#           packages for the whole suite are too old
 #   gnutls  `make faults` with the libcurl that Debian links with GnuTLS
 #
 # Lines "version NAME WORDS" say with what; the last line counts the tests.
@@ -65,11 +63,6 @@ for lua in $luas; do
     ran="$ran $lua"
     case $what in
     suite) counted "make test LUA=$lua" make test LUA="$lua" ;;
-    faults)
-        eval "$(make -s --no-print-directory env LUA="$lua")"
-        counted core.lua "$lua" spec/machines/core.lua
-        counted "make faults" make faults LUA="$lua"
-        ;;
     gnutls)
         counted "make faults" make faults LUA="$lua" CURL=libcurl-gnutls.so.4
         ;;
