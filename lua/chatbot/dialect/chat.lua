@@ -90,19 +90,12 @@ function M.weaker(format) return format.type == "json_schema" and "json_object" 
 local THINK = {}
 
 function THINK.effort(self, value)
-  local effort, rounded = reasoning.effort(value, core.rule(self.route, "efforts"))
-  self.call.reasoning_effort = effort
-  if rounded then self.tell("reasoning", effort) end
+  self.call.reasoning_effort = reasoning.effort(self, value)
 end
 
 function THINK.object(self, value) -- OpenRouter
-  if type(value) == "number" then
-    self.call.reasoning = { max_tokens = value }
-    return
-  end
-  local effort, rounded = reasoning.effort(value, core.rule(self.route, "efforts"))
-  self.call.reasoning = { effort = effort }
-  if rounded then self.tell("reasoning", effort) end
+  self.call.reasoning = type(value) == "number" and { max_tokens = value }
+    or { effort = reasoning.effort(self, value) }
 end
 
 function THINK.switch(self, value)
@@ -153,12 +146,9 @@ local function add_search(self)
   self.call.search = nil
   if value == nil or value == false and way ~= "always" then return end
   if way == "plugins" then
-    local plugins = core.array {}
-    for _, plugin in ipairs(self.call.plugins or {}) do plugins[#plugins + 1] = plugin end
     local plugin = copy(type(value) == "table" and value or nil)
     plugin.id = plugin.id or "web"
-    plugins[#plugins + 1] = plugin
-    self.call.plugins = plugins
+    fields.append(self.call, "plugins", plugin)
   elseif way == "always" then
     if value == false then self.call.disable_search = true end
     for name, field in pairs(type(value) == "table" and value or {}) do
@@ -175,8 +165,7 @@ end
 function M.fields(self)
   add_reasoning(self)
   add_search(self)
-  if self.call.cache then self.lack("cache") end -- a service caches by itself, or not at all
-  self.call.cache = nil
+  self.lack("cache") -- a service caches by itself, or not at all
 end
 
 -- What cannot be sent: a document by its address, which OpenRouter alone takes, as its data.
@@ -196,7 +185,7 @@ function M.sends(bot, call, name, route)
   if name == "temperature" then
     if call.temperature == nil then return bot:_env().options.temperature ~= false end
     return call.temperature ~= false
-  elseif name == "stream_options" then
+  elseif name == "stream_options" and route.api == "chat" then
     local stream = call.stream
     if stream == nil then stream = bot:_env().options.stream end
     return stream ~= false and call.stream_options ~= false

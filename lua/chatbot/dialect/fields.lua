@@ -25,7 +25,10 @@ function M.context(call, route, plan, tell, temperature)
   function self.lack(name, why)
     local own = call[name]
     if own == nil and name == "temperature" then own = temperature end
-    if own == nil or own == false and name ~= "reasoning" then return end
+    if own == nil or own == false and name ~= "reasoning" then -- as good as none
+      call[name] = nil
+      return
+    end
     if plan.strict then
       self.refuse(("'%s' %s (api = \"%s\")"):format(name, why or "is no field there", route.api))
     end
@@ -62,12 +65,12 @@ function M.choice_of(choice)
   return type(fn) == "table" and fn.name or choice.type == "function" and choice.name or nil, nil
 end
 
----The tools of a call with one more.
-function M.add_tool(call, tool)
+---Makes the list call[name] one with this value behind the others.
+function M.append(call, name, value)
   local list = core.array {}
-  for i, other in ipairs(call.tools or {}) do list[i] = other end
-  list[#list + 1] = tool
-  call.tools = list
+  for i, other in ipairs(call[name] or {}) do list[i] = other end
+  list[#list + 1] = value
+  call[name] = list
 end
 
 ---Adds the tool that searches the web, with what the option `search` says of it, where a
@@ -82,12 +85,29 @@ function M.add_search(self, tool)
     self.refuse(("'%s' has no search of the web"):format(self.route.provider))
   end
   for name, field in pairs(type(value) == "table" and value or {}) do tool[name] = field end
-  M.add_tool(call, tool)
+  M.append(call, "tools", tool)
 end
 
----Whether a tool is a function; the service's own are sent as they are.
-function M.is_function(tool)
-  return type(tool) == "table" and tool.type == "function" and type(tool["function"]) == "table"
+---Makes the tools of a call those of the dialect: `flat` gets a copy of each function with
+---all that is said of it in one table, and what was said of its form; `own` what is the
+---service's own, if it is given.
+---@param flat fun(tool: table): table
+---@param own? fun(tool: table): table
+function M.fit_tools(call, flat, own)
+  if not call.tools then return end
+  local list = core.array {}
+  for i, tool in ipairs(call.tools) do
+    local fn = tool.type == "function" and tool["function"]
+    if type(fn) == "table" then
+      local out = M.copy(tool)
+      out["function"] = nil
+      for name, value in pairs(fn) do out[name] = value end
+      list[i] = flat(out)
+    else
+      list[i] = own and own(tool) or tool
+    end
+  end
+  call.tools = list
 end
 
 -- What a message of text has; nothing else may stand beside it elsewhere.
@@ -110,6 +130,32 @@ function M.text_of(content)
     if type(text) == "string" then texts[#texts + 1] = text end
   end
   return table.concat(texts)
+end
+
+---The address of a part that is an image, and how closely it is to be looked at.
+---@return string url
+---@return string? detail
+function M.image_of(part)
+  local image = part.image_url
+  if type(image) == "table" then return image.url, image.detail end
+  return image, nil
+end
+
+---Appends an answer to a list: what its service has made of it, or else its text and its calls
+---in the dialect's form.
+---@param text_of fun(text: string): table
+---@param call_of fun(id: string, name: string, arguments: string): table
+function M.add_answer(list, message, text_of, call_of)
+  if message.native then
+    for _, item in ipairs(message.native) do list[#list + 1] = core.raw(item) end
+    return
+  end
+  local text = M.text_of(message.content)
+  if type(text) == "string" and text:find("%S") then list[#list + 1] = text_of(text) end
+  for _, call in ipairs(message.tool_calls or {}) do
+    local fn = call["function"]
+    list[#list + 1] = fn and call_of(call.id, fn.name, fn.arguments) or call
+  end
 end
 
 ---What a message adds to the hash of all that was sent before it.

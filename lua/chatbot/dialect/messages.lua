@@ -24,27 +24,22 @@ local NO_ARGUMENTS = { type = "object", properties = {} }
 local ANY_TEXT = { type = "object", properties = { input = { type = "string" } },
   required = { "input" } }
 
-local function wire_tool(tool)
-  if not fields.is_function(tool) then
-    if tool.type ~= "custom" or tool.input_schema ~= nil then return tool end
-    return { name = tool.name, description = tool.description, input_schema = ANY_TEXT }
-  end
-  local fn, out = tool["function"], fields.copy(tool)
-  out["function"], out.type = nil, nil
-  for name, value in pairs(fn) do out[name] = value end
-  out.input_schema, out.parameters = fn.parameters or NO_ARGUMENTS, nil
-  out.strict = fn.strict or nil
-  return out
+local function flat(tool)
+  tool.type = nil
+  tool.input_schema, tool.parameters = tool.parameters or NO_ARGUMENTS, nil
+  tool.strict = tool.strict or nil
+  return tool
+end
+
+local function own(tool)
+  if tool.type ~= "custom" or tool.input_schema ~= nil then return tool end
+  return { name = tool.name, description = tool.description, input_schema = ANY_TEXT }
 end
 
 local WORDS = { auto = "auto", none = "none", required = "any" }
 
 local function add_tools(call)
-  if call.tools then
-    local list = core.array {}
-    for i, tool in ipairs(call.tools) do list[i] = wire_tool(tool) end
-    call.tools = list
-  end
+  fields.fit_tools(call, flat, own)
   local name, word = fields.choice_of(call.tool_choice)
   if name then
     call.tool_choice = { type = "tool", name = name }
@@ -74,7 +69,7 @@ local function add_format(self)
   end
   call.answer_tool = M.ANSWER
   call.tool_choice = call.tools and { type = "any" } or { type = "tool", name = M.ANSWER }
-  fields.add_tool(call, { name = M.ANSWER, input_schema = format.schema,
+  fields.append(call, "tools", { name = M.ANSWER, input_schema = format.schema,
     description = format.description or "Gives the answer; to be called once, instead of text." })
 end
 
@@ -88,8 +83,7 @@ local function budget(self, value)
 end
 
 local function adaptive(self, value)
-  local effort, rounded = reasoning.effort(value, EFFORTS)
-  if rounded then self.tell("reasoning", effort) end
+  local effort = reasoning.effort(self, value, EFFORTS)
   self.call.thinking = { type = "adaptive", display = "summarized" }
   self.call.output_config = fields.copy(self.call.output_config)
   self.call.output_config.effort = effort
@@ -198,8 +192,7 @@ function PARTS.text(part)
 end
 
 function PARTS.image_url(part)
-  local image = part.image_url
-  local url = type(image) == "table" and image.url or image
+  local url = fields.image_of(part)
   return type(url) == "string" and { type = "image", source = source_of(url) } or part
 end
 
@@ -243,25 +236,14 @@ local function open(items, role)
   return last.content
 end
 
-local function add_assistant(items, message)
-  local blocks = open(items, "assistant")
-  if message.native then
-    for _, item in ipairs(message.native) do blocks[#blocks + 1] = core.raw(item) end
-    return
-  end
-  local text = fields.text_of(message.content)
-  if type(text) == "string" and text:find("%S") then
-    blocks[#blocks + 1] = { type = "text", text = text }
-  end
-  for _, call in ipairs(message.tool_calls or {}) do
-    local fn = call["function"]
-    blocks[#blocks + 1] = fn and { type = "tool_use", id = call.id, name = fn.name,
-      input = core.raw(fn.arguments) } or call
-  end
+local function text_block(text) return { type = "text", text = text } end
+
+local function call_block(id, name, arguments)
+  return { type = "tool_use", id = id, name = name, input = core.raw(arguments) }
 end
 
--- Takes the thoughts out of a call whose turn of tools goes on without those that began it:
--- another service's, or of an answer that was changed.
+-- Whether a turn of tools goes on without the thoughts that began it: they are another
+-- service's, or of an answer that was changed.
 local function is_foreign_turn(messages)
   local i = #messages
   while i > 0 and messages[i].role == "tool" do i = i - 1 end
@@ -298,7 +280,7 @@ function M.input(messages, _, note, call)
     local role = message.role
     if role == "assistant" then
       if message.before ~= before then message.native = nil end
-      add_assistant(items, message)
+      fields.add_answer(open(items, "assistant"), message, text_block, call_block)
     elseif role == "tool" then
       local blocks = open(items, "user")
       blocks[#blocks + 1] = result_of(message)
@@ -347,10 +329,7 @@ M.ids = { most = 64, form = "^[%w_-]+$" }
 
 M.defaults = { temperature = true }
 
-function M.sends(bot, call, name, route)
-  if name == "stream_options" then return call[name] ~= nil end
-  return chat.sends(bot, call, name, route)
-end
+M.sends = chat.sends
 
 M.names = { stop_sequences = "stop", output_config = "response_format",
   ["output_config.format"] = "response_format", ["output_config.effort"] = "reasoning",

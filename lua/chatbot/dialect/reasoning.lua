@@ -32,13 +32,13 @@ local function word_of(tokens)
 end
 
 ---The effort, of those in the list, that comes nearest: no more than what is asked for, where
----there is such a one.
+---there is such a one. Where it is not what was asked for, it is told.
+---@param self table see fields.lua
 ---@param value false|string|number
----@param efforts? string[]
----@return string effort
----@return boolean rounded
-function M.effort(value, efforts)
-  local list = efforts or DEFAULT
+---@param efforts? string[] default: those of the model
+---@return string
+function M.effort(self, value, efforts)
+  local list = efforts or core.rule(self.route, "efforts") or DEFAULT
   local word = value == false and "none" or type(value) == "number" and word_of(value) or value
   local best = value and list[1] == "none" and list[2] or list[1] -- some is more than none
   for _, effort in ipairs(list) do
@@ -48,7 +48,8 @@ function M.effort(value, efforts)
   end
   -- the most that a model has is what "max" means
   local same = best == word or word == "max" and best == list[#list]
-  return best, not same or type(value) == "number"
+  if not same or type(value) == "number" then self.tell("reasoning", best) end
+  return best
 end
 
 ---The tokens for a value.

@@ -20,25 +20,17 @@ M.chat_only = { "stop", "seed", "n", "logit_bias", "presence_penalty", "frequenc
 
 -- Fields -----------------------------------------------------------------------
 
--- A function in the form that is flat here. Without `strict` the service would make each
--- argument a required one, also where the schema says otherwise.
+-- A function has all in one table here. Without `strict` the service would make each argument a
+-- required one, also where the schema says otherwise.
 local function flat(tool)
-  if not fields.is_function(tool) then return tool end
-  local fn, out = tool["function"], fields.copy(tool)
-  out["function"] = nil
-  for name, value in pairs(fn) do out[name] = value end
-  if out.strict == nil then
-    out.strict = fn.parameters ~= nil and schemas.is_strict(fn.parameters)
+  if tool.strict == nil then
+    tool.strict = tool.parameters ~= nil and schemas.is_strict(tool.parameters)
   end
-  return out
+  return tool
 end
 
 local function add_tools(call)
-  if call.tools then
-    local list = core.array {}
-    for i, tool in ipairs(call.tools) do list[i] = flat(tool) end
-    call.tools = list
-  end
+  fields.fit_tools(call, flat)
   local name = fields.choice_of(call.tool_choice)
   if name then call.tool_choice = { type = "function", name = name } end
 end
@@ -71,11 +63,8 @@ local function add_reasoning(self)
     call.reasoning = nil
   else
     call.reasoning = nil
-    local effort, rounded = call.reasoning_effort, false
-    if effort == nil then
-      effort, rounded = reasoning.effort(value, core.rule(self.route, "efforts"))
-    end
-    if rounded then self.tell("reasoning", effort) end
+    local effort = call.reasoning_effort
+    if effort == nil then effort = reasoning.effort(self, value) end
     set(call, "reasoning", "effort", effort)
     if effort ~= "none" then set(call, "reasoning", "summary", "auto") end
   end
@@ -83,13 +72,10 @@ local function add_reasoning(self)
 end
 
 local function include(call, what)
-  local list = core.array {}
   for _, name in ipairs(call.include or {}) do
     if name == what then return end
-    list[#list + 1] = name
   end
-  list[#list + 1] = what
-  call.include = list
+  fields.append(call, "include", what)
 end
 
 ---@param self table see fields.lua
@@ -126,10 +112,8 @@ local PARTS = {}
 function PARTS.text(part) return { type = "input_text", text = part.text } end
 
 function PARTS.image_url(part)
-  local image = part.image_url
-  local url = type(image) == "table" and image.url or image
-  return { type = "input_image", image_url = url, detail = type(image) == "table" and image.detail
-    or "auto" }
+  local url, detail = fields.image_of(part)
+  return { type = "input_image", image_url = url, detail = detail or "auto" }
 end
 
 function PARTS.file(part)
@@ -155,22 +139,16 @@ local function content_of(content)
   return parts
 end
 
+local function text_item(text) return { type = "message", role = "assistant", content = text } end
+
+local function call_item(id, name, arguments)
+  return { type = "function_call", call_id = id, name = name, arguments = arguments }
+end
+
 local ITEMS = {}
 
 function ITEMS.assistant(items, message)
-  if message.native then
-    for _, item in ipairs(message.native) do items[#items + 1] = core.raw(item) end
-    return
-  end
-  local text = fields.text_of(message.content)
-  if type(text) == "string" and text:find("%S") then
-    items[#items + 1] = { type = "message", role = "assistant", content = text }
-  end
-  for _, call in ipairs(message.tool_calls or {}) do
-    local fn = call["function"]
-    items[#items + 1] = fn and { type = "function_call", call_id = call.id, name = fn.name,
-      arguments = fn.arguments } or call
-  end
+  fields.add_answer(items, message, text_item, call_item)
 end
 
 function ITEMS.tool(items, message)
@@ -231,10 +209,7 @@ M.ids = { most = 64, form = "" }
 
 M.defaults = { temperature = true }
 
-function M.sends(bot, call, name, route)
-  if name == "stream_options" then return call[name] ~= nil end
-  return chat.sends(bot, call, name, route)
-end
+M.sends = chat.sends
 
 -- What a field is called in a body, for what an error says.
 M.names = { max_output_tokens = "max_tokens", text = "response_format",
