@@ -8,12 +8,31 @@
 
 #define DEPTH 64 /* of tables; what is deeper is all the same */
 
-/* FNV-1a. */
+static uint64_t step(uint64_t hash, uint64_t x)
+{
+    hash = (hash ^ x) * UINT64_C(0x9E3779B97F4A7C15);
+    return hash ^ hash >> 32; /* a product has its best bits above */
+}
+
+/* Eight bytes, the first one lowest on every processor. */
+static uint64_t word(const unsigned char *p)
+{
+    uint64_t x = 0;
+    for (int i = 0; i < 8; i++)
+        x |= (uint64_t)p[i] << (8 * i);
+    return x;
+}
+
+/* Conversations of megabytes are hashed with each request. */
 static uint64_t mix(uint64_t hash, const char *s, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        hash = (hash ^ (unsigned char)s[i]) * UINT64_C(1099511628211);
-    return (hash ^ n) * UINT64_C(1099511628211); /* where it ends */
+    const unsigned char *p = (const unsigned char *)s;
+    size_t i = 0;
+    for (; n - i >= 8; i += 8)
+        hash = step(hash, word(p + i));
+    for (; i < n; i++)
+        hash = step(hash, p[i]);
+    return step(hash, n); /* where it ends */
 }
 
 static uint64_t value(lua_State *L, int i, uint64_t hash, int depth);

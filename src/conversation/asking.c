@@ -111,11 +111,10 @@ static int begin(lua_State *L)
  * says, or nil. [-0, +1, m] */
 static bool speaks_other(lua_State *L, int route, int call)
 {
-    lua_pushnil(L);
-    if (!lua_istable(L, call))
-        return false;
-    lua_pop(L, 1);
-    lua_getfield(L, call, "api");
+    if (lua_istable(L, call))
+        lua_getfield(L, call, "api");
+    else
+        lua_pushnil(L);
     lua_getfield(L, route, "api");
     bool other = !lua_isnil(L, -2) && !lua_rawequal(L, -1, -2);
     lua_pop(L, 1);

@@ -60,66 +60,47 @@ void settings_copy(lua_State *L, int from, int to)
     }
 }
 
-/* Pushes the route for the model, provider and base_url at these indexes, in
- * the dialect at `api`, or if that is nil in the usual one. False: an error
- * table. [-0, +1, e] */
-static bool push_route(lua_State *L, int model, int provider, int base_url,
-                       int api)
+/* Adds to the route on top the dialect at `api`, or if that is nil the usual
+ * one, and the address. False: an error table is in its place. [-0, +0, e] */
+static bool speak(lua_State *L, int base_url, int api)
 {
-    if (!route_push(L, model, provider, base_url))
-        return false;
     int route = lua_gettop(L);
-    if (lua_isnil(L, api))
-        rules_push_api(L, route);
-    else
+    bool said = !lua_isnil(L, api);
+    if (said)
         lua_pushvalue(L, api);
+    else
+        rules_push_api(L, route);
     lua_setfield(L, route, "api");
+    lua_pushboolean(L, said);
+    lua_setfield(L, route, "said");
     return route_locate(L, base_url, dialect_of(L, route)->path);
-}
-
-/* Pushes the dialect that the options of the bot say, for the model at `model`:
- * nil when they do not, or when that one has another provider. [-0, +1, e] */
-static bool push_api(lua_State *L, int env, int options, int model)
-{
-    lua_getfield(L, options, "api");
-    int api = lua_gettop(L);
-    if (lua_isnil(L, api))
-        return true;
-    lua_getfield(L, env, "route");
-    if (!route_push(L, model, options + 1, options + 2)) {
-        lua_replace(L, api);
-        lua_settop(L, api);
-        return false;
-    }
-    lua_getfield(L, api + 1, "provider");
-    lua_getfield(L, api + 2, "provider");
-    if (!lua_rawequal(L, -1, -2)) {
-        lua_pushnil(L);
-        lua_replace(L, api);
-    }
-    lua_settop(L, api);
-    return true;
 }
 
 bool settings_push_route(lua_State *L, int env, int model, int api)
 {
-    luaL_checkstack(L, 8, NULL);
+    int top = lua_gettop(L);
+    enum { OPTIONS = 1, PROVIDER, BASE_URL, MODEL, OWN, ROUTE };
+    luaL_checkstack(L, 12, NULL);
     lua_getfield(L, env, "options");
-    int options = lua_gettop(L);
-    lua_getfield(L, options, "provider");
-    lua_getfield(L, options, "base_url");
-    lua_getfield(L, options, "model");
+    lua_getfield(L, top + OPTIONS, "provider");
+    lua_getfield(L, top + OPTIONS, "base_url");
+    lua_getfield(L, top + OPTIONS, "model");
+    lua_getfield(L, env, "route");
     if (lua_isnil(L, model))
-        model = lua_gettop(L);
-    bool ok = true;
-    if (lua_isnil(L, api))
-        ok = push_api(L, env, options, model);
-    else
+        model = top + MODEL;
+    bool ok = route_push(L, model, top + PROVIDER, top + BASE_URL);
+    if (ok) {
         lua_pushvalue(L, api);
-    if (ok)
-        ok = push_route(L, model, options + 1, options + 2, lua_gettop(L));
-    lua_replace(L, options);
-    lua_settop(L, options);
+        if (lua_isnil(L, api) &&
+            route_same_provider(L, top + OWN, top + ROUTE)) {
+            lua_pop(L, 1); /* the bot's is meant for its own service */
+            lua_getfield(L, top + OPTIONS, "api");
+        }
+        lua_insert(L, top + ROUTE); /* api, route */
+        ok = speak(L, top + BASE_URL, top + ROUTE);
+    }
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
     return ok;
 }
 
@@ -132,7 +113,8 @@ void settings_find_route(lua_State *L, int env, int options, int arg)
     lua_getfield(L, options, "provider");
     lua_getfield(L, options, "base_url");
     lua_getfield(L, options, "api");
-    if (!push_route(L, top + 1, top + 2, top + 3, top + 4)) {
+    if (!route_push(L, top + 1, top + 2, top + 3) ||
+        !speak(L, top + 3, top + 4)) {
         lua_getfield(L, -1, "message");
         binding_argerror(L, arg, lua_tostring(L, -1));
     }

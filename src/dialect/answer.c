@@ -264,27 +264,24 @@ void answer_logprobs(lua_State *L, int env, const char *name)
     lua_settop(L, from);
 }
 
-/* Appends the value on top to the list at the index below it. [-2, +0, m] */
-static void append_value(lua_State *L)
+/* Appends the value on top to the list env[name]. [-1, +0, m] */
+static void append_to(lua_State *L, struct answer *a, int env, const char *name)
 {
+    a->kept += a->event_len;
+    own_table(L, env, name);
+    lua_insert(L, -2);
     lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
     lua_pop(L, 1);
 }
 
 void answer_citation(lua_State *L, struct answer *a, int env)
 {
-    a->kept += a->event_len;
-    own_table(L, env, "citations");
-    lua_insert(L, -2);
-    append_value(L);
+    append_to(L, a, env, "citations");
 }
 
 void answer_image(lua_State *L, struct answer *a, int env)
 {
-    a->kept += a->event_len;
-    own_table(L, env, "images");
-    lua_insert(L, -2);
-    append_value(L);
+    append_to(L, a, env, "images");
 }
 
 /* ---- why it ends ---- */

@@ -32,16 +32,8 @@ static int add_known(lua_State *L)
         lua_call(L, 2, 0);
     }
     provider_push_list(L);
-    for (int i = 1; i <= n; i++) {
-        lua_rawgeti(L, 1, i);
-        lua_getfield(L, -1, "name");
-        lua_gettable(L, 2);
-        lua_pushboolean(L, 1);
-        lua_setfield(L, -2, "common"); /* the rules for all are for it, too */
-        lua_settop(L, 2);
-    }
     lua_getfield(L, 1, "models");
-    lua_setfield(L, 2, PROVIDER_MODELS);
+    lua_setfield(L, -2, PROVIDER_MODELS);
     return 0;
 }
 
@@ -77,6 +69,14 @@ bool provider_flag(lua_State *L, int i, const char *name)
     bool set = lua_toboolean(L, -1);
     lua_pop(L, 1);
     return set;
+}
+
+bool provider_has(lua_State *L, int i, const char *name)
+{
+    lua_getfield(L, i, name);
+    bool there = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    return there;
 }
 
 const char *provider_env(const char *name)
@@ -213,14 +213,6 @@ static void copy(lua_State *L)
     lua_remove(L, -2);
 }
 
-static bool has(lua_State *L, int i, const char *name)
-{
-    lua_getfield(L, i, name);
-    bool there = !lua_isnil(L, -1);
-    lua_pop(L, 1);
-    return there;
-}
-
 int provider_register(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
@@ -258,12 +250,13 @@ int provider_register(lua_State *L)
         const char *wrong = url == NULL ? NULL : url_check(url, false, true);
         luaL_argcheck(L, wrong == NULL, 2, wrong);
     }
-    if (known && has(L, 2, "base_url") && !has(L, 2, "api")) {
+    if (known && provider_has(L, 2, "base_url") && !provider_has(L, 2, "api")) {
         lua_pushliteral(L, "chat"); /* who knows what is spoken there */
         lua_setfield(L, 4, "api");
     }
-    if (!known || has(L, 2, "models")) { /* who gives rules gives all */
-        lua_pushboolean(L, !has(L, 2, "models"));
+    bool own = provider_has(L, 2, "models");
+    if (!known || own) { /* a program that gives rules gives all of them */
+        lua_pushboolean(L, !own || !provider_has(L, 3, PROVIDER_MODELS));
         lua_setfield(L, 4, "common");
     }
     lua_pushvalue(L, 1);

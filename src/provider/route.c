@@ -356,11 +356,16 @@ static bool same_origin(lua_State *L, int a, int b)
     return n == m && memcmp(s, t, n) == 0;
 }
 
+bool route_same_provider(lua_State *L, int a, int b)
+{
+    return same_field(L, a, b, "provider");
+}
+
 bool route_same_server(lua_State *L, int a, int b)
 {
     return same_field(L, a, b, "base_url") ||
            (provider_flag(L, a, "home") && provider_flag(L, b, "home") &&
-            same_field(L, a, b, "provider") && same_origin(L, a, b));
+            route_same_provider(L, a, b) && same_origin(L, a, b));
 }
 
 void route_name(lua_State *L, int route)

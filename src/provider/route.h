@@ -15,9 +15,10 @@
  *   {provider = name, model = as sent, base_url, url, named = boolean (the
  *    caller gave provider), given = boolean (the caller gave base_url),
  *    home = boolean (the address is the one in the provider's data),
- *    api = the dialect, spec = the provider's data}
- * all but api, which the caller sets, and base_url and url, which route_locate
- * adds.
+ *    api = the dialect, said = boolean (the program has said which),
+ *    spec = the provider's data}
+ * all but api and said, which the caller sets, and base_url and url, which
+ * route_locate adds.
  * The model's name chooses an address only where the caller chose none: with a
  * provider it loses that one's prefix and nothing else, with a base_url it is
  * sent as it is. An unknown provider, be it the word before a colon: an error
@@ -52,6 +53,9 @@ bool route_starts(const char *s, const char *prefix);
 bool route_contains(const char *s, const char *part);
 bool route_fits(lua_State *L, int spec, const char *name, const char *model,
                 bool (*test)(const char *, const char *));
+
+/* Whether both routes are of one provider. [-0, +0, m] */
+bool route_same_provider(lua_State *L, int a, int b);
 
 /* Whether both routes lead to the same server: to one base URL, or to two that
  * one provider's data have for its dialects there. [-0, +0, m] */

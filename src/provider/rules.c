@@ -63,14 +63,6 @@ static bool is_since(lua_State *L, int rule, const char *model)
     return found;
 }
 
-static bool has_field(lua_State *L, int i, const char *name)
-{
-    lua_getfield(L, i, name);
-    bool there = !lua_isnil(L, -1);
-    lua_pop(L, 1);
-    return there;
-}
-
 /* Whether the rule on top is one for `model`: all of its conditions hold, of
  * which there is one at least. `own`: the server is known to be the provider's.
  * [-0, +0, m] */
@@ -79,9 +71,9 @@ static bool is_for(lua_State *L, const char *model, bool own)
     int rule = lua_gettop(L);
     if (provider_flag(L, rule, "own") && !own)
         return false;
-    bool starts = has_field(L, rule, "prefix"),
-         matches = has_field(L, rule, "match"),
-         since = has_field(L, rule, "since");
+    bool starts = provider_has(L, rule, "prefix"),
+         matches = provider_has(L, rule, "match"),
+         since = provider_has(L, rule, "since");
     return (starts || matches || since) &&
            (!starts || route_fits(L, rule, "prefix", model, route_starts)) &&
            (!matches || route_fits(L, rule, "match", model, route_contains)) &&

@@ -29,12 +29,17 @@ bool reply_is_seen(const char *name)
     return false;
 }
 
-void reply_drop_texts(struct reply *r)
+static void drop_last(struct reply *r)
 {
-    answer_free(&r->answer);
     bytes_free(&r->last);
     r->shape = (struct shape){0}; /* that of `last`, which is gone */
     r->place = PLACE_ANY;
+}
+
+void reply_drop_texts(struct reply *r)
+{
+    answer_free(&r->answer);
+    drop_last(r);
     r->given = r->reasoning_given = 0;
 }
 
@@ -51,9 +56,7 @@ void reply_forget(lua_State *L, int i)
     r->blanks = 0;
     compat_getenv(L, i);
     if (r->resumed) {
-        bytes_free(&r->last);
-        r->shape = (struct shape){0};
-        r->place = PLACE_ANY;
+        drop_last(r);
         answer_go_on(L, &r->answer, lua_gettop(L));
         lua_pop(L, 1);
         return;

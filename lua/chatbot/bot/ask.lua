@@ -44,10 +44,7 @@ end
 -- The route in the dialect that this call is for: what the program says, or else the one that
 -- has what the call uses. `model` is nil for that of the bot.
 local function spoken(bot, plan, route, model)
-  local env = bot:_env()
-  local api = plan.base.api -- that of the bot is meant for its own service
-    or route.provider == env.route.provider and env.options.api
-    or dialects.wanted(route, plan.base)
+  local api = plan.base.api or route.said and route.api or dialects.wanted(route, plan.base)
   if api == route.api then return route end
   return bot:_route(model, api)
 end
