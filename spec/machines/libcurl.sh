@@ -3,9 +3,9 @@
 #
 # A pass through the module and the fault scenarios on this system, with the
 # libcurl of another Debian: PACKAGE, libcurl4 unless it is named, and those of its
-# libraries that are not here. They are unpacked below build/libcurl/SUITE, by an
-# apt whose every file is there too; nothing is installed. Ends with "N passed, N
-# failed"; exit code 75 says that nothing could be run, and a line before it why.
+# libraries that are not here. They are unpacked below build/libcurl/SUITE. Ends
+# with "N passed, N failed"; exit code 75 says that nothing could be run, and a line
+# before it why.
 set -eu
 
 suite=$1 package=${2:-libcurl4}
@@ -15,47 +15,12 @@ root=$dir/root libs=$dir/libs
 mirror=${MIRROR:-http://deb.debian.org/debian}
 log=$dir/log
 . .ci/counting
-
-not_run()
-{
-    echo "not run: $*"
-    exit 75
-}
+. spec/machines/packages.sh
 
 for tool in apt-get dpkg dpkg-deb ldd; do
     command -v "$tool" >/dev/null || not_run "there is no $tool here"
 done
 arch=$(dpkg --print-architecture)
-
-unpack()
-{
-    apt=$dir/apt
-    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
-    : >"$apt/status"
-    echo "deb $mirror $suite main" >"$apt/sources.list"
-    cat >"$apt/conf" <<X
-APT::Architecture "$arch";
-APT::Architectures { "$arch"; };
-APT::Install-Recommends "0";
-Acquire::Languages "none";
-Acquire::Retries "2";
-Dir::State "$apt";
-Dir::State::Lists "$apt/lists";
-Dir::State::status "$apt/status";
-Dir::Cache "$apt/cache";
-Dir::Etc::sourcelist "$apt/sources.list";
-Dir::Etc::sourceparts "/dev/null";
-Dir::Etc::preferencesparts "/dev/null";
-X
-    APT_CONFIG=$apt/conf apt-get -q update &&
-        APT_CONFIG=$apt/conf apt-get -q -y --download-only install "$package" ||
-        return 1
-    rm -rf "$root"
-    mkdir -p "$root"
-    for deb in "$apt"/cache/archives/*.deb; do
-        dpkg-deb -x "$deb" "$root" || return 1
-    done
-}
 
 # What libcurl needs and this system has not, beside it in one folder.
 gather()
@@ -76,7 +41,7 @@ gather()
 }
 
 mkdir -p "$dir"
-[ -d "$root" ] || unpack >"$dir/apt.log" 2>&1 || {
+[ -d "$root" ] || unpack "$package" >"$dir/apt.log" 2>&1 || {
     rm -rf "$root"
     not_run "no $package of $suite from $mirror (see $dir/apt.log)"
 }

@@ -6,11 +6,10 @@
 # and the specs named below, their servers being native programs on 127.0.0.1.
 # ARCH is Debian's name: s390x (big-endian), armhf, i386 (32 bits), arm64.
 #
-# The packages of that processor are unpacked below build/processors/ARCH, by an
-# apt whose every file is there too: this system's list of packages is not
-# touched, and no root is needed. Nothing of it is installed, so nothing of it
-# has to run. Ends with "N passed, N failed, N skipped"; exit code 75 says that
-# nothing could be run here, and a line before it why.
+# The packages of that processor are unpacked below build/processors/ARCH. Nothing
+# of it is installed, so nothing of it has to run. Ends with "N passed, N failed, N
+# skipped"; exit code 75 says that nothing could be run here, and a line before it
+# why.
 set -eu
 
 arch=$1
@@ -23,6 +22,7 @@ mirror=${MIRROR:-http://deb.debian.org/debian}
 suite=${SUITE:-$(. /etc/os-release && echo "${VERSION_CODENAME:-}")}
 specs=${SPECS:-framing payload verdict save tools structured together history plain messages}
 . .ci/counting
+. spec/machines/packages.sh
 
 # LuaJIT has no port to the mainframe.
 case $arch in
@@ -34,12 +34,6 @@ arm64) triplet=aarch64-linux-gnu qemu=aarch64 luas='lua5.4 luajit' ;;
 esac
 cc=$(echo "$triplet" | sed 's/^i386/i686/')-gcc
 luas=${*:-$luas}
-
-not_run()
-{
-    echo "not run: $*"
-    exit 75
-}
 
 for tool in "$cc" "qemu-$qemu" apt-get dpkg-deb pkg-config; do
     command -v "$tool" >/dev/null || not_run "there is no $tool here"
@@ -57,43 +51,10 @@ for lua in $luas; do
     esac
 done
 
-unpack()
-{
-    apt=$dir/apt
-    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
-    : >"$apt/status"
-    echo "deb $mirror $suite main" >"$apt/sources.list"
-    cat >"$apt/conf" <<X
-APT::Architecture "$arch";
-APT::Architectures { "$arch"; };
-APT::Install-Recommends "0";
-Acquire::Languages "none";
-Acquire::Retries "2";
-Dir::State "$apt";
-Dir::State::Lists "$apt/lists";
-Dir::State::status "$apt/status";
-Dir::Cache "$apt/cache";
-Dir::Etc::sourcelist "$apt/sources.list";
-Dir::Etc::sourceparts "/dev/null";
-Dir::Etc::preferencesparts "/dev/null";
-X
-    APT_CONFIG=$apt/conf apt-get -q update &&
-        APT_CONFIG=$apt/conf apt-get -q -y --download-only install $packages ||
-        return 1
-    rm -rf "$root"
-    mkdir -p "$root/usr/bin" "$root/usr/lib" "$root/usr/sbin"
-    ln -s usr/bin usr/lib usr/sbin "$root/"
-    for deb in "$apt"/cache/archives/*.deb; do
-        dpkg-deb --fsys-tarfile "$deb" |
-            tar -x -C "$root" --keep-directory-symlink --no-same-owner ||
-            return 1
-    done
-}
-
 want="$suite $packages"
 if [ "$(cat "$dir/unpacked" 2>/dev/null)" != "$want" ]; then
     mkdir -p "$dir"
-    unpack >"$dir/apt.log" 2>&1 ||
+    unpack $packages >"$dir/apt.log" 2>&1 ||
         not_run "no packages for $arch from $mirror (see $dir/apt.log)"
     echo "$want" >"$dir/unpacked"
 fi

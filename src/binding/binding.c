@@ -38,6 +38,14 @@ void binding_own_table(lua_State *L, int t, const char *name)
     lua_setfield(L, t, name);
 }
 
+bool binding_has(lua_State *L, int t, const char *name)
+{
+    lua_getfield(L, t, name);
+    bool there = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    return there;
+}
+
 bool binding_table(lua_State *L, const char *name)
 {
     lua_getfield(L, -1, name);

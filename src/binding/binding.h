@@ -19,6 +19,9 @@
 /* Pushes t[name], a table that is made when it is not there. [-0, +1, m] */
 void binding_own_table(lua_State *L, int t, const char *name);
 
+/* Whether t[name] is there, if only as false. [-0, +0, m] */
+bool binding_has(lua_State *L, int t, const char *name);
+
 /* Pushes top[name] when it is a table. [-0, +(0|1), m] */
 bool binding_table(lua_State *L, const char *name);
 

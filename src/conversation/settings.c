@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "binding/binding.h"
 #include "binding/options.h"
 #include "dialect/dialects.h"
 #include "provider/route.h"
@@ -136,14 +137,6 @@ int settings_route(lua_State *L)
     return binding_fail(L);
 }
 
-static bool is_set(lua_State *L, int table, const char *name)
-{
-    lua_getfield(L, table, name);
-    bool set = !lua_isnil(L, -1);
-    lua_pop(L, 1);
-    return set;
-}
-
 static void unset(lua_State *L, int table, const char *name)
 {
     lua_pushnil(L);
@@ -153,7 +146,7 @@ static void unset(lua_State *L, int table, const char *name)
 /* Forgets an option that is not among the new ones. */
 static void unset_old(lua_State *L, int opts, int options, const char *name)
 {
-    if (!is_set(L, opts, name))
+    if (!binding_has(L, opts, name))
         unset(L, options, name);
 }
 
@@ -185,20 +178,21 @@ int settings_set_model(lua_State *L)
     settings_copy(L, OPTS, OPTIONS);
     lua_pushvalue(L, NAME);
     lua_setfield(L, OPTIONS, "model");
-    binding_argcheck(L,
-                     !is_set(L, OPTS, "messages") && !is_set(L, OPTS, "system"),
-                     OPTS, "the conversation is not changed here");
-    bool url = is_set(L, OPTS, "base_url");
-    bool provider = is_set(L, OPTS, "provider");
+    binding_argcheck(
+        L, !binding_has(L, OPTS, "messages") && !binding_has(L, OPTS, "system"),
+        OPTS, "the conversation is not changed here");
+    bool url = binding_has(L, OPTS, "base_url");
+    bool provider = binding_has(L, OPTS, "provider");
     if (!url && provider)
         unset(L, OPTIONS, "base_url");
-    if (!provider && (url || !is_set(L, OPTIONS, "base_url")))
+    if (!provider && (url || !binding_has(L, OPTIONS, "base_url")))
         unset(L, OPTIONS, "provider");
     lua_newtable(L); /* NEXT */
     settings_find_route(L, NEXT, OPTIONS, 2);
     lua_getfield(L, NEXT, "route");
     bool moved = !route_same_server(L, OLD, lua_gettop(L));
-    if (moved && is_set(L, OPTIONS, "api") && !is_set(L, OPTS, "api")) {
+    if (moved && binding_has(L, OPTIONS, "api") &&
+        !binding_has(L, OPTS, "api")) {
         unset(L, OPTIONS, "api"); /* it was that of another service */
         settings_find_route(L, NEXT, OPTIONS, 2);
         lua_getfield(L, NEXT, "route");

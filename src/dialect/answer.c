@@ -352,6 +352,14 @@ bool answer_is_error(lua_State *L)
     return error;
 }
 
+bool answer_event_is_error(lua_State *L)
+{
+    lua_rawgeti(L, -1, 1);
+    bool listed = lua_istable(L, -1) && answer_is_error(L);
+    lua_pop(L, 1);
+    return listed || answer_is_error(L);
+}
+
 bool answer_check(lua_State *L, enum http_fault fault)
 {
     if (fault == FAULT_NONE)

@@ -129,6 +129,9 @@ void answer_note_end(struct answer *a, bool reason, bool usage);
  * for one inside of an answer. [-0, +0, m] */
 bool answer_is_error(lua_State *L);
 
+/* The same of a whole event: Gemini puts its errors into a list. [-0, +0, m] */
+bool answer_event_is_error(lua_State *L);
+
 /* Replaces the document on top, which is no answer, by the error table for what
  * it says, or else for `what`. False. [-1, +1, m] */
 bool answer_none(lua_State *L, const struct answer *a, const char *what);

@@ -240,10 +240,7 @@ bool chat_merge(lua_State *L, struct answer *a, int env)
     bool error = false;
     int chunk = lua_gettop(L);
     luaL_checkstack(L, 16, NULL);
-    lua_rawgeti(L, chunk, 1); /* Gemini puts its errors into an array */
-    bool listed = lua_istable(L, -1) && answer_is_error(L);
-    lua_pop(L, 1);
-    if (listed || answer_is_error(L))
+    if (answer_event_is_error(L))
         return answer_error(L, a, 0);
     if (binding_table(L, "response")) {
         if (answer_is_error(L)) {

@@ -384,14 +384,10 @@ bool responses_whole(lua_State *L, struct answer *a, int env)
                      "output yet");
         return false;
     }
-    if (!is_response(L)) {
-        lua_rawgeti(L, -1, 1); /* some put their errors into a list */
-        bool listed = lua_istable(L, -1) && answer_is_error(L);
-        lua_pop(L, 1);
-        return listed || answer_is_error(L)
+    if (!is_response(L))
+        return answer_event_is_error(L)
                    ? answer_error(L, a, 0)
                    : answer_none(L, a, "the answer has no output");
-    }
     answer_keep(L, env, "id");
     answer_keep(L, env, "model");
     return take_response(L, a, env, slice_text(a->event, a->event_size),

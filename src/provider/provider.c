@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "binding/binding.h"
 #include "binding/failure.h"
 #include "binding/options.h"
 #include "parsing/url.h"
@@ -69,14 +70,6 @@ bool provider_flag(lua_State *L, int i, const char *name)
     bool set = lua_toboolean(L, -1);
     lua_pop(L, 1);
     return set;
-}
-
-bool provider_has(lua_State *L, int i, const char *name)
-{
-    lua_getfield(L, i, name);
-    bool there = !lua_isnil(L, -1);
-    lua_pop(L, 1);
-    return there;
 }
 
 const char *provider_env(const char *name)
@@ -250,13 +243,13 @@ int provider_register(lua_State *L)
         const char *wrong = url == NULL ? NULL : url_check(url, false, true);
         luaL_argcheck(L, wrong == NULL, 2, wrong);
     }
-    if (known && provider_has(L, 2, "base_url") && !provider_has(L, 2, "api")) {
+    if (known && binding_has(L, 2, "base_url") && !binding_has(L, 2, "api")) {
         lua_pushliteral(L, "chat"); /* who knows what is spoken there */
         lua_setfield(L, 4, "api");
     }
-    bool own = provider_has(L, 2, "models");
+    bool own = binding_has(L, 2, "models");
     if (!known || own) { /* a program that gives rules gives all of them */
-        lua_pushboolean(L, !own || !provider_has(L, 3, PROVIDER_MODELS));
+        lua_pushboolean(L, !own || !binding_has(L, 3, PROVIDER_MODELS));
         lua_setfield(L, 4, "common");
     }
     lua_pushvalue(L, 1);

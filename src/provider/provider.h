@@ -28,9 +28,6 @@ const char *provider_field(lua_State *L, int i, const char *name);
 /* Whether the field of the table at `i` is true. [-0, +0, m] */
 bool provider_flag(lua_State *L, int i, const char *name);
 
-/* Whether the table at `i` has this field. [-0, +0, m] */
-bool provider_has(lua_State *L, int i, const char *name);
-
 /* The variable of the environment; NULL when it is not there, or empty. */
 const char *provider_env(const char *name);
 

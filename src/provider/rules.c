@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "binding/binding.h"
 #include "provider/provider.h"
 #include "provider/route.h"
 
@@ -71,9 +72,9 @@ static bool is_for(lua_State *L, const char *model, bool own)
     int rule = lua_gettop(L);
     if (provider_flag(L, rule, "own") && !own)
         return false;
-    bool starts = provider_has(L, rule, "prefix"),
-         matches = provider_has(L, rule, "match"),
-         since = provider_has(L, rule, "since");
+    bool starts = binding_has(L, rule, "prefix"),
+         matches = binding_has(L, rule, "match"),
+         since = binding_has(L, rule, "since");
     return (starts || matches || since) &&
            (!starts || route_fits(L, rule, "prefix", model, route_starts)) &&
            (!matches || route_fits(L, rule, "match", model, route_contains)) &&

@@ -171,6 +171,12 @@ static bool is_done(const char *done, const char *s, size_t n)
     return n == 0;
 }
 
+static void push_cut_short(lua_State *L)
+{
+    failure_push(L, FAULT_TRUNCATED,
+                 "the stream ended before the answer was complete");
+}
+
 /* False: an error table is pushed. [-0, +(0|1), m] */
 static bool take_event(lua_State *L, struct reply *r, int env,
                        const struct sse_event *ev, bool last)
@@ -188,8 +194,7 @@ static bool take_event(lua_State *L, struct reply *r, int env,
         r->answer.finished = r->answer.ended = true;
         if (r->dialect->done_ends)
             return true;
-        failure_push(L, FAULT_TRUNCATED,
-                     "the stream ended before the answer was complete");
+        push_cut_short(L);
         return false;
     }
     return take_data(L, r, env, ev, last);
@@ -366,8 +371,7 @@ static void judge(lua_State *L, struct reply *r, int env)
         failure_push(L, FAULT_TRUNCATED,
                      "the server answered HTTP %d without any content", status);
     } else {
-        failure_push(L, FAULT_TRUNCATED,
-                     "the stream ended before the answer was complete");
+        push_cut_short(L);
     }
     trouble_tell_stopped(L, r);
     ending_badly(L, r, env);
